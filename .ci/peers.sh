@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Install the real peers that the tests drive; without root, say which are missing.
+set -euo pipefail
+declare -A packages=(
+    [storescu]=dcmtk [dciodvfy]=dicom3tools [Orthanc]=orthanc [strace]=strace [chromium]=chromium
+)
+missing=()
+for tool in "${!packages[@]}"; do
+    command -v "$tool" >/dev/null || [ -x "/usr/sbin/$tool" ] || missing+=("${packages[$tool]}")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+    exit 0
+fi
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing ${missing[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+else
+    echo "missing: ${missing[*]} (tests that need them are skipped)" >&2
+fi

@@ -1,0 +1,64 @@
+# pctnode: `make` alone lists what there is to run.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SERIES ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo serve test lint fmt types crash interop export peers
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@.ci/venv.sh $(PYTHON) $(VENV)
+
+$(VENV)/.base: requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: .ci/requirements-dev.lock $(VENV)/.base
+	@# torch first and pinned: whatever depends on it must not choose another build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r .ci/requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/.base ## install what the node needs to run
+
+setup-dev: $(VENV)/.dev ## install what tests, lint and training need as well
+
+peers: ## install the real DICOM peers the tests drive (Debian, as root)
+	@.ci/peers.sh
+
+demo: $(VENV)/.base ## run the main job once, end to end (SERIES=folder for your own MR)
+	$(BIN)/pctnode demo $(SERIES)
+
+serve: $(VENV)/.base ## run the node until it is stopped
+	$(BIN)/pctnode serve
+
+lint: $(VENV)/.dev ## ruff, mypy, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(VENV)/.dev ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## mypy alone
+	$(BIN)/mypy
+
+test: $(VENV)/.dev peers lint ## everything CI runs
+	$(BIN)/pytest -n 2 --dist loadgroup $(if $(CI),--require-peers) -m "not crash or not slow"
+
+crash: $(VENV)/.dev ## every named crash point
+	$(BIN)/pytest -m crash
+
+interop: $(VENV)/.dev peers ## the tests that drive real peers
+	$(BIN)/pytest -m "interop or orthanc" $(if $(CI),--require-peers)
+
+export: $(VENV)/.dev ## export a trained model: make export MODEL=name
+	$(BIN)/python -m models.export models/$(MODEL).toml
