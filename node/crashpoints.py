@@ -1,0 +1,34 @@
+"""Named places where a test may kill the process, to prove that nothing is lost there.
+
+In service this costs one environment look-up: without ``PCTNODE_CRASH_AT`` nothing happens.
+``PCTNODE_CRASH_AT=name`` kills the process with SIGKILL the first time it gets there;
+``PCTNODE_CRASH_MARK`` names the file that says it has happened, so that the restarted process
+passes. Put ``reach("receive.renamed")`` between two effects whose order matters.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+ENVIRONMENT = "PCTNODE_CRASH_AT"
+MARK = "PCTNODE_CRASH_MARK"
+
+
+def reach(name: str) -> None:
+    """Die here when a test asked for it; ``name`` is ``<step>.<what has just been done>``."""
+    if os.environ.get(ENVIRONMENT) == name and _first_time():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _first_time() -> bool:
+    mark = os.environ.get(MARK)
+    if mark is None:
+        return False
+    try:
+        with Path(mark).open("x") as file:
+            file.write(str(os.getpid()))
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Pure rules of the node: standard library and numpy only."""

@@ -1,0 +1,50 @@
+"""What all acceptance checks share: the rules they apply and how they name slices."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from node.domain.findings import Finding
+from node.domain.instance import Slice
+from node.domain.stack import Stack
+
+MAX_UIDS = 200
+"""A finding names at most so many instances."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the route and the model allow; the defaults are the strictest."""
+
+    allow_derived: bool = False
+    assume_patient_position: str = "HFS"
+    allow_patient_positions: tuple[str, ...] = ()
+    distortion_corrected: bool = False
+    least_slices: int = 10
+    least_extent_mm: float = 80.0
+    """Smallest extent along the normal: half a head's width cannot be completed."""
+    thickest_mm: float = 7.0
+    """Largest distance between slices the model was made for."""
+    model: str = ""
+    body_parts: tuple[str, ...] = ()
+    """BodyPartExamined values the model was made for; empty: any."""
+
+
+Check: TypeAlias = Callable[[Stack, Rules], Finding | None]
+
+
+def place(s: Slice) -> str:
+    """Where a slice lies, for a sentence."""
+    where = " ".join(f"{v:.4g}" for v in s.frame.position_mm or ())
+    number = s.instance.instance_number
+    return f"image {number} ({where})" if number is not None else f"({where})"
+
+
+def typed(image_type: Sequence[str]) -> str:
+    """ImageType as DICOM writes it."""
+    return "\\".join(image_type) or "missing"
+
+
+def uids_of(slices: Sequence[Slice]) -> tuple[str, ...]:
+    """SOP Instance UIDs, each once, at most `MAX_UIDS`."""
+    return tuple(dict.fromkeys(s.instance.sop_instance_uid for s in slices))[:MAX_UIDS]

@@ -1,0 +1,81 @@
+"""What a check says: a stable code, a severity, a sentence with the values, offending UIDs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from node.domain.codes import CODES
+
+
+class Severity(StrEnum):
+    """What a finding asks for, mildest first."""
+
+    INFO = "info"
+    """Worth telling; asks for nothing."""
+    DROP = "drop"
+    """The stack is set aside; harmless beside a good one."""
+    WARNING = "warning"
+    """A person should read it before using the sCT."""
+    HOLD = "hold"
+    """The sCT is made and waits for a person."""
+    REFUSE = "refuse"
+    """No sCT is made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One statement of one check about one stack or one sCT."""
+
+    code: str
+    """Stable name, a key of `CODES`."""
+    severity: Severity
+    sentence: str
+    """For a person; names the values that were met."""
+    remedy: str
+    """What to do about it."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """The same values for a program, as text."""
+    uids: tuple[str, ...] = ()
+    """SOP Instance UIDs (or the series') that made it."""
+    where_mm: tuple[float, float, float] | None = None
+    """LPS mm of the worst place, where there is one."""
+
+
+def finding(
+    code: str,
+    *,
+    uids: Iterable[str] = (),
+    severity: Severity | None = None,
+    where_mm: tuple[float, float, float] | None = None,
+    **values: object,
+) -> Finding:
+    """Make the finding ``code`` from its row in `CODES`; the values fill its sentence.
+
+    Raises `KeyError` when the code is unknown or a value its sentence names is missing.
+    """
+    row = CODES[code]
+    text = {key: _text(value) for key, value in values.items()}
+    return Finding(
+        code=code,
+        severity=severity or Severity(row.severity),
+        sentence=row.sentence.format_map(text),
+        remedy=row.remedy,
+        values=text,
+        uids=tuple(uids),
+        where_mm=where_mm,
+    )
+
+
+def worst(findings: Iterable[Finding]) -> Severity | None:
+    """The gravest severity among ``findings``; None when there are none."""
+    order = list(Severity)
+    ranks = [order.index(f.severity) for f in findings]
+    return order[max(ranks)] if ranks else None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(item) for item in value)
+    return str(value)

@@ -1,0 +1,33 @@
+"""When an sCT may leave."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from node.domain.findings import Finding, Severity
+from node.domain.plan import ReleasePolicy
+
+_HOLDS: dict[ReleasePolicy, frozenset[Severity]] = {
+    ReleasePolicy.AUTO: frozenset({Severity.HOLD, Severity.REFUSE}),
+    ReleasePolicy.CHECKS_PASSED: frozenset({Severity.WARNING, Severity.HOLD, Severity.REFUSE}),
+    ReleasePolicy.SIGNATURE: frozenset(Severity),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Whether an sCT leaves by itself."""
+
+    released: bool
+    sentence: str
+    """Why, for a person."""
+
+
+def decide(policy: ReleasePolicy, findings: Iterable[Finding]) -> Decision:
+    """Apply a route's ``policy`` to all findings of an sCT."""
+    if policy is ReleasePolicy.SIGNATURE:
+        return Decision(released=False, sentence="The route asks for a signature.")
+    standing = [f for f in findings if f.severity in _HOLDS[policy]]
+    if not standing:
+        return Decision(released=True, sentence="All checks passed.")
+    codes = ", ".join(dict.fromkeys(f.code for f in standing))
+    return Decision(released=False, sentence=f"{len(standing)} finding(s) to read: {codes}.")

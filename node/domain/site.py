@@ -1,0 +1,242 @@
+"""The site: which peers the node knows and which routes it follows, as one checked value.
+
+The same mapping shape is read from node.toml, from the database and from an import.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from node.domain.errors import Rejected
+from node.domain.names import AETitle, ae_title
+from node.domain.plan import ReleasePolicy
+from node.domain.reading import Reader
+
+MAY = ("send", "query")
+PROOFS = ("none", "commitment", "find")
+PATIENT_POSITIONS = ("HFS", "FFS", "HFP", "FFP", "HFDR", "HFDL", "FFDR", "FFDL")
+WHEN_PATTERNS = (
+    "body_part",
+    "series_description",
+    "protocol_name",
+    "manufacturer",
+    "station_name",
+    "called_ae",
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Another application entity."""
+
+    name: str
+    ae_title: AETitle
+    host: str
+    """Name or address; associations it opens must come from there."""
+    port: int
+    """Where it listens."""
+    may: frozenset[str]
+    """What it may ask of us: ``send`` (C-STORE), ``query`` (query and retrieve)."""
+    proof: str
+    """What counts as delivered to it: none, commitment or find."""
+    source: str = "file"
+    """Where it was configured: ``file`` (read-only) or ``database``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """The conditions of a route; an empty one always holds."""
+
+    senders: tuple[str, ...]
+    """Names of peers the series may come from."""
+    patterns: Mapping[str, tuple[str, ...]]
+    """Attribute to shell patterns, compared without case; one of them must match."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Which series get which model, where their sCT goes, and who releases it."""
+
+    name: str
+    when: When
+    model: str
+    deliver_to: tuple[str, ...]
+    release: ReleasePolicy
+    allow_derived: bool = False
+    """Accept derived images (ImageType DERIVED), whose geometry the site vouches for."""
+    assume_patient_position: str = "HFS"
+    """PatientPosition of allowed derived images that lack one."""
+    allow_patient_positions: tuple[str, ...] = ()
+    """PatientPosition values accepted beyond HFS and FFS."""
+    distortion_corrected: bool = False
+    """The site has verified that this protocol's images are distortion-corrected in 3D."""
+    source: str = "file"
+    """Where it was configured: ``file`` (read-only) or ``database``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """All peers and routes; names and AE titles are unique, every reference resolves."""
+
+    peers: tuple[Peer, ...]
+    routes: tuple[Route, ...]
+
+    def peer(self, name: str) -> Peer | None:
+        """The peer called ``name``."""
+        return next((p for p in self.peers if p.name == name), None)
+
+    def peers_titled(self, title: str) -> tuple[Peer, ...]:
+        """The peers whose AE title is ``title``."""
+        return tuple(p for p in self.peers if p.ae_title == title)
+
+
+def read_site(root: Reader, *, source: str = "file", known: Site | None = None) -> Site:
+    """Read ``[[peers]]`` and ``[[routes]]`` of ``root``; raise `BadSetting` at the first fault.
+
+    ``known`` are peers and routes configured elsewhere that these join.
+    """
+    before = known or Site(peers=(), routes=())
+    peers = list(before.peers)
+    for reader in root.tables("peers"):
+        peers.append(_read_peer(reader, peers, source))
+    routes = list(before.routes)
+    for reader in root.tables("routes"):
+        routes.append(_read_route(reader, peers, routes, source))
+    return Site(peers=tuple(peers), routes=tuple(routes))
+
+
+def peer_mapping(peer: Peer) -> dict[str, Any]:
+    """``peer`` as the mapping `read_site` reads."""
+    return {
+        "name": peer.name,
+        "ae_title": peer.ae_title,
+        "host": peer.host,
+        "port": peer.port,
+        "may": sorted(peer.may),
+        "proof": peer.proof,
+    }
+
+
+def route_mapping(route: Route) -> dict[str, Any]:
+    """``route`` as the mapping `read_site` reads."""
+    when: dict[str, Any] = {key: list(value) for key, value in route.when.patterns.items()}
+    if route.when.senders:
+        when["from"] = list(route.when.senders)
+    return {
+        "name": route.name,
+        "when": when,
+        "model": route.model,
+        "deliver_to": list(route.deliver_to),
+        "release": route.release.value,
+        "allow_derived": route.allow_derived,
+        "assume_patient_position": route.assume_patient_position,
+        "allow_patient_positions": list(route.allow_patient_positions),
+        "distortion_corrected": route.distortion_corrected,
+    }
+
+
+def _read_peer(reader: Reader, before: Iterable[Peer], source: str) -> Peer:
+    peer = Peer(
+        name=_name(reader),
+        ae_title=_title(reader),
+        host=_host(reader),
+        port=reader.integer("port", low=1, high=65535),
+        may=frozenset(reader.texts("may", (), choices=MAY)),
+        proof=reader.text("proof", "none", choices=PROOFS),
+        source=source,
+    )
+    reader.finish()
+    for other in before:
+        if other.name == peer.name:
+            raise reader.fault(
+                "name", f"{peer.name!r} is used twice.", "Give each peer its own name."
+            )
+        if other.ae_title == peer.ae_title:
+            raise reader.fault(
+                "ae_title",
+                f"{peer.ae_title!r} is the AE title of peer {other.name!r} already.",
+                "Give each peer its own AE title.",
+            )
+    return peer
+
+
+def _read_route(reader: Reader, peers: list[Peer], before: list[Route], source: str) -> Route:
+    names = [p.name for p in peers]
+    route = Route(
+        name=_name(reader),
+        when=_read_when(reader.table("when"), names),
+        model=reader.text("model"),
+        deliver_to=_known(reader, "deliver_to", names),
+        release=ReleasePolicy(
+            reader.text("release", "checks-passed", choices=[p.value for p in ReleasePolicy])
+        ),
+        allow_derived=reader.flag("allow_derived", False),
+        assume_patient_position=reader.text(
+            "assume_patient_position", "HFS", choices=PATIENT_POSITIONS
+        ),
+        allow_patient_positions=reader.texts(
+            "allow_patient_positions", (), choices=PATIENT_POSITIONS
+        ),
+        distortion_corrected=reader.flag("distortion_corrected", False),
+        source=source,
+    )
+    reader.finish()
+    if any(other.name == route.name for other in before):
+        raise reader.fault(
+            "name", f"{route.name!r} is used twice.", "Give each route its own name."
+        )
+    return route
+
+
+def _read_when(reader: Reader, peers: list[str]) -> When:
+    senders = _known(reader, "from", peers)
+    patterns = {key: reader.texts(key) for key in WHEN_PATTERNS if reader.has(key)}
+    for key in WHEN_PATTERNS:  # so that `finish` can offer them all
+        reader.texts(key, ())
+    reader.finish()
+    return When(senders=senders, patterns=patterns)
+
+
+def _known(reader: Reader, key: str, names: list[str]) -> tuple[str, ...]:
+    wanted = reader.texts(key, ())
+    for name in wanted:
+        if name not in names:
+            raise reader.fault(
+                key,
+                f"there is no peer {name!r}.",
+                f"Add a [[peers]] entry of that name; known: {', '.join(names) or 'none'}.",
+            )
+    return wanted
+
+
+def _name(reader: Reader) -> str:
+    value = reader.text("name")
+    if not _NAME.fullmatch(value):
+        raise reader.fault(
+            "name", f"{value!r} is not a name.", "Use letters, digits, dot, dash and underscore."
+        )
+    return value
+
+
+def _title(reader: Reader) -> AETitle:
+    value = reader.text("ae_title")
+    try:
+        return ae_title(value)
+    except Rejected as error:
+        raise reader.fault("ae_title", error.message, error.remedy) from None
+
+
+def _host(reader: Reader) -> str:
+    value = reader.text("host")
+    if _HOST.fullmatch(value):
+        return value
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise reader.fault(
+            "host", f"{value!r} is neither a host name nor an address.", "Write 10.0.0.5 or a name."
+        ) from None

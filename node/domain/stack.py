@@ -1,0 +1,211 @@
+"""A series' instances, split into homogeneous stacks, each ordered along its slice normal.
+
+Only what a scanner uses to tell volumes apart splits a series: kind of object, complex component,
+ImageType, echo time, temporal position, b-value, stack id. Orientation, spacing, matrix and frame
+of reference never split: where they differ inside one volume, something is wrong, and the checks
+say so.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.domain.errors import Defect
+from node.domain.geometry import Grid, affine_from_dicom, slice_normal
+from node.domain.instance import Cosines, Frame, Instance, Slice
+
+# Positions closer than this are one position: a tenth of the thinnest slice met (0.5 mm), far above
+# the rounding of positions written in 16 characters.
+SAME_POSITION_MM = 0.05
+
+T = TypeVar("T")
+Label: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Frames that should form one regular volume."""
+
+    slices: tuple[Slice, ...]
+    """Ordered along the slice normal where all positions are known, else by instance number."""
+    label: Label
+    """What sets it apart from the other stacks of its series, as (attribute, value) pairs."""
+
+    @property
+    def first(self) -> Slice:
+        """The slice with the lowest place along the normal."""
+        return self.slices[0]
+
+    @property
+    def header(self) -> Instance:
+        """Header of the first slice's instance: what is equal over a series may be read there."""
+        return self.slices[0].instance
+
+    @property
+    def sop_instance_uids(self) -> tuple[str, ...]:
+        """UIDs of the instances it is made of, each once, in slice order."""
+        return tuple(dict.fromkeys(s.instance.sop_instance_uid for s in self.slices))
+
+
+def split(instances: Iterable[Instance]) -> tuple[Stack, ...]:
+    """Split the instances of one series into stacks, largest first."""
+    slices = [Slice(instance=i, frame=f) for i in instances for f in i.frames]
+    groups: list[tuple[Label, list[Slice]]] = [((), slices)] if slices else []
+    for attribute, value in _ALWAYS:
+        groups = [part for g in groups for part in _parts(g, attribute, value)]
+    for attribute, value in _WHERE_POSITIONS_COINCIDE:
+        groups = [part for g in groups for part in _parts_of_coinciding(g, attribute, value)]
+    stacks = [Stack(slices=_ordered(members), label=label) for label, members in groups]
+    return tuple(sorted(stacks, key=lambda s: -len(s.slices)))
+
+
+def distances_mm(stack: Stack) -> NDArray[np.float64]:
+    """Place of each slice along the first slice's normal, in mm; needs positions everywhere."""
+    normal = slice_normal(_orientation(stack.first.frame))
+    return np.array([np.dot(normal, s.frame.position_mm or ()) for s in stack.slices])
+
+
+def stack_grid(stack: Stack) -> Grid:
+    """The lattice of an accepted stack: positions decide, SliceThickness does not.
+
+    The slice step is the mean over the whole stack, so that rounding in single positions does not
+    add up (PS3.3 C.7.6.2.1.1).
+    """
+    first, last = stack.slices[0], stack.slices[-1]
+    start, end = _known(first.frame.position_mm), _known(last.frame.position_mm)
+    span = np.subtract(end, start)
+    affine = affine_from_dicom(
+        position_mm=start,
+        orientation=_orientation(first.frame),
+        pixel_spacing_mm=_known(first.frame.pixel_spacing_mm),
+        slice_step_mm=span / max(1, len(stack.slices) - 1),
+    )
+    shape = (len(stack.slices), first.instance.rows, first.instance.columns)
+    return Grid(shape=shape, affine=affine)
+
+
+def coinciding(slices: Sequence[Slice]) -> list[tuple[Slice, Slice]]:
+    """Pairs of neighbours that lie at one position, looking along each orientation apart."""
+    pairs = []
+    for members in _by_orientation(slices):
+        ordered = _ordered(members)
+        pairs += [
+            (a, b)
+            for a, b in pairwise(ordered)
+            if _distance_mm(a.frame, b.frame) < SAME_POSITION_MM
+        ]
+    return pairs
+
+
+def _distance_mm(a: Frame, b: Frame) -> float:
+    if a.position_mm is None or b.position_mm is None:
+        return float("inf")
+    return float(np.linalg.norm(np.subtract(a.position_mm, b.position_mm)))
+
+
+def _by_orientation(slices: Sequence[Slice]) -> list[list[Slice]]:
+    groups: dict[tuple[float, ...], list[Slice]] = {}
+    for s in slices:
+        if s.frame.position_mm and s.frame.orientation:
+            groups.setdefault(tuple(np.round(s.frame.orientation, 3)), []).append(s)
+    return list(groups.values())
+
+
+def _ordered(slices: Sequence[Slice]) -> tuple[Slice, ...]:
+    if all(s.frame.position_mm and s.frame.orientation for s in slices):
+        normal = slice_normal(_orientation(_reference(slices).frame))
+        return tuple(
+            sorted(
+                slices,
+                key=lambda s: (
+                    round(float(np.dot(normal, s.frame.position_mm or ())), 4),
+                    s.instance.sop_instance_uid,
+                    s.frame.number,
+                ),
+            )
+        )
+    return tuple(
+        sorted(
+            slices,
+            key=lambda s: (
+                s.instance.instance_number or 0,
+                s.instance.sop_instance_uid,
+                s.frame.number,
+            ),
+        )
+    )
+
+
+def _reference(slices: Sequence[Slice]) -> Slice:
+    """A slice with the commonest orientation, so that one odd slice does not order the stack."""
+    count: dict[tuple[float, ...], list[Slice]] = {}
+    for s in slices:
+        count.setdefault(tuple(np.round(_orientation(s.frame), 3)), []).append(s)
+    commonest = max(count.values(), key=lambda members: len(members))
+    return min(commonest, key=lambda s: (s.instance.sop_instance_uid, s.frame.number))
+
+
+def _orientation(frame: Frame) -> Cosines:
+    return _known(frame.orientation)
+
+
+def _known(value: T | None) -> T:
+    if value is None:
+        raise Defect("Asked for the geometry of a stack that the checks refuse.")
+    return value
+
+
+Group: TypeAlias = tuple[Label, list[Slice]]
+
+
+def _parts(group: Group, attribute: str, value: Callable[[Slice], str]) -> list[Group]:
+    label, slices = group
+    values: dict[str, list[Slice]] = {}
+    for s in slices:
+        values.setdefault(value(s), []).append(s)
+    if len(values) == 1:
+        return [group]
+    return [((*label, (attribute, v)), members) for v, members in sorted(values.items())]
+
+
+def _parts_of_coinciding(
+    group: Group, attribute: str, value: Callable[[Slice], str]
+) -> list[Group]:
+    """Split only where positions coincide and the parts come out equally large.
+
+    A repeated slice is not a second volume: it stays, and is refused as a duplicate.
+    """
+    if not coinciding(group[1]):
+        return [group]
+    parts = _parts(group, attribute, value)
+    return parts if len({len(members) for _, members in parts}) == 1 else [group]
+
+
+def _echo_time(s: Slice) -> str:
+    return "" if s.frame.echo_time_ms is None else f"{s.frame.echo_time_ms:.1f}"
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+_ALWAYS: tuple[tuple[str, Callable[[Slice], str]], ...] = (
+    ("SOPClassUID", lambda s: s.instance.sop_class_uid),
+    ("Modality", lambda s: s.instance.modality),
+    ("ComplexImageComponent", lambda s: s.frame.complex_component),
+    ("ImageType", lambda s: "\\".join(s.frame.image_type)),
+    ("EchoTime", _echo_time),
+    ("TemporalPosition", lambda s: _text(s.frame.temporal_position)),
+    ("DiffusionBValue", lambda s: _text(s.frame.b_value)),
+    ("StackID", lambda s: s.frame.stack_id),
+)
+_WHERE_POSITIONS_COINCIDE: tuple[tuple[str, Callable[[Slice], str]], ...] = (
+    ("EchoNumbers", lambda s: _text(s.frame.echo_number)),
+    ("AcquisitionNumber", lambda s: _text(s.frame.acquisition_number)),
+)
+TRIED = tuple(name for name, _ in (*_ALWAYS, *_WHERE_POSITIONS_COINCIDE))
+"""The attributes compared, for the finding that says nothing told two volumes apart."""
