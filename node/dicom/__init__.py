@@ -1,0 +1,1 @@
+"""Data sets in, data sets out: no disk, no socket."""

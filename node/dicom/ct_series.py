@@ -1,0 +1,240 @@
+"""`SctResult` -> CT Image Storage, one Part 10 file a slice (PS3.3 A.3).
+
+The constant part of the header is built once; a slice adds its place, its UID and its pixels.
+"""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+
+from node.dicom import codes, uids
+from node.dicom.inheritance import inherit
+from node.domain.errors import Defect
+from node.domain.plan import Plan, SctResult
+from node.domain.stack import Stack
+
+IMPLEMENTATION_CLASS_UID = "2.25.180287915043217563829417301940726011357"
+IMPLEMENTATION_VERSION = "PCTNODE_0"
+HU_LOWEST, HU_HIGHEST = -1024, 3071
+MANUFACTURER = "pctnode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedInstance:
+    """One object ready to be stored and sent."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    series_instance_uid: str
+    instance_number: int
+    data: bytes
+    """Part 10 file."""
+
+
+def encode_ct(
+    result: SctResult, plan: Plan, stack: Stack, source: Dataset, *, mark_synthetic: bool = True
+) -> Iterator[EncodedInstance]:
+    """Yield the CT images of ``result``, foot to head.
+
+    ``source`` is the data set of one MR instance of ``stack``: patient and study come from there.
+    """
+    series = uids.series_uid(plan, stack.sop_instance_uids)
+    common = _common(plan, stack, source, series)
+    if mark_synthetic:
+        common.SyntheticData = "YES"
+    common = _encoded(common)
+    stored = stored_values(result.sct.values)
+    for n in range(stored.shape[0]):
+        yield _slice(common, plan, series, n, stored[n])
+
+
+def stored_values(hu: NDArray[np.int16]) -> NDArray[np.uint16]:
+    """HU in [-1024, 3071] as 12 bits, stored = HU + 1024; raise `Defect` outside."""
+    if hu.min() < HU_LOWEST or hu.max() > HU_HIGHEST:
+        raise Defect(f"HU reach from {hu.min()} to {hu.max()}; 12 bits hold -1024 to 3071.")
+    return (hu.astype(np.int32) - HU_LOWEST).astype(np.uint16)
+
+
+def _slice(
+    common: Dataset, plan: Plan, series: str, n: int, stored: NDArray[np.uint16]
+) -> EncodedInstance:
+    dataset = Dataset(dict(common.items()))  # shallow: the constant elements are shared
+    implicit, little_endian = common.original_encoding
+    dataset.set_original_encoding(implicit, little_endian, common.original_character_set)
+    dataset.SOPInstanceUID = uids.instance_uid(series, n + 1)
+    dataset.InstanceNumber = n + 1
+    position = plan.grid.affine[:3, 3] + n * plan.grid.affine[:3, 0]
+    dataset.ImagePositionPatient = [decimal(v) for v in position]
+    dataset.SliceLocation = decimal(position[2])
+    dataset.PixelData = np.ascontiguousarray(stored, dtype="<u2").tobytes()
+    dataset["PixelData"].VR = "OW"
+    return EncodedInstance(
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        sop_class_uid=str(CTImageStorage),
+        transfer_syntax_uid=str(ExplicitVRLittleEndian),
+        series_instance_uid=series,
+        instance_number=n + 1,
+        data=part10(dataset),
+    )
+
+
+def _encoded(common: Dataset) -> Dataset:
+    """``common`` with every element as encoded bytes, so that a slice copies and never re-encodes.
+
+    The references to hundreds of MR instances are by far the largest part of a header.
+    """
+    common.SOPInstanceUID = common.SeriesInstanceUID  # replaced in every slice
+    return pydicom.dcmread(io.BytesIO(part10(common)))
+
+
+def part10(dataset: Dataset) -> bytes:
+    """``dataset`` as a Part 10 file in Explicit VR Little Endian."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
+    dataset.file_meta = meta
+    buffer = io.BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def decimal(value: float) -> str:
+    """A DS of at most 16 characters (PS3.5 6.2); our grids are multiples of 0.001 mm."""
+    text = f"{round(float(value), 3):.3f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def _common(plan: Plan, stack: Stack, source: Dataset, series: str) -> Dataset:
+    dataset = Dataset()
+    inherit(source, dataset)
+    _general(dataset, plan, stack, series)
+    _equipment(dataset, plan, stack, source)
+    _derivation(dataset, plan, stack)
+    _image(dataset, plan)
+    return dataset
+
+
+def _general(dataset: Dataset, plan: Plan, stack: Stack, series: str) -> None:
+    header = stack.header
+    dataset.SOPClassUID = CTImageStorage
+    dataset.Modality = "CT"
+    dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
+    dataset.SeriesInstanceUID = series
+    dataset.SeriesNumber = (header.series_number or 0) % 100_000 + 900_000
+    dataset.SeriesDescription = series_description(plan, stack)
+    dataset.PatientPosition = plan.patient_position
+    if not dataset.get("BodyPartExamined"):
+        dataset.BodyPartExamined = plan.model.body_part
+    dataset.AcquisitionNumber = None
+    dataset.KVP = None
+    if plan.created_at is not None:
+        date, time = plan.created_at.strftime("%Y%m%d"), plan.created_at.strftime("%H%M%S")
+        dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = date
+        dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = time
+
+
+def series_description(plan: Plan, stack: Stack) -> str:
+    """``RESEARCH sCT HEAD head-t1 v1.0.0 (MR s4)``, at most 64 characters (VR LO)."""
+    number = stack.header.series_number
+    words = (
+        plan.status_label,
+        "sCT",
+        plan.model.body_part,
+        plan.model.name,
+        f"v{plan.model.version}",
+        f"(MR s{number})" if number is not None else "",
+    )
+    return " ".join(word for word in words if word)[:64]
+
+
+def _equipment(dataset: Dataset, plan: Plan, stack: Stack, source: Dataset) -> None:
+    """Our own identity, never the scanner's: sites bind a density table to it (PS3.3 C.7.5.1)."""
+    model = plan.model
+    dataset.Manufacturer = MANUFACTURER
+    dataset.ManufacturerModelName = f"{model.name} {model.version}"[:64]
+    dataset.SoftwareVersions = plan.software_version[:64]
+    dataset.DeviceSerialNumber = model.sha256[:16]
+    dataset.StationName = "PCTNODE"
+    made = Dataset()
+    made.PurposeOfReferenceCodeSequence = [codes.SYNTHESIZING_EQUIPMENT.item()]
+    made.Manufacturer = MANUFACTURER
+    made.ManufacturerModelName = dataset.ManufacturerModelName
+    made.SoftwareVersions = dataset.SoftwareVersions
+    made.ContributionDescription = f"{model.name} {model.version}, ONNX sha256 {model.sha256}"
+    if plan.created_at is not None:
+        made.ContributionDateTime = plan.created_at.strftime("%Y%m%d%H%M%S%z")
+    scanner = Dataset()
+    scanner.PurposeOfReferenceCodeSequence = [codes.ACQUISITION_EQUIPMENT.item()]
+    scanner.Manufacturer = stack.header.manufacturer or "unknown"
+    for keyword in ("ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber"):
+        if source.get(keyword):
+            scanner[keyword] = source[keyword]
+    dataset.ContributingEquipmentSequence = [made, scanner]
+
+
+def _derivation(dataset: Dataset, plan: Plan, stack: Stack) -> None:
+    model, spacing = plan.model, plan.grid.spacing_mm[0]
+    text = (
+        f"Synthetic CT from MR by neural network {model.name} {model.version}; "
+        f"resampled to {decimal(spacing)} mm axial"
+    )
+    if plan.predecessor_series_uid:
+        text += f"; replaces series {plan.predecessor_series_uid}"
+    dataset.DerivationDescription = text
+    dataset.DerivationCodeSequence = [codes.SPATIAL_RESAMPLING.item(), codes.MR_TO_SCT.item()]
+    references = _references(stack)
+    dataset.SourceImageSequence = [_source_item(*pair) for pair in references]
+    series = Dataset()
+    series.SeriesInstanceUID = stack.header.series_instance_uid
+    series.ReferencedInstanceSequence = [_sop_item(*pair) for pair in references]
+    dataset.ReferencedSeriesSequence = [series]  # Common Instance Reference, PS3.3 C.12.2
+    lossy = sorted({s.instance.lossy for s in stack.slices if s.instance.lossy})
+    dataset.LossyImageCompression = "01" if lossy else "00"
+
+
+def _references(stack: Stack) -> Sequence[tuple[str, str]]:
+    pairs = ((s.instance.sop_class_uid, s.instance.sop_instance_uid) for s in stack.slices)
+    return list(dict.fromkeys(pairs))
+
+
+def _sop_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class_uid
+    item.ReferencedSOPInstanceUID = sop_instance_uid
+    return item
+
+
+def _source_item(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    item = _sop_item(sop_class_uid, sop_instance_uid)
+    item.PurposeOfReferenceCodeSequence = [codes.SOURCE_IMAGE.item()]
+    item.SpatialLocationsPreserved = "NO"
+    return item
+
+
+def _image(dataset: Dataset, plan: Plan) -> None:
+    """Image Plane, Image Pixel, CT Image and VOI LUT modules (PS3.3 C.7.6.2, C.7.6.3, C.8.2.1)."""
+    grid = plan.grid
+    spacing = decimal(grid.spacing_mm[0])
+    dataset.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
+    dataset.PixelSpacing = [spacing, spacing]
+    dataset.SliceThickness = dataset.SpacingBetweenSlices = spacing
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    _, dataset.Rows, dataset.Columns = grid.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation = 0
+    dataset.RescaleIntercept, dataset.RescaleSlope = str(HU_LOWEST), "1"
+    dataset.RescaleType = "HU"
+    dataset.WindowCenter, dataset.WindowWidth = "40", "400"
+    dataset.BurnedInAnnotation = "NO"

@@ -1,0 +1,241 @@
+"""Data set -> `Instance`: a careful reader that takes what is there and never guesses.
+
+A value that cannot be read counts as absent, so that the checks name it; only what makes the file
+no DICOM object at all raises.
+"""
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import pydicom
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+
+from node.domain.errors import Rejected
+from node.domain.instance import Cosines, Frame, Instance, Vector3
+
+T = TypeVar("T")
+# Everything pydicom raises while it converts a malformed value.
+_UNREADABLE = (
+    ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError,
+    NotImplementedError, EOFError, LookupError, RecursionError,
+)  # fmt: skip
+
+
+def read_file(data: bytes, *, name: str) -> FileDataset:
+    """Parse Part 10 bytes; ``name`` is how the file is called in the error.
+
+    Raises `Rejected` with code FILE_EMPTY, FILE_NOT_DICOM or FILE_TRUNCATED.
+    """
+    if not data:
+        raise Rejected(f"File {name} is empty.", code="FILE_EMPTY")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deviations are judged by our own checks
+            dataset = pydicom.dcmread(io.BytesIO(data))
+            _ = dataset.get("SOPInstanceUID"), dataset.get("SeriesInstanceUID")
+    except InvalidDicomError:
+        reason = "the letters DICM are not at byte 128"
+        raise Rejected(reason, code="FILE_NOT_DICOM") from None
+    except _UNREADABLE as error:
+        raise Rejected(str(error) or type(error).__name__, code="FILE_TRUNCATED") from None
+    if not any(keyword in dataset for keyword in ("SeriesInstanceUID", "Rows", "PixelData")):
+        if "DirectoryRecordSequence" in dataset:  # DICOMDIR, PS3.3 F.3
+            raise Rejected("it is a DICOMDIR, an index of other files", code="FILE_NOT_DICOM")
+        raise Rejected("it ends before its Series Instance UID", code="FILE_TRUNCATED")
+    return dataset
+
+
+def read_instance(dataset: Dataset) -> Instance:
+    """What the header says, as a frozen value (PS3.3 A.4 MR Image, A.36 Enhanced MR Image)."""
+    meta = getattr(dataset, "file_meta", Dataset())
+    frames = _frames(dataset)
+    return Instance(
+        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        sop_class_uid=_text(dataset, "SOPClassUID"),
+        transfer_syntax_uid=_text(meta, "TransferSyntaxUID"),
+        series_instance_uid=_text(dataset, "SeriesInstanceUID"),
+        study_instance_uid=_text(dataset, "StudyInstanceUID"),
+        frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID"),
+        modality=_text(dataset, "Modality"),
+        patient_id=_text(dataset, "PatientID"),
+        patient_name=_text(dataset, "PatientName"),
+        patient_position=_text(dataset, "PatientPosition"),
+        body_part=_body_part(dataset),
+        series_description=_text(dataset, "SeriesDescription"),
+        protocol_name=_text(dataset, "ProtocolName"),
+        manufacturer=_text(dataset, "Manufacturer"),
+        model_name=_text(dataset, "ManufacturerModelName"),
+        station_name=_text(dataset, "StationName"),
+        series_number=_value(dataset, "SeriesNumber", int),
+        instance_number=_value(dataset, "InstanceNumber", int),
+        image_type=_words(dataset, "ImageType"),
+        scanning_sequence=_words(dataset, "ScanningSequence"),
+        repetition_time_ms=_value(dataset, "RepetitionTime", _finite),
+        field_strength_t=_value(dataset, "MagneticFieldStrength", _finite),
+        contrast_agent=_text(dataset, "ContrastBolusAgent"),
+        lossy=_lossy(dataset),
+        rows=_value(dataset, "Rows", int) or 0,
+        columns=_value(dataset, "Columns", int) or 0,
+        samples_per_pixel=_value(dataset, "SamplesPerPixel", int) or 0,
+        photometric=_text(dataset, "PhotometricInterpretation"),
+        bits_allocated=_value(dataset, "BitsAllocated", int) or 0,
+        bits_stored=_value(dataset, "BitsStored", int) or 0,
+        number_of_frames=len(frames),
+        has_pixels="PixelData" in dataset,
+        pixel_bytes=_pixel_bytes(dataset, meta),
+        frames=frames,
+    )
+
+
+def _frames(dataset: Dataset) -> tuple[Frame, ...]:
+    per_frame = _value(dataset, "PerFrameFunctionalGroupsSequence", list)
+    if per_frame:
+        shared = _item(dataset, "SharedFunctionalGroupsSequence")
+        return tuple(_enhanced(dataset, shared, g, n) for n, g in enumerate(per_frame))
+    return (_classic(dataset),)
+
+
+def _classic(dataset: Dataset) -> Frame:
+    image_type = _words(dataset, "ImageType")
+    return Frame(
+        number=0,
+        position_mm=_vector3(dataset),
+        orientation=_cosines(dataset),
+        pixel_spacing_mm=_spacing(dataset),
+        slice_thickness_mm=_value(dataset, "SliceThickness", _finite),
+        image_type=image_type,
+        complex_component=_component(dataset, image_type),
+        echo_time_ms=_value(dataset, "EchoTime", _finite),
+        echo_number=_value(dataset, "EchoNumbers", _first_int),
+        acquisition_number=_value(dataset, "AcquisitionNumber", int),
+        temporal_position=_value(dataset, "TemporalPositionIdentifier", int),
+        b_value=_value(dataset, "DiffusionBValue", _finite),
+        stack_id="",
+        rescale_slope=_or(_value(dataset, "RescaleSlope", _finite), 1.0),
+        rescale_intercept=_or(_value(dataset, "RescaleIntercept", _finite), 0.0),
+    )
+
+
+def _enhanced(dataset: Dataset, shared: Dataset, own: Dataset, number: int) -> Frame:
+    """One frame from its functional groups, the shared ones where it has none of its own."""
+
+    def group(keyword: str) -> Dataset:
+        return _item(own, keyword) or _item(shared, keyword)
+
+    kind, content = group("MRImageFrameTypeSequence"), _item(own, "FrameContentSequence")
+    image_type = _words(kind, "FrameType") or _words(dataset, "ImageType")
+    measures, transform = group("PixelMeasuresSequence"), group("PixelValueTransformationSequence")
+    component = _component(kind, image_type) or _component(dataset, image_type)
+    return Frame(
+        number=number,
+        position_mm=_vector3(group("PlanePositionSequence")),
+        orientation=_cosines(group("PlaneOrientationSequence")),
+        pixel_spacing_mm=_spacing(measures),
+        slice_thickness_mm=_value(measures, "SliceThickness", _finite),
+        image_type=image_type,
+        complex_component=component,
+        echo_time_ms=_value(group("MREchoSequence"), "EffectiveEchoTime", _finite),
+        echo_number=None,
+        acquisition_number=_value(content, "FrameAcquisitionNumber", int),
+        temporal_position=_value(content, "TemporalPositionIndex", int),
+        b_value=_value(group("MRDiffusionSequence"), "DiffusionBValue", _finite),
+        stack_id=_text(content, "StackID"),
+        rescale_slope=_or(_value(transform, "RescaleSlope", _finite), 1.0),
+        rescale_intercept=_or(_value(transform, "RescaleIntercept", _finite), 0.0),
+    )
+
+
+def _component(dataset: Dataset, image_type: Sequence[str]) -> str:
+    """ComplexImageComponent; else what a vendor's ImageType says beyond doubt."""
+    said = _text(dataset, "ComplexImageComponent").upper()
+    if said:
+        return said
+    later = set(image_type[2:])
+    if later & {"P", "PHASE", "PHASE MAP"}:
+        return "PHASE"
+    if later & {"M", "M_FFE", "M_SE", "M_IR", "MAGNITUDE"}:
+        return "MAGNITUDE"
+    return ""
+
+
+def _vector3(dataset: Dataset) -> Vector3 | None:
+    return cast("Vector3 | None", _numbers(dataset, "ImagePositionPatient", 3))
+
+
+def _cosines(dataset: Dataset) -> Cosines | None:
+    return cast("Cosines | None", _numbers(dataset, "ImageOrientationPatient", 6))
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    return cast("tuple[float, float] | None", _numbers(dataset, "PixelSpacing", 2))
+
+
+def _numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    values = _value(dataset, keyword, lambda v: tuple(_finite(x) for x in v))
+    return values if values is not None and len(values) == count else None
+
+
+def _words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    value = _value(dataset, keyword, lambda v: [v] if isinstance(v, str) else list(v))
+    return tuple(str(word).strip().upper() for word in value or ())
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    return (_value(dataset, keyword, str) or "").strip(" \0")
+
+
+def _item(dataset: Dataset, keyword: str) -> Dataset:
+    items = _value(dataset, keyword, list)
+    return items[0] if items else Dataset()
+
+
+def _body_part(dataset: Dataset) -> str:
+    """BodyPartExamined; else the code meaning of AnatomicRegionSequence (Enhanced MR)."""
+    said = _text(dataset, "BodyPartExamined")
+    return (said or _text(_item(dataset, "AnatomicRegionSequence"), "CodeMeaning")).upper()
+
+
+def _lossy(dataset: Dataset) -> str:
+    if _text(dataset, "LossyImageCompression") != "01":
+        return ""
+    return "\\".join(_words(dataset, "LossyImageCompressionMethod")) or "method not stated"
+
+
+def _pixel_bytes(dataset: Dataset, meta: Dataset) -> int | None:
+    """Length of native pixel data; None where it is encapsulated or absent (PS3.5 A.4)."""
+    if "PixelData" not in dataset:
+        return None
+    syntax = getattr(meta, "TransferSyntaxUID", None)
+    if syntax is not None and getattr(syntax, "is_encapsulated", False):
+        return None
+    return len(dataset.get_item("PixelData").value or b"")
+
+
+def _value(dataset: Dataset, keyword: str, convert: Callable[[Any], T]) -> T | None:
+    """The attribute through ``convert``; None when absent, empty or unreadable."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = dataset.get(keyword)
+            return None if value is None or value == "" else convert(value)
+    except _UNREADABLE:
+        return None
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _first_int(value: Any) -> int:
+    return int(value if isinstance(value, int | str) else value[0])
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
