@@ -1,0 +1,1 @@
+"""From MR volume to synthetic CT: manifest, session, tiles, quality."""

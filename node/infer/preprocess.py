@@ -1,0 +1,188 @@
+"""What happens to an MR before the network sees it; training runs this same code.
+
+Arrays are (slice, row, column). SimpleITK lists sizes, spacings and indices in the reverse order
+(column, row, slice); only this module and its callers' affines know that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - the name its documentation uses
+from numpy.typing import NDArray
+
+from node.domain.geometry import Affine, Grid
+from node.domain.volume import Volume
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+# Width in mm of the gaps (nostril, ear canal, dark scalp) that count as inside the body.
+_CLOSING_MM = 10.0
+# How far the filled shape may reach beyond what the threshold itself sees: not at all, less this.
+_INSET_MM = 3.0
+# Of Otsu's threshold of the square root of the signal: skin is darker than what lies below it.
+_THRESHOLD_SHARE = 0.75
+# Where the outer contour runs, as a share of the tissue's level, and what counts as beside it.
+_HALF_LEVEL = 0.5
+_NEARBY_MM = 3.0
+# A body below this volume is noise or a marker.
+_LEAST_BODY_ML = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """How signal becomes the network's input."""
+
+    kind: str
+    """``none``: the signal itself; ``body-percentile``: signal over a percentile of the body's."""
+    percentile: float = 80.0
+    """Percentile of the signal inside the body that becomes 1."""
+    low: float = 0.0
+    """Lowest input after division."""
+    high: float = 4.0
+    """Highest input after division."""
+
+
+def to_sitk(values: NDArray[np.generic], affine: Affine) -> sitk.Image:
+    """Wrap an array and its LPS affine as a SimpleITK image, left-handed stacks included.
+
+    SimpleITK refuses no reflection: its direction matrix is any orthonormal one. A skewed affine
+    has no such form and is refused here.
+    """
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    cosines = affine[:3, :3] / spacing
+    if np.abs(cosines.T @ cosines - np.eye(3)).max() > 1e-3:
+        raise ValueError("the axes of the volume are not perpendicular")
+    # Project onto the nearest orthonormal matrix: SimpleITK checks tighter than DICOM's rounding.
+    left, _, right = np.linalg.svd(cosines)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(values))
+    image.SetSpacing([float(step) for step in spacing[::-1]])
+    image.SetOrigin([float(x) for x in affine[:3, 3]])
+    image.SetDirection([float(x) for x in (left @ right)[:, ::-1].ravel()])
+    return image
+
+
+def resample(volume: Volume, grid: Grid, *, fill: float = 0.0) -> Floats:
+    """Bring a volume onto another grid, linearly; outside the volume stands ``fill``.
+
+    Half a voxel beyond the outermost centres the nearest value is kept, so that the field of view
+    is covered to its edge.
+    """
+    if volume.grid.same_as(grid):
+        return volume.values.astype(np.float32)
+    source = to_sitk(volume.values.astype(np.float32), volume.affine)
+    lattice = to_sitk(np.zeros((1, 1, 1), np.uint8), grid.affine)
+    size = [int(n) for n in grid.shape[::-1]]
+    linear = sitk.Resample(
+        source,
+        size,
+        sitk.Transform(),
+        sitk.sitkLinear,
+        lattice.GetOrigin(),
+        lattice.GetSpacing(),
+        lattice.GetDirection(),
+        fill,
+        sitk.sitkFloat32,
+    )
+    return np.asarray(sitk.GetArrayFromImage(linear), np.float32)
+
+
+def body_mask(values: Floats, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Find the patient: shape and order of ``values``, True inside the outer contour.
+
+    The threshold decides where the contour runs; closing and filling only add what lies inside.
+    Empty when nothing of a body's size is there.
+    """
+    root = _root(values)
+    image = sitk.GetImageFromArray(root)
+    image.SetSpacing([float(s) for s in spacing_mm[::-1]])
+    if root.max() <= 0:
+        return np.zeros(values.shape, bool)
+    bright = _bright(image)
+    largest = _largest(bright)
+    voxel_ml = float(np.prod(spacing_mm)) / 1000.0
+    if sitk.GetArrayFromImage(largest).sum() * voxel_ml < _LEAST_BODY_ML:
+        return np.zeros(values.shape, bool)
+    inside = _filled(largest)
+    body = sitk.GetArrayFromImage(sitk.Or(largest, inside)) > 0
+    return _fill_slices(body)
+
+
+def normalise(values: Floats, body: Mask, how: Normalisation) -> Floats:
+    """Bring signal to the scale the network was trained on; see `Normalisation`."""
+    if how.kind == "none":
+        return values.astype(np.float32)
+    inside = values[body] if body.any() else values.ravel()
+    # A fixed stride keeps the answer the same from run to run and costs milliseconds.
+    level = float(np.percentile(inside[:: max(1, inside.size // 500_000)], how.percentile))
+    scaled = values / max(level, 1e-6)
+    return np.asarray(np.clip(scaled, how.low, how.high), np.float32)
+
+
+def _root(values: Floats) -> Floats:
+    """Square root of the signal, its bright end cut: fat beside a coil must not rule."""
+    flat = values.ravel()[:: max(1, values.size // 500_000)]
+    top = float(np.percentile(flat, 99.0))
+    return np.asarray(np.sqrt(np.clip(values, 0.0, max(top, 1e-6))), np.float32)
+
+
+def _bright(image: sitk.Image) -> sitk.Image:
+    smooth = sitk.DiscreteGaussian(image, 1.0)
+    otsu = sitk.OtsuThresholdImageFilter()
+    otsu.Execute(sitk.Shrink(smooth, [2, 2, 2]))
+    return smooth > otsu.GetThreshold() * _THRESHOLD_SHARE
+
+
+def _largest(mask: sitk.Image) -> sitk.Image:
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
+    return parts == 1
+
+
+def _filled(mask: sitk.Image) -> sitk.Image:
+    """The closed shape at half resolution, inset so that it never moves the contour."""
+    factors = [2 if n > 8 else 1 for n in mask.GetSize()]
+    small = sitk.Shrink(mask, factors)
+    steps = [max(1, round(_CLOSING_MM / s)) for s in small.GetSpacing()]
+    padded = sitk.ConstantPad(small, steps, steps)
+    closed = sitk.BinaryMorphologicalClosing(padded, steps, sitk.sitkBall, 1.0)
+    closed = sitk.BinaryFillhole(closed)
+    inset = [max(1, round(_INSET_MM / s)) for s in small.GetSpacing()]
+    closed = sitk.BinaryErode(closed, inset, sitk.sitkBall, 0.0, 1.0)
+    return sitk.Resample(closed, mask, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+
+
+def _fill_slices(body: Mask) -> Mask:
+    filled = body.astype(np.uint8)
+    for index in range(filled.shape[0]):
+        if filled[index].any():
+            image = sitk.GetImageFromArray(filled[index])
+            filled[index] = sitk.GetArrayFromImage(sitk.BinaryFillhole(image))
+    return filled > 0
+
+
+def tighten(signal: Floats, body: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
+    """Draw the outer contour where the signal falls to half of the tissue's beside it.
+
+    `body_mask` errs to the outside, for its threshold must be low enough for the darkest skin. The
+    half level of the tissue nearby is where a blurred edge has its middle, whatever the coil
+    makes of the brightness there.
+    """
+    if not body.any():
+        return body
+    tissue = body & (signal > 0.35 * float(np.median(signal[body])))
+    share = _spread(tissue.astype(np.float32), spacing_mm)
+    level = _spread(np.where(tissue, signal, 0).astype(np.float32), spacing_mm)
+    edge = _HALF_LEVEL * level / np.maximum(share, 1e-3)
+    above = sitk.GetImageFromArray((body & (signal > edge)).astype(np.uint8))
+    above.SetSpacing([float(s) for s in spacing_mm[::-1]])
+    largest = _largest(above)
+    inside = _filled(largest)
+    filled = sitk.GetArrayFromImage(sitk.Or(largest, inside)) > 0
+    return np.asarray(_fill_slices(filled & body), bool)
+
+
+def _spread(values: Floats, spacing_mm: tuple[float, float, float]) -> Floats:
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing([float(s) for s in spacing_mm[::-1]])
+    smooth = sitk.SmoothingRecursiveGaussian(image, _NEARBY_MM)
+    return np.asarray(sitk.GetArrayFromImage(smooth), np.float32)

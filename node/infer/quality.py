@@ -1,0 +1,168 @@
+"""What the result says of itself: is this the body region the model was made for, is it complete.
+
+Limits come from the manifest, so from the model's own population.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.domain.findings import Finding, finding
+from node.domain.geometry import Grid, index_from_lps, lps_from_index
+from node.infer.manifest import Manifest, Quality
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+BRAIN_HU = (0.0, 80.0)
+BONE_HU = 250.0
+AIR_HU = -400.0
+# Share of signal that counts as "gives signal": of the median of the bright half of the body.
+_DARK_SHARE = 0.12
+# Body on this share of an outer face of the field of view counts as cut off there.
+_EDGE_SHARE = 0.01
+# Sides in LPS: lower and upper end of x, y, z.
+_SIDES = (("right", "left"), ("front", "back"), ("bottom", "top"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examined:
+    """What the checks look at, all on the working grid."""
+
+    hu: Floats
+    """(slices, rows, columns) HU."""
+    scale: Floats | None
+    """Half width of the central 68 % interval in HU; None when the model has none."""
+    body: Mask
+    """Inside the outer contour."""
+    signal: Floats
+    """The MR."""
+    work: Grid
+    """Where these voxels are."""
+    source: Grid
+    """Where the MR's voxels are: its field of view."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """The figures the limits apply to."""
+
+    body_ml: float
+    """Volume of the body."""
+    solidity: float
+    """Share of the body that gives signal."""
+    brain: float
+    """Share of the body from 0 to 80 HU."""
+    bone: float
+    """Share of the body above 250 HU."""
+    air: float
+    """Share of the body below -400 HU."""
+    unsure: float
+    """Share of the body with a half width above the limit."""
+
+
+def measure(case: Examined, uncertain_hu: float) -> Shares:
+    """Measure one result; the body must not be empty."""
+    hu, signal = case.hu[case.body], case.signal[case.body]
+    bright = float(np.median(signal[signal >= np.median(signal)]))
+    unsure = 0.0
+    if case.scale is not None:
+        unsure = float((case.scale[case.body] > uncertain_hu).mean())
+    return Shares(
+        body_ml=float(case.body.sum()) * case.work.voxel_volume_mm3 / 1000.0,
+        solidity=float((signal > _DARK_SHARE * bright).mean()),
+        brain=float(((hu >= BRAIN_HU[0]) & (hu <= BRAIN_HU[1])).mean()),
+        bone=float((hu > BONE_HU).mean()),
+        air=float((hu < AIR_HU).mean()),
+        unsure=unsure,
+    )
+
+
+def check(case: Examined, manifest: Manifest) -> tuple[Finding, ...]:
+    """Every finding of one result."""
+    quality = manifest.quality
+    if quality is None:
+        return ()
+    if not case.body.any():
+        return (finding("BODY_NOT_FOUND"),)
+    shares = measure(case, quality.uncertain_hu)
+    findings = [
+        _region(shares, quality, manifest),
+        _share("BONE_SHARE", shares.bone, quality.bone_share),
+        _share("AIR_SHARE", shares.air, quality.air_share),
+        _unsure(shares, quality),
+        _edge(case),
+    ]
+    return tuple(f for f in findings if f is not None)
+
+
+def _region(shares: Shares, quality: Quality, manifest: Manifest) -> Finding | None:
+    reasons = []
+    low, high = quality.body_ml
+    if not low <= shares.body_ml <= high:
+        reasons.append(f"it fills {shares.body_ml:.0f} ml, usual is {low:.0f} to {high:.0f}")
+    if shares.solidity < quality.solidity:
+        reasons.append(
+            f"{100 * shares.solidity:.0f} % of it gives signal, at least "
+            f"{100 * quality.solidity:.0f} % is usual"
+        )
+    low, high = quality.brain_share
+    if not low <= shares.brain <= high:
+        reasons.append(
+            f"{100 * shares.brain:.0f} % of it looks like brain or muscle, usual is "
+            f"{100 * low:.0f} to {100 * high:.0f} %"
+        )
+    if not reasons:
+        return None
+    return finding(
+        "NOT_BODY_REGION",
+        region=manifest.region,
+        model=f"{manifest.name} {manifest.version}",
+        reason="; ".join(reasons),
+    )
+
+
+def _share(code: str, share: float, limits: tuple[float, float]) -> Finding | None:
+    if limits[0] <= share <= limits[1]:
+        return None
+    low, high = (round(100 * limit, 1) for limit in limits)
+    return finding(code, share_percent=round(100 * share, 1), low_percent=low, high_percent=high)
+
+
+def _unsure(shares: Shares, quality: Quality) -> Finding | None:
+    if shares.unsure <= quality.uncertain_share:
+        return None
+    return finding(
+        "UNCERTAINTY_HIGH",
+        share_percent=round(100 * shares.unsure, 1),
+        limit_hu=quality.uncertain_hu,
+        limit_percent=round(100 * quality.uncertain_share, 1),
+    )
+
+
+def _edge(case: Examined) -> Finding | None:
+    """Where the body meets the end of the MR's own field of view, oblique ones included."""
+    body = np.argwhere(case.body)[::7]
+    index = index_from_lps(case.source.affine, lps_from_index(case.work.affine, body))
+    sides = set()
+    for axis, length in enumerate(case.source.shape):
+        face = case.source.voxel_volume_mm3 / case.source.spacing_mm[axis]
+        others = np.prod([n for a, n in enumerate(case.source.shape) if a != axis]) * face
+        band_mm = 1.5 * max(case.source.spacing_mm[axis], case.work.spacing_mm[0])
+        band = band_mm / case.source.spacing_mm[axis]
+        for at_end, near in enumerate((index[:, axis] < band, index[:, axis] > length - 1 - band)):
+            area = near.sum() * 7 * case.work.voxel_volume_mm3 / band_mm
+            if area > _EDGE_SHARE * others:
+                sides.add(_side(case.source, axis, at_end=bool(at_end)))
+    order = [name for pair in reversed(_SIDES) for name in pair]
+    named = sorted(sides, key=order.index)
+    # The neck always leaves a head's field of view at the bottom; that is no finding.
+    named = [name for name in named if name != "bottom"]
+    return finding("BODY_AT_EDGE", sides=" and ".join(named)) if named else None
+
+
+def _side(source: Grid, axis: int, *, at_end: bool) -> str:
+    outward = source.affine[:3, axis] * (1 if at_end else -1)
+    main = int(np.abs(outward).argmax())
+    return _SIDES[main][int(outward[main] > 0)]

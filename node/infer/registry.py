@@ -1,0 +1,106 @@
+"""Which models there are: every ``<name>/<version>/manifest.json`` under the models folder."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from node.domain.errors import Misconfigured
+from node.domain.plan import ModelRef
+from node.infer.manifest import Manifest, read_manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFolder:
+    """One version of one model on disk."""
+
+    path: Path
+    """Folder that holds manifest and model file."""
+    manifest: Manifest
+    """What it says of itself."""
+
+    @property
+    def ref(self) -> ModelRef:
+        """The part of the manifest that enters plans and identities."""
+        m = self.manifest
+        return ModelRef(
+            name=m.name,
+            version=m.version,
+            sha256=m.sha256,
+            body_part=m.body_part,
+            spacing_mm=m.spacing_mm,
+        )
+
+    @property
+    def file(self) -> Path:
+        """The ONNX file."""
+        return self.path / self.manifest.file
+
+    def verify(self) -> None:
+        """Compare the file's hash with the manifest's; `Misconfigured` when they differ."""
+        if not self.file.is_file():
+            raise Misconfigured(
+                f"Model file {self.file} does not exist.", remedy="Export the model again."
+            )
+        digest = hashlib.sha256(self.file.read_bytes()).hexdigest()
+        if digest != self.manifest.sha256:
+            raise Misconfigured(
+                f"Model file {self.file} has SHA-256 {digest}, its manifest says "
+                f"{self.manifest.sha256}.",
+                remedy="Restore the file, or export the model again.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The models of one folder."""
+
+    root: Path
+    """Folder that was scanned."""
+    models: tuple[ModelFolder, ...]
+    """By name, then oldest version first."""
+
+    @classmethod
+    def scan(cls, models_dir: Path) -> Self:
+        """Read every manifest; `Misconfigured` names the folder or manifest that is wrong."""
+        if not models_dir.is_dir():
+            raise Misconfigured(
+                f"Models folder {models_dir} does not exist.",
+                remedy="Set models_dir in [inference] to the folder that holds the models.",
+            )
+        found = [_folder(path.parent) for path in sorted(models_dir.glob("*/*/manifest.json"))]
+        found.sort(key=lambda m: (m.manifest.name, _version_key(m.manifest.version)))
+        return cls(root=models_dir, models=tuple(found))
+
+    def find(self, name: str) -> ModelFolder:
+        """The newest version of ``name``; `Misconfigured` names what there is."""
+        versions = [m for m in self.models if m.manifest.name == name]
+        if not versions:
+            names = sorted({m.manifest.name for m in self.models})
+            raise Misconfigured(
+                f"There is no model {name!r} in {self.root}; there is "
+                f"{', '.join(names) if names else 'none'}.",
+                remedy="Correct the route's model, or put the model's folder there.",
+            )
+        return versions[-1]
+
+
+def _folder(path: Path) -> ModelFolder:
+    manifest = read_manifest(path / "manifest.json")
+    for key, told, actual in (
+        ("name", manifest.name, path.parent.name),
+        ("version", manifest.version, path.name),
+    ):
+        if told != actual:
+            raise Misconfigured(
+                f"{path / 'manifest.json'}: {key} is {told!r} but its folder is {actual!r}.",
+                remedy="Rename the folder or correct the manifest.",
+            )
+    return ModelFolder(path=path, manifest=manifest)
+
+
+def _version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    # Numbers by value, other words after them by letter: 1.10.0 is newer than 1.9.0.
+    parts = re.split(r"[.\-+]", version)
+    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)

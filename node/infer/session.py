@@ -1,0 +1,125 @@
+"""An ONNX Runtime session that runs where it was told to, or says why not."""
+
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from node.domain.errors import Misconfigured
+from node.log import get_logger
+
+log = get_logger(__name__)
+
+Floats = NDArray[np.float32]
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+class Session:
+    """A loaded network: one volume in, HU and perhaps its half width out.
+
+    Parameters
+    ----------
+    path
+        The ONNX file.
+    providers
+        Names of `PROVIDERS`, best first. The session uses the first that really works and logs
+        what it left out; it fails when none does.
+    threads
+        Threads of one operator; 0 leaves the number to the runtime.
+    """
+
+    def __init__(self, path: Path, *, providers: Sequence[str], threads: int = 0) -> None:
+        refuse_two_runtimes()
+        self._session = _open(path, _known(providers), threads)
+        self.provider = self._session.get_providers()[0]
+        """Provider the session really runs on."""
+        self._input = self._session.get_inputs()[0].name
+        self.outputs = len(self._session.get_outputs())
+        """Number of tensors the graph gives."""
+
+    @property
+    def runtime(self) -> str:
+        """Library, version and provider, such as ``onnxruntime 1.31.1 CPU``."""
+        return f"onnxruntime {ort.__version__} {self.provider.removesuffix('ExecutionProvider')}"
+
+    def run(self, values: Floats) -> list[Floats]:
+        """Run one pass: (slices, rows, columns) float32 in; each output in that shape."""
+        answers = self._session.run(None, {self._input: values[None, None]})
+        return [np.asarray(answer[0, 0], np.float32) for answer in answers]
+
+
+def refuse_two_runtimes(installed: Sequence[str] | None = None) -> None:
+    """Refuse an installation that holds both runtimes; they overwrite each other's files."""
+    names = ("onnxruntime", "onnxruntime-gpu")
+    both = [n for n in names if n in installed] if installed is not None else _installed(names)
+    if len(both) > 1:
+        raise Misconfigured(
+            "Both onnxruntime and onnxruntime-gpu are installed; they are one package twice.",
+            remedy="Uninstall both, then install onnxruntime-gpu alone.",
+        )
+
+
+def _installed(names: Sequence[str]) -> list[str]:
+    found = []
+    for name in names:
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        found.append(name)
+    return found
+
+
+def _known(providers: Sequence[str]) -> list[str]:
+    unknown = [name for name in providers if name not in PROVIDERS]
+    if unknown or not providers:
+        raise Misconfigured(
+            f"Provider {', '.join(unknown) or '(none)'} is not known.",
+            remedy=f"Use {', '.join(PROVIDERS)} in providers of [inference].",
+        )
+    return list(providers)
+
+
+def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSession:
+    """Try each provider alone: a list would let the runtime fall back without a word."""
+    reasons: list[str] = []
+    for name in providers:
+        if PROVIDERS[name] not in ort.get_available_providers():
+            reasons.append(f"{name} is not built in")
+            continue
+        try:
+            session = ort.InferenceSession(
+                path.as_posix(), _options(threads), providers=[PROVIDERS[name]]
+            )
+        except (RuntimeError, ValueError) as error:
+            reasons.append(f"{name}: {str(error).splitlines()[0]}")
+            continue
+        # The runtime adds the CPU by itself; what stands first is what it settled for.
+        if session.get_providers()[0] == PROVIDERS[name]:
+            log.info("session_opened", provider=name, skipped=reasons)
+            return session
+        reasons.append(f"{name} did not start")
+    raise Misconfigured(
+        f"Model {path} runs on none of {', '.join(providers)} ({'; '.join(reasons)}).",
+        remedy="Add cpu to providers of [inference], or install what the provider needs.",
+    )
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    # The arena keeps a volume's peak for the life of the process (measured: 847 MB against 82 MB).
+    options.enable_cpu_mem_arena = False
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4
+    return options

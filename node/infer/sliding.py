@@ -1,0 +1,124 @@
+"""One pass over the whole volume where memory allows, else tiles that agree with it.
+
+Tiles start at multiples of the network's stride, so every tile sees the same sampling lattice as
+the whole volume; they overlap by the network's reach, and a Gaussian window makes what is left of
+a difference fade rather than step.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from node.infer.manifest import Manifest
+
+Floats = NDArray[np.float32]
+Predict = Callable[[Floats], list[Floats]]
+Report = Callable[[float], None]
+
+_SMALLEST_TILES = 4  # in strides: below that a tile is all overlap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiling:
+    """How a volume is cut."""
+
+    tile: tuple[int, int, int]
+    """Size of a tile; the padded volume's when it is whole."""
+    starts: tuple[tuple[int, int, int], ...]
+    """First index of each tile."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether one pass covers everything."""
+        return len(self.starts) == 1
+
+
+def padded_shape(shape: tuple[int, ...], stride: int) -> tuple[int, int, int]:
+    """The next multiples of ``stride``."""
+    s, r, c = (-(-n // stride) * stride for n in shape)
+    return s, r, c
+
+
+def plan_tiles(
+    shape: tuple[int, int, int],
+    *,
+    stride: int,
+    reach: int,
+    bytes_per_voxel: int,
+    budget_bytes: int,
+) -> Tiling:
+    """Cut a padded shape so that one tile fits the budget; whole when it does all at once."""
+    if not budget_bytes or int(np.prod(shape)) * bytes_per_voxel <= budget_bytes:
+        return Tiling(tile=shape, starts=((0, 0, 0),))
+    edge = int((budget_bytes / bytes_per_voxel) ** (1 / 3)) // stride * stride
+    edge = max(edge, _SMALLEST_TILES * stride)
+    tile = (min(edge, shape[0]), min(edge, shape[1]), min(edge, shape[2]))
+    overlap = -(-min(reach, edge // 2) // stride) * stride
+    axes = [_starts(n, t, overlap) for n, t in zip(shape, tile, strict=True)]
+    return Tiling(tile=tile, starts=tuple((s, r, c) for s, r, c in product(*axes)))
+
+
+def run_tiles(
+    values: Floats, tiling: Tiling, predict: Predict, report: Report | None = None
+) -> list[Floats]:
+    """Run every tile and blend; ``values`` has the padded shape."""
+    if tiling.whole:
+        return predict(values)
+    window = _window(tiling.tile)
+    total: list[Floats] = []
+    weight = np.zeros(values.shape, np.float32)
+    for number, start in enumerate(tiling.starts):
+        where = tuple(slice(a, a + n) for a, n in zip(start, tiling.tile, strict=True))
+        answers = predict(np.ascontiguousarray(values[where]))
+        total = total or [np.zeros(values.shape, np.float32) for _ in answers]
+        for kept, answer in zip(total, answers, strict=True):
+            kept[where] += window * answer
+        weight[where] += window
+        if report:
+            report((number + 1) / len(tiling.starts))
+    return [kept / weight for kept in total]
+
+
+def predict_volume(
+    values: Floats,
+    manifest: Manifest,
+    predict: Predict,
+    *,
+    budget_bytes: int,
+    report: Report | None = None,
+) -> tuple[list[Floats], Tiling]:
+    """Pad to the stride, run whole or in tiles, cut the padding off again."""
+    shape = padded_shape(values.shape, manifest.stride)
+    spare = [(0, n - m) for n, m in zip(shape, values.shape, strict=True)]
+    padded = np.pad(values, spare, constant_values=manifest.padding)
+    tiling = plan_tiles(
+        shape,
+        stride=manifest.stride,
+        reach=manifest.reach_voxels,
+        bytes_per_voxel=manifest.bytes_per_voxel,
+        budget_bytes=budget_bytes,
+    )
+    answers = run_tiles(padded, tiling, predict, report)
+    s, r, c = values.shape
+    return [answer[:s, :r, :c] for answer in answers], tiling
+
+
+def _starts(length: int, tile: int, overlap: int) -> list[int]:
+    step = max(tile - overlap, 1)
+    starts = list(range(0, max(length - tile, 0) + 1, step))
+    if starts[-1] + tile < length:
+        starts.append(length - tile)  # both are multiples of the stride, so this is one too
+    return starts
+
+
+def _window(tile: tuple[int, int, int]) -> Floats:
+    window = np.ones((1, 1, 1))
+    for axis, n in enumerate(tile):
+        along = np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (n / 8)) ** 2)
+        shape = [1, 1, 1]
+        shape[axis] = n
+        window = window * np.maximum(along, 1e-4).reshape(shape)
+    return np.asarray(window, np.float32)
