@@ -1,0 +1,145 @@
+"""What a person asks of a series: run again, release, reject, resend. One transaction each.
+
+An action that the series' state does not allow raises `Rejected` with code STATE and changes
+nothing.
+"""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
+from node.archive.index import add_event, lock_series, move_series, supersede_runs
+from node.archive.runs import latest_run, queue_run, release_run
+from node.domain.errors import Rejected
+from node.domain.states import DeliveryState, State
+
+_AT_REST = (
+    State.KEPT,
+    State.REFUSED,
+    State.REVIEW,
+    State.DELIVERED,
+    State.REJECTED,
+    State.FAILED,
+)
+
+
+class Actions:
+    """The database as a person's request sees it."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def retry(self, series_id: int, *, who: str) -> str:
+        """Begin a new attempt at a series that is at rest; return what happens now."""
+        with self.engine.begin() as connection:
+            row = _asked(connection, series_id, "run again", _AT_REST)
+            attempt = row["attempt"] + 1
+            supersede_runs(connection, series_id)
+            sentence = f"Attempt {attempt}, asked for by {who or 'somebody'}."
+            _clear(connection, series_id)
+            queue_run(connection, row, attempt=attempt, sentence=sentence)
+            add_event(connection, series_id, "retry", sentence, who=who)
+            return sentence
+
+    def release(self, series_id: int, *, who: str, reason: str = "") -> str:
+        """Let the sCT of a series in review leave."""
+        with self.engine.begin() as connection:
+            row = _asked(connection, series_id, "released", (State.REVIEW,))
+            run = latest_run(connection, row)
+            if run is None or run["plan"] is None:
+                raise _no_sct(series_id)
+            sentence = _by("Released", who, reason)
+            release_run(connection, row, run, run["plan"]["destinations"], sentence, who=who)
+            add_event(connection, series_id, "release", sentence, who=who)
+            return sentence
+
+    def reject(self, series_id: int, *, who: str, reason: str) -> str:
+        """Refuse the sCT of a series in review: it never leaves."""
+        if not reason.strip():
+            raise Rejected(
+                "Rejecting an sCT needs a reason.", code="REASON", remedy="Say why in one sentence."
+            )
+        with self.engine.begin() as connection:
+            row = _asked(connection, series_id, "rejected", (State.REVIEW,))
+            sentence = _by("Rejected", who, reason)
+            move_series(connection, row, State.REJECTED, sentence)
+            add_event(connection, series_id, "reject", sentence, who=who)
+            return sentence
+
+    def resend(self, series_id: int, *, who: str, destination: str | None = None) -> str:
+        """Send a released sCT again, whole, to one destination or to all of them."""
+        allowed = (State.DELIVERING, State.DELIVERED, State.FAILED)
+        with self.engine.begin() as connection:
+            row = _asked(connection, series_id, "sent again", allowed)
+            run = latest_run(connection, row)
+            if run is None or run["released_at"] is None:
+                raise _no_sct(series_id)
+            names = _reset(connection, run["id"], destination)
+            if not names:
+                raise Rejected(
+                    f"Series {series_id} has no delivery to {destination or 'anybody'}.",
+                    code="DESTINATION",
+                    remedy="Name a destination of its route, or run the series again.",
+                )
+            sentence = f"Sent again to {', '.join(names)}, asked for by {who or 'somebody'}."
+            move_series(connection, row, State.DELIVERING, sentence)
+            add_event(connection, series_id, "resend", sentence, who=who)
+            return sentence
+
+
+def _asked(
+    connection: sa.Connection, series_id: int, words: str, allowed: Iterable[State]
+) -> sa.RowMapping:
+    known = connection.execute(sa.select(t.series.c.id).where(t.series.c.id == series_id)).first()
+    if known is None:
+        raise Rejected(
+            f"There is no series {series_id}.", code="UNKNOWN", remedy="List the series."
+        )
+    row = lock_series(connection, series_id)
+    states = tuple(allowed)
+    if State(row["state"]) not in states:
+        raise Rejected(
+            f"Series {series_id} is {row['state']} and cannot be {words}.",
+            code="STATE",
+            remedy=f"That is possible when it is {', '.join(states)}.",
+        )
+    return row
+
+
+def _no_sct(series_id: int) -> Rejected:
+    return Rejected(f"Series {series_id} has no sCT.", code="STATE", remedy="Run the series again.")
+
+
+def _by(word: str, who: str, reason: str) -> str:
+    text = f"{word} by {who or 'somebody'}"
+    return f"{text}: {reason.strip().rstrip('.')}." if reason.strip() else f"{text}."
+
+
+def _clear(connection: sa.Connection, series_id: int) -> None:
+    change = sa.update(t.series).where(t.series.c.id == series_id)
+    connection.execute(change.values(findings=[], route=None, model=None))
+
+
+def _reset(connection: sa.Connection, run_id: int, destination: str | None) -> list[str]:
+    d, i = t.deliveries, t.delivery_instances
+    query = sa.select(d.c.id, d.c.destination, d.c.tries).where(d.c.run_id == run_id)
+    if destination is not None:
+        query = query.where(d.c.destination == destination)
+    rows = connection.execute(query.order_by(d.c.id)).all()
+    for row in rows:
+        connection.execute(sa.delete(i).where(i.c.delivery_id == row.id))
+        connection.execute(
+            sa.update(d)
+            .where(d.c.id == row.id)
+            .values(
+                state=DeliveryState.WAITING.value,
+                tries=row.tries + 1,
+                attempts=0,
+                next_try_at=None,
+                enqueued_at=None,
+                updated_at=t.db_clock(),
+                sentence="Waiting to be sent again.",
+            )
+        )
+    return [row.destination for row in rows]

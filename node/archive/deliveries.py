@@ -1,0 +1,257 @@
+"""What the worker writes about deliveries: one row for each run and destination.
+
+Every try is asked for by number. A try whose number is no longer the row's does nothing, so a
+repeated or late workflow cannot send a series behind the back of a newer one.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
+from node.archive.index import add_event, move_series
+from node.archive.records import OutputFile
+from node.archive.runs import Superseded, current_run, output_value
+from node.domain.states import DeliveryState, State
+
+_OPEN = (DeliveryState.WAITING.value,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueDelivery:
+    """A try that the engine should be asked for."""
+
+    delivery_id: int
+    destination: str
+    number: int
+    """Of the try, from 0."""
+    workflow_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryJob:
+    """What one try has to send."""
+
+    delivery_id: int
+    destination: str
+    attempts: int
+    """Associations tried, this one included."""
+    files: tuple[OutputFile, ...]
+    """What the destination has not confirmed storing yet."""
+    total: int
+    """Objects of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a destination said of one object."""
+
+    sop_instance_uid: str
+    status: int
+    """DIMSE status of its C-STORE."""
+    stored: bool
+    """Whether the destination has it now."""
+    sentence: str
+
+
+class Deliveries:
+    """The database as delivery sees it; safe to use from several threads and processes."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def due(self) -> Sequence[DueDelivery]:
+        """Tries whose time has come and that no workflow was asked for yet."""
+        d = t.deliveries.c
+        query = (
+            sa.select(d.id, d.destination, d.tries, t.runs.c.workflow_id)
+            .join(t.runs, t.runs.c.id == d.run_id)
+            .where(d.state.in_(_OPEN), d.enqueued_at.is_(None))
+            .where(d.next_try_at.is_(None) | (d.next_try_at <= t.db_clock()))
+            .order_by(d.id)
+        )
+        with t.reading(self.engine).begin() as connection:
+            return [
+                DueDelivery(
+                    delivery_id=row.id,
+                    destination=row.destination,
+                    number=row.tries,
+                    workflow_id=f"deliver-{row.workflow_id}-{row.id}-{row.tries}",
+                )
+                for row in connection.execute(query)
+            ]
+
+    def mark_enqueued(self, delivery_id: int, number: int) -> None:
+        """Remember that the engine has the workflow of try ``number``."""
+        d = t.deliveries
+        change = sa.update(d).where(d.c.id == delivery_id, d.c.tries == number)
+        with self.engine.begin() as connection:
+            connection.execute(change.values(enqueued_at=t.db_clock()))
+
+    def enqueued(self) -> Sequence[DueDelivery]:
+        """Tries the engine was asked for and that have not ended."""
+        d = t.deliveries.c
+        query = (
+            sa.select(d.id, d.destination, d.tries, t.runs.c.workflow_id)
+            .join(t.runs, t.runs.c.id == d.run_id)
+            .where(d.state.in_(_OPEN), d.enqueued_at.is_not(None))
+        )
+        with t.reading(self.engine).begin() as connection:
+            return [
+                DueDelivery(
+                    delivery_id=row.id,
+                    destination=row.destination,
+                    number=row.tries,
+                    workflow_id=f"deliver-{row.workflow_id}-{row.id}-{row.tries}",
+                )
+                for row in connection.execute(query)
+            ]
+
+    def begin(self, delivery_id: int, number: int) -> DeliveryJob | None:
+        """What try ``number`` has to send; None when there is nothing to do any more."""
+        with self.engine.begin() as connection:
+            row = _locked(connection, delivery_id)
+            if row["tries"] != number or row["state"] not in _OPEN:
+                return None
+            try:
+                current_run(connection, row["run_id"])
+            except Superseded:
+                sentence = "Not sent: newer instances or a newer attempt replaced this sCT."
+                _change(connection, delivery_id, DeliveryState.FAILED, sentence)
+                return None
+            outputs = _outputs(connection, row["run_id"])
+            have = _stored(connection, delivery_id)
+            missing = tuple(o for o in outputs if o.sop_instance_uid not in have)
+            sentence = f"Sending {len(missing)} of {len(outputs)} objects."
+            attempts = row["attempts"] + 1
+            _change(connection, delivery_id, DeliveryState.WAITING, sentence, attempts=attempts)
+            return DeliveryJob(
+                delivery_id=delivery_id,
+                destination=row["destination"],
+                attempts=attempts,
+                files=missing,
+                total=len(outputs),
+            )
+
+    def record(self, delivery_id: int, answers: Iterable[Answer]) -> None:
+        """Keep what the destination answered for each SOP instance."""
+        i = t.delivery_instances
+        with self.engine.begin() as connection:
+            for answer in answers:
+                uid = answer.sop_instance_uid
+                here = (i.c.delivery_id == delivery_id) & (i.c.sop_instance_uid == uid)
+                connection.execute(sa.delete(i).where(here))
+                connection.execute(
+                    sa.insert(i).values(
+                        delivery_id=delivery_id,
+                        sop_instance_uid=uid,
+                        status=answer.status,
+                        stored=answer.stored,
+                        sentence=answer.sentence,
+                        at=t.db_clock(),
+                    )
+                )
+
+    def sent(self, delivery_id: int, number: int, sentence: str, *, proved: bool) -> None:
+        """Everything is stored there; ``proved`` when the peer asks for no more than that."""
+        self._end(delivery_id, number, DeliveryState.SENT, sentence, proved=proved)
+
+    def failed(self, delivery_id: int, number: int, sentence: str) -> None:
+        """Trying again cannot help: a person must act."""
+        self._end(delivery_id, number, DeliveryState.FAILED, sentence)
+
+    def later(self, delivery_id: int, number: int, sentence: str, delay_s: float) -> None:
+        """Ask for the next try in ``delay_s``."""
+        with self.engine.begin() as connection:
+            row = _locked(connection, delivery_id)
+            if row["tries"] == number and row["state"] in _OPEN:
+                _change(
+                    connection,
+                    delivery_id,
+                    DeliveryState.WAITING,
+                    sentence,
+                    tries=number + 1,
+                    enqueued_at=None,
+                    next_try_at=t.db_clock() + delay_s,
+                )
+
+    def _end(
+        self,
+        delivery_id: int,
+        number: int,
+        state: DeliveryState,
+        sentence: str,
+        *,
+        proved: bool = True,
+    ) -> None:
+        with self.engine.begin() as connection:
+            row = _locked(connection, delivery_id)
+            if row["tries"] != number or row["state"] not in _OPEN:
+                return
+            _change(connection, delivery_id, state, sentence)
+            try:
+                _run, series = current_run(connection, row["run_id"])
+            except Superseded:
+                return
+            add_event(connection, series["id"], f"delivery {state}", sentence)
+            if proved:
+                _settle_series(connection, series, row["run_id"])
+
+
+def _settle_series(connection: sa.Connection, series: sa.RowMapping, run_id: int) -> None:
+    """Move the series on once its last delivery has ended."""
+    if State(series["state"]) is not State.DELIVERING:
+        return
+    d = t.deliveries.c
+    query = sa.select(d.destination, d.state, d.sentence).where(d.run_id == run_id)
+    rows = connection.execute(query.order_by(d.id)).all()
+    if any(row.state in _OPEN for row in rows):
+        return
+    bad = [row for row in rows if row.state == DeliveryState.FAILED.value]
+    if bad:
+        sentence = " ".join(f"{row.destination}: {row.sentence}" for row in bad)
+        move_series(connection, series, State.FAILED, sentence)
+    else:
+        names = ", ".join(row.destination for row in rows)
+        move_series(connection, series, State.DELIVERED, f"Delivered to {names}.")
+
+
+def _locked(connection: sa.Connection, delivery_id: int) -> sa.RowMapping:
+    d = t.deliveries
+    # The series is locked before the delivery everywhere, so that no two transactions wait for
+    # each other.
+    query = (
+        sa.select(t.series.c.id)
+        .join(t.runs, t.runs.c.series_id == t.series.c.id)
+        .join(d, d.c.run_id == t.runs.c.id)
+        .where(d.c.id == delivery_id)
+        .with_for_update(of=t.series)
+    )
+    connection.execute(query).one()
+    row = sa.select(d).where(d.c.id == delivery_id).with_for_update()
+    return connection.execute(row).mappings().one()
+
+
+def _change(
+    connection: sa.Connection,
+    delivery_id: int,
+    state: DeliveryState,
+    sentence: str,
+    **more: object,
+) -> None:
+    values = {"state": state.value, "sentence": sentence, "updated_at": t.db_clock(), **more}
+    change = sa.update(t.deliveries).where(t.deliveries.c.id == delivery_id)
+    connection.execute(change.values(values))
+
+
+def _outputs(connection: sa.Connection, run_id: int) -> list[OutputFile]:
+    o = t.outputs.c
+    query = sa.select(t.outputs).where(o.run_id == run_id).order_by(o.stack, o.kind, o.number)
+    return [output_value(row) for row in connection.execute(query).mappings()]
+
+
+def _stored(connection: sa.Connection, delivery_id: int) -> set[str]:
+    i = t.delivery_instances.c
+    query = sa.select(i.sop_instance_uid).where(i.delivery_id == delivery_id, i.stored.is_(True))
+    return set(connection.execute(query).scalars())

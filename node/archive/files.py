@@ -1,0 +1,204 @@
+"""Files that survive a power cut: temporary name, write, fsync, rename, fsync of the folder.
+
+Everything the node writes goes through here. A reader sees a whole file or none; once a function
+returns, the file and its name are on the disk.
+"""
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import struct
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from node.domain.errors import Defect
+from node.domain.names import is_uid
+from node.log import get_logger
+
+log = get_logger(__name__)
+
+INSTANCES, CONFLICTS, TEMPORARY = "instances", "conflicts", "tmp"
+# Younger temporary files are never removed: their writer may not hold its lock yet.
+ORPHAN_AGE_S = 60.0
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Folder:
+    """A folder tree whose files are written durably; safe to share by threads and processes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._temporary = root / TEMPORARY
+        # Folders this process has made durable itself. Another process may have made a folder and
+        # not synced its parent yet, so that finding it there proves nothing.
+        self._durable: set[Path] = set()
+        self._lock = threading.Lock()
+        self._ready(self._temporary)
+
+    def write(self, name: PurePosixPath, *chunks: bytes | memoryview) -> Path:
+        """Write ``chunks`` to ``name`` below the root, replacing what is there; return its path.
+
+        A failure leaves nothing under ``name`` and no temporary file.
+        """
+        target = self.path(name)
+        with self._new_file() as (descriptor, temporary):
+            _write_all(descriptor, chunks)
+            os.fsync(descriptor)
+            self._rename(temporary, target)
+        return target
+
+    def write_text(self, name: PurePosixPath, text: str) -> Path:
+        """Write ``text`` as UTF-8."""
+        return self.write(name, text.encode())
+
+    def write_json(self, name: PurePosixPath, value: Any) -> Path:
+        """Write ``value`` as JSON that is the same for equal values."""
+        return self.write_text(name, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+    def path(self, name: PurePosixPath) -> Path:
+        """The path of ``name`` below the root; raise `Defect` when it would leave the root."""
+        if name.is_absolute() or ".." in name.parts or not name.parts:
+            raise Defect(f"{str(name)!r} is not a name inside the archive.")
+        return self.root / name
+
+    def free_bytes(self) -> int:
+        """What an unprivileged process may still write."""
+        state = os.statvfs(self.root)
+        return state.f_bavail * state.f_frsize
+
+    def remove_orphans(self, *, older_than_s: float = ORPHAN_AGE_S) -> int:
+        """Remove temporary files whose writer is gone; return how many there were.
+
+        Safe while others write: a writer holds a lock on its file.
+        """
+        limit = time.time() - older_than_s
+        removed = sum(_remove_orphan(path, limit) for path in self._temporary.glob("*.part"))
+        if removed:
+            log.info("orphans_removed", files=removed)
+        return removed
+
+    @contextmanager
+    def _new_file(self) -> Iterator[tuple[int, Path]]:
+        temporary = self._temporary / f"{os.getpid()}-{secrets.token_hex(8)}.part"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor, temporary
+        except BaseException:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+            raise
+        finally:
+            os.close(descriptor)
+
+    def _rename(self, temporary: Path, target: Path) -> None:
+        self._ready(target.parent)
+        try:
+            temporary.rename(target)
+        except FileNotFoundError:  # the folder was emptied and removed since
+            with self._lock:
+                self._durable.discard(target.parent)
+            self._ready(target.parent)
+            temporary.rename(target)
+        fsync_folder(target.parent)
+
+    def _ready(self, folder: Path) -> None:
+        """Make ``folder`` and its parents up to the root, each entry synced once a process."""
+        if folder in self._durable:
+            return
+        if folder != self.root:
+            self._ready(folder.parent)
+            folder.mkdir(exist_ok=True)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+        fsync_folder(folder.parent)
+        with self._lock:
+            self._durable.add(folder)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Put the names in ``folder`` on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def instance_name(
+    series_instance_uid: str, sop_instance_uid: str, sha256: str, *, folder: str = INSTANCES
+) -> PurePosixPath:
+    """Where an instance lies: its checked UIDs and a digest of its data set, nothing else.
+
+    The digest keeps two objects of one SOP Instance UID apart even when they arrive at once.
+    Raises `Defect` for anything that is no UID or digest; the caller has checked what arrived.
+    """
+    if not (is_uid(series_instance_uid) and is_uid(sop_instance_uid) and _DIGEST.fullmatch(sha256)):
+        raise Defect("A file name is made of checked UIDs and a digest only.")
+    return PurePosixPath(folder, series_instance_uid, f"{sop_instance_uid}.{sha256[:16]}.dcm")
+
+
+def part10_header(
+    *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, source_ae: str
+) -> bytes:
+    """Preamble, prefix and File Meta Information (PS3.10 7.1), to go before a raw data set."""
+    version = (0x0001, b"OB", b"\x00\x01")
+    elements = [
+        version,
+        (0x0002, b"UI", _even(sop_class_uid, b"\0")),
+        (0x0003, b"UI", _even(sop_instance_uid, b"\0")),
+        (0x0010, b"UI", _even(transfer_syntax_uid, b"\0")),
+        (0x0012, b"UI", _even(IMPLEMENTATION_CLASS_UID, b"\0")),
+        (0x0013, b"SH", _even(IMPLEMENTATION_VERSION, b" ")),
+    ]
+    if source_ae:
+        elements.append((0x0016, b"AE", _even(source_ae, b" ")))
+    body = b"".join(_meta_element(*element) for element in elements)
+    return b"\0" * 128 + b"DICM" + _meta_element(0x0000, b"UL", struct.pack("<I", len(body))) + body
+
+
+def _meta_element(element: int, vr: bytes, value: bytes) -> bytes:
+    # PS3.10 7.1: the meta information is always Explicit VR Little Endian.
+    if vr == b"OB":
+        return struct.pack("<HH2sHI", 2, element, vr, 0, len(value)) + value
+    return struct.pack("<HH2sH", 2, element, vr, len(value)) + value
+
+
+def _even(text: str, padding: bytes) -> bytes:
+    raw = text.encode("ascii")
+    return raw + padding if len(raw) % 2 else raw
+
+
+def _write_all(descriptor: int, chunks: Sequence[bytes | memoryview]) -> None:
+    total = sum(len(chunk) for chunk in chunks)
+    written = os.writev(descriptor, chunks)
+    if written == total:
+        return
+    rest = memoryview(b"".join(chunks))[written:]  # a short write, rare: a signal, a full quota
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _remove_orphan(path: Path, older_than: float) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        if os.fstat(descriptor).st_mtime > older_than:
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)

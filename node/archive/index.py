@@ -1,0 +1,247 @@
+"""What the receiving side writes: instances, conflicts, associations.
+
+Each function is one transaction: after it returns, the database has it on disk.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from node.archive import tables as t
+from node.archive.records import AssociationRecord, Conflict, ReceivedHeader, StoredInstance
+from node.domain.states import State, move
+
+# Enough to answer "why was I refused last week"; a port scanner must not fill the disk.
+KEPT_ASSOCIATIONS = 20_000
+
+
+class Index:
+    """The database as those who receive see it; safe to use from several threads."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def find_instance(self, sop_instance_uid: str) -> StoredInstance | None:
+        """The stored instance of that UID, or None."""
+        i, s = t.instances, t.series
+        query = (
+            sa.select(i, s.c.series_instance_uid)
+            .join(s, s.c.id == i.c.series_id)
+            .where(i.c.sop_instance_uid == sop_instance_uid)
+        )
+        with t.reading(self.engine).begin() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else stored_instance(row)
+
+    def add_instance(self, stored: StoredInstance, header: ReceivedHeader) -> None:
+        """Index one durable instance; see `add_instances`."""
+        self.add_instances([(stored, header)])
+
+    def add_instances(self, received: Iterable[tuple[StoredInstance, ReceivedHeader]]) -> None:
+        """Index instances in one transaction.
+
+        A series that was already taken up goes back to receiving with its revision raised, so that
+        late instances make a new sCT and never a mixture. A UID that is there already is left.
+        """
+        with self.engine.begin() as connection:
+            for stored, header in received:
+                series = _series_for(connection, stored.series_instance_uid, header)
+                if _insert_instance(connection, stored, series):
+                    _count_instance(connection, series)
+
+    def add_conflict(self, conflict: Conflict) -> None:
+        """Remember a SOP instance that came again with other bytes and was kept aside."""
+        values = {
+            "sop_instance_uid": conflict.sop_instance_uid,
+            "series_instance_uid": conflict.series_instance_uid,
+            "path": conflict.path,
+            "size": conflict.size,
+            "sha256": conflict.sha256,
+            "calling_ae": conflict.calling_ae,
+            "received_at": seconds(conflict.received_at),
+        }
+        c = t.conflicts
+        with self.engine.begin() as connection:
+            known = connection.execute(
+                sa.select(c.c.id).where(
+                    c.c.sop_instance_uid == conflict.sop_instance_uid,
+                    c.c.sha256 == conflict.sha256,
+                )
+            ).first()
+            if known is None:
+                connection.execute(sa.insert(c).values(values))
+
+    def add_association(self, record: AssociationRecord) -> None:
+        """Remember how an association went; the oldest beyond `KEPT_ASSOCIATIONS` are forgotten."""
+        a = t.associations
+        values = {
+            "opened_at": seconds(record.opened_at),
+            "closed_at": seconds(record.closed_at),
+            "calling_ae": record.calling_ae,
+            "called_ae": record.called_ae,
+            "address": record.address,
+            "peer": record.peer,
+            "accepted": record.accepted,
+            "sentence": record.sentence,
+            "stored": record.stored,
+            "duplicates": record.duplicates,
+            "conflicts": record.conflicts,
+            "failures": record.failures,
+        }
+        with self.engine.begin() as connection:
+            number = connection.execute(sa.insert(a).values(values).returning(a.c.id)).scalar_one()
+            connection.execute(sa.delete(a).where(a.c.id <= number - KEPT_ASSOCIATIONS))
+
+
+def insert_missing(
+    connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]
+) -> sa.CursorResult[Any]:
+    """Insert a row unless one with its key is there already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing())
+
+
+def add_event(
+    connection: sa.Connection, series_id: int, kind: str, sentence: str, *, who: str = ""
+) -> None:
+    """One line of a series' timeline, inside the caller's transaction."""
+    connection.execute(
+        sa.insert(t.events).values(
+            series_id=series_id, kind=kind, sentence=sentence, who=who, at=t.db_clock()
+        )
+    )
+
+
+def lock_series(connection: sa.Connection, series_id: int) -> sa.RowMapping:
+    """The series' row, locked until the transaction ends (SQLite locks the whole file)."""
+    query = sa.select(t.series).where(t.series.c.id == series_id).with_for_update()
+    return connection.execute(query).mappings().one()
+
+
+def move_series(
+    connection: sa.Connection, row: sa.RowMapping, target: State, sentence: str, **more: Any
+) -> None:
+    """Move a locked series to ``target`` if the table of states allows it, else raise `Defect`."""
+    current = State(row["state"])
+    move(current, target)
+    changes: dict[str, Any] = {"state": target.value, "sentence": sentence, **more}
+    if target is not current:
+        changes["state_at"] = t.db_clock()
+        add_event(connection, row["id"], target.value, sentence)
+    connection.execute(sa.update(t.series).where(t.series.c.id == row["id"]).values(changes))
+
+
+def supersede_runs(connection: sa.Connection, series_id: int) -> None:
+    """Mark every earlier run of a series as replaced: none of them may deliver from now on."""
+    connection.execute(
+        sa.update(t.runs)
+        .where(t.runs.c.series_id == series_id, t.runs.c.superseded_at.is_(None))
+        .values(superseded_at=t.db_clock())
+    )
+
+
+def stored_instance(row: Mapping[Any, Any]) -> StoredInstance:
+    """An instance row, joined with its series' UID, as a value."""
+    return StoredInstance(
+        sop_instance_uid=row["sop_instance_uid"],
+        sop_class_uid=row["sop_class_uid"],
+        transfer_syntax_uid=row["transfer_syntax_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        path=row["path"],
+        size=row["size"],
+        sha256=row["sha256"],
+        received_at=moment(row["received_at"]),
+    )
+
+
+def seconds(at: datetime) -> float:
+    """A moment as the tables keep it."""
+    return at.timestamp()
+
+
+def moment(at_s: float) -> datetime:
+    """A moment out of the tables, in UTC."""
+    return datetime.fromtimestamp(at_s, UTC)
+
+
+def _series_for(
+    connection: sa.Connection, series_instance_uid: str, header: ReceivedHeader
+) -> sa.RowMapping:
+    by_uid = t.series.c.series_instance_uid == series_instance_uid
+    query = sa.select(t.series).where(by_uid).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    if row is not None:
+        return row
+    values: dict[str, Any] = {
+        "series_instance_uid": series_instance_uid,
+        "study_instance_uid": header.study_instance_uid,
+        "patient_id": header.patient_id,
+        "patient_name": header.patient_name,
+        "accession_number": header.accession_number,
+        "description": header.series_description,
+        "body_part": header.body_part,
+        "modality": header.modality,
+        "calling_ae": header.calling_ae,
+        "called_ae": header.called_ae,
+        "peer": header.peer,
+        "state": State.RECEIVING.value,
+        "sentence": "Instances are arriving.",
+        "findings": [],
+        "created_at": t.db_clock(),
+        "last_received_at": t.db_clock(),
+        "state_at": t.db_clock(),
+    }
+    inserted = insert_missing(connection, t.series, values)
+    row = connection.execute(query).mappings().one()
+    if inserted.rowcount:
+        add_event(connection, row["id"], State.RECEIVING.value, "The first instance arrived.")
+    return row
+
+
+def _insert_instance(
+    connection: sa.Connection, stored: StoredInstance, series: sa.RowMapping
+) -> bool:
+    again = State(series["state"]) is not State.RECEIVING
+    values = {
+        "sop_instance_uid": stored.sop_instance_uid,
+        "series_id": series["id"],
+        "sop_class_uid": stored.sop_class_uid,
+        "transfer_syntax_uid": stored.transfer_syntax_uid,
+        "path": stored.path,
+        "size": stored.size,
+        "sha256": stored.sha256,
+        "received_at": seconds(stored.received_at),
+        "revision": series["revision"] + (1 if again else 0),
+    }
+    return insert_missing(connection, t.instances, values).rowcount == 1
+
+
+def _count_instance(connection: sa.Connection, series: sa.RowMapping) -> None:
+    # Only whoever took the lock knows the row; an earlier instance of the same transaction may
+    # have moved it on, so it is read again.
+    row = lock_series(connection, series["id"])
+    if State(row["state"]) is not State.RECEIVING:
+        _begin_revision(connection, row)
+    connection.execute(
+        sa.update(t.series)
+        .where(t.series.c.id == row["id"])
+        .values(instances=t.series.c.instances + 1, last_received_at=t.db_clock())
+    )
+
+
+def _begin_revision(connection: sa.Connection, row: sa.RowMapping) -> None:
+    """Late instances: what was made or is being made of the older set is out of date."""
+    sentence = f"More instances arrived after revision {row['revision']} was taken up."
+    move_series(
+        connection,
+        row,
+        State.RECEIVING,
+        sentence,
+        revision=row["revision"] + 1,
+        attempt=1,
+        findings=[],
+    )
+    supersede_runs(connection, row["id"])

@@ -1,0 +1,1 @@
+"""Alembic scripts: one for each change of the tables."""

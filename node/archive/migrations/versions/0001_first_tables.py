@@ -1,0 +1,299 @@
+"""First tables."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Bring the tables to this revision."""
+    op.create_table(
+        "associations",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("opened_at", sa.Float(precision=53), nullable=False),
+        sa.Column("closed_at", sa.Float(precision=53), nullable=False),
+        sa.Column("calling_ae", sa.Text(), server_default="", nullable=False),
+        sa.Column("called_ae", sa.Text(), server_default="", nullable=False),
+        sa.Column("address", sa.Text(), server_default="", nullable=False),
+        sa.Column("peer", sa.Text(), nullable=True),
+        sa.Column("accepted", sa.Boolean(), nullable=False),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.Column("stored", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("duplicates", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("conflicts", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("failures", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_associations")),
+    )
+    op.create_table(
+        "conflicts",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("sop_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("series_instance_uid", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), server_default="", nullable=False),
+        sa.Column("size", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("sha256", sa.Text(), server_default="", nullable=False),
+        sa.Column("calling_ae", sa.Text(), server_default="", nullable=False),
+        sa.Column("received_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_conflicts")),
+    )
+    with op.batch_alter_table("conflicts", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_conflicts_series_instance_uid"), ["series_instance_uid"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_conflicts_sop_instance_uid"), ["sop_instance_uid"], unique=False
+        )
+
+    op.create_table(
+        "leases",
+        sa.Column("executor_id", sa.String(length=128), nullable=False),
+        sa.Column("role", sa.Text(), server_default="", nullable=False),
+        sa.Column("holder", sa.Text(), server_default="", nullable=False),
+        sa.Column("beat_at", sa.Float(precision=53), nullable=False),
+        sa.Column("taken_over", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.PrimaryKeyConstraint("executor_id", name=op.f("pk_leases")),
+    )
+    op.create_table(
+        "series",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("series_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("study_instance_uid", sa.Text(), nullable=False),
+        sa.Column("patient_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("patient_name", sa.Text(), server_default="", nullable=False),
+        sa.Column("accession_number", sa.Text(), server_default="", nullable=False),
+        sa.Column("description", sa.Text(), server_default="", nullable=False),
+        sa.Column("body_part", sa.Text(), server_default="", nullable=False),
+        sa.Column("modality", sa.Text(), server_default="", nullable=False),
+        sa.Column("calling_ae", sa.Text(), server_default="", nullable=False),
+        sa.Column("called_ae", sa.Text(), server_default="", nullable=False),
+        sa.Column("peer", sa.Text(), nullable=True),
+        sa.Column("instances", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("last_received_at", sa.Float(precision=53), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("state_at", sa.Float(precision=53), nullable=False),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.Column("revision", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("attempt", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("route", sa.Text(), nullable=True),
+        sa.Column("model", sa.Text(), nullable=True),
+        sa.Column("findings", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
+        sa.UniqueConstraint("series_instance_uid", name=op.f("uq_series_series_instance_uid")),
+    )
+    with op.batch_alter_table("series", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_series_state"), ["state"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_series_study_instance_uid"), ["study_instance_uid"], unique=False
+        )
+
+    op.create_table(
+        "site_changes",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("who", sa.Text(), server_default="", nullable=False),
+        sa.Column("action", sa.Text(), server_default="", nullable=False),
+        sa.Column("kind", sa.Text(), server_default="", nullable=False),
+        sa.Column("name", sa.Text(), server_default="", nullable=False),
+        sa.Column("mapping", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_site_changes")),
+    )
+    op.create_table(
+        "site_entries",
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("mapping", sa.JSON(), nullable=False),
+        sa.Column("who", sa.Text(), server_default="", nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "name", name=op.f("pk_site_entries")),
+    )
+    op.create_table(
+        "events",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("series_id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("kind", sa.Text(), server_default="", nullable=False),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.Column("who", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["series_id"], ["series.id"], name=op.f("fk_events_series_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+    )
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_events_series_id"), ["series_id"], unique=False)
+
+    op.create_table(
+        "instances",
+        sa.Column("sop_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("series_id", sa.Integer(), nullable=False),
+        sa.Column("sop_class_uid", sa.Text(), server_default="", nullable=False),
+        sa.Column("transfer_syntax_uid", sa.Text(), server_default="", nullable=False),
+        sa.Column("path", sa.Text(), server_default="", nullable=False),
+        sa.Column("size", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("sha256", sa.Text(), server_default="", nullable=False),
+        sa.Column("received_at", sa.Float(precision=53), nullable=False),
+        sa.Column("revision", sa.BigInteger(), server_default="1", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["series_id"], ["series.id"], name=op.f("fk_instances_series_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("sop_instance_uid", name=op.f("pk_instances")),
+    )
+    with op.batch_alter_table("instances", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_instances_series_id"), ["series_id"], unique=False)
+
+    op.create_table(
+        "runs",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("series_id", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("attempt", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("workflow_id", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("enqueued_at", sa.Float(precision=53), nullable=True),
+        sa.Column("finished_at", sa.Float(precision=53), nullable=True),
+        sa.Column("released_at", sa.Float(precision=53), nullable=True),
+        sa.Column("released_by", sa.Text(), nullable=True),
+        sa.Column("superseded_at", sa.Float(precision=53), nullable=True),
+        sa.Column("plan", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("predecessor_series_uid", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["series_id"], ["series.id"], name=op.f("fk_runs_series_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
+        sa.UniqueConstraint(
+            "series_id", "revision", "attempt", name=op.f("uq_runs_series_id_revision_attempt")
+        ),
+        sa.UniqueConstraint("workflow_id", name=op.f("uq_runs_workflow_id")),
+    )
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_runs_series_id"), ["series_id"], unique=False)
+
+    op.create_table(
+        "deliveries",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("destination", sa.Text(), server_default="", nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("next_try_at", sa.Float(precision=53), nullable=True),
+        sa.Column("enqueued_at", sa.Float(precision=53), nullable=True),
+        sa.Column("updated_at", sa.Float(precision=53), nullable=False),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_deliveries_run_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint("run_id", "destination", name=op.f("uq_deliveries_run_id_destination")),
+    )
+    with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_deliveries_run_id"), ["run_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_deliveries_state"), ["state"], unique=False)
+
+    op.create_table(
+        "outputs",
+        sa.Column("sop_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), server_default="", nullable=False),
+        sa.Column("stack", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("series_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("sop_class_uid", sa.Text(), server_default="", nullable=False),
+        sa.Column("transfer_syntax_uid", sa.Text(), server_default="", nullable=False),
+        sa.Column("number", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("path", sa.Text(), server_default="", nullable=False),
+        sa.Column("size", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("sha256", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_outputs_run_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("sop_instance_uid", name=op.f("pk_outputs")),
+    )
+    with op.batch_alter_table("outputs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_outputs_run_id"), ["run_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_outputs_series_instance_uid"), ["series_instance_uid"], unique=False
+        )
+
+    op.create_table(
+        "steps",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), server_default="", nullable=False),
+        sa.Column("started_at", sa.Float(precision=53), nullable=False),
+        sa.Column("finished_at", sa.Float(precision=53), nullable=True),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_steps_run_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "name", name=op.f("pk_steps")),
+    )
+    with op.batch_alter_table("steps", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_steps_run_id"), ["run_id"], unique=False)
+
+    op.create_table(
+        "delivery_instances",
+        sa.Column("delivery_id", sa.Integer(), nullable=False),
+        sa.Column("sop_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("stored", sa.Boolean(), nullable=False),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"],
+            ["deliveries.id"],
+            name=op.f("fk_delivery_instances_delivery_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(
+            "delivery_id", "sop_instance_uid", name=op.f("pk_delivery_instances")
+        ),
+    )
+
+
+def downgrade() -> None:
+    """Take them back."""
+    op.drop_table("delivery_instances")
+    with op.batch_alter_table("steps", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_steps_run_id"))
+
+    op.drop_table("steps")
+    with op.batch_alter_table("outputs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_outputs_series_instance_uid"))
+        batch_op.drop_index(batch_op.f("ix_outputs_run_id"))
+
+    op.drop_table("outputs")
+    with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_deliveries_state"))
+        batch_op.drop_index(batch_op.f("ix_deliveries_run_id"))
+
+    op.drop_table("deliveries")
+    with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_runs_series_id"))
+
+    op.drop_table("runs")
+    with op.batch_alter_table("instances", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_instances_series_id"))
+
+    op.drop_table("instances")
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_events_series_id"))
+
+    op.drop_table("events")
+    op.drop_table("site_entries")
+    op.drop_table("site_changes")
+    with op.batch_alter_table("series", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_series_study_instance_uid"))
+        batch_op.drop_index(batch_op.f("ix_series_state"))
+
+    op.drop_table("series")
+    op.drop_table("leases")
+    with op.batch_alter_table("conflicts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_conflicts_sop_instance_uid"))
+        batch_op.drop_index(batch_op.f("ix_conflicts_series_instance_uid"))
+
+    op.drop_table("conflicts")
+    op.drop_table("associations")

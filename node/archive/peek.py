@@ -1,0 +1,235 @@
+"""Identity and series attributes of a raw data set, without decoding it.
+
+A walk over the top-level elements, in any transfer syntax, that skips values by their length:
+microseconds where a full parse costs milliseconds. A data set that stops in the middle of an
+element must not be acknowledged, so its end is looked at too: usually by finding that the pixel
+data fills it exactly, else by walking all the way.
+"""
+
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+)
+
+from node.domain.errors import Rejected
+
+CHARACTER_SET = 0x00080005
+SOP_CLASS_UID, SOP_INSTANCE_UID = 0x00080016, 0x00080018
+ACCESSION_NUMBER, MODALITY, SERIES_DESCRIPTION = 0x00080050, 0x00080060, 0x0008103E
+PATIENT_NAME, PATIENT_ID, BODY_PART = 0x00100010, 0x00100020, 0x00180015
+STUDY_INSTANCE_UID, SERIES_INSTANCE_UID = 0x0020000D, 0x0020000E
+PIXEL_DATA = 0x7FE00010
+WANTED = frozenset(
+    {
+        CHARACTER_SET, SOP_CLASS_UID, SOP_INSTANCE_UID, ACCESSION_NUMBER, MODALITY,
+        SERIES_DESCRIPTION, PATIENT_NAME, PATIENT_ID, BODY_PART, STUDY_INSTANCE_UID,
+        SERIES_INSTANCE_UID,
+    }
+)  # fmt: skip
+
+# A deflated data set may not unpack to more than this: a small message must not fill the memory.
+INFLATED_LIMIT = 1 << 29
+# Nesting of sequences in real objects stays below 10.
+_DEPTH_LIMIT = 32
+_UNDEFINED = 0xFFFFFFFF
+_LAST_WANTED = max(WANTED)
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+# PS3.5 7.1.2: value representations with two reserved bytes and a 32-bit length.
+_LONG = frozenset(
+    {
+        b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV",
+    }
+)  # fmt: skip
+_RESEND = "Export the object again at the sender and send it once more."
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    explicit: bool
+    tag: struct.Struct
+    short: struct.Struct
+    long: struct.Struct
+    pixel_data: tuple[bytes, ...]
+    """How a pixel data element begins, up to its length."""
+    sequence_end: bytes
+    """Sequence delimitation item."""
+
+    @classmethod
+    def of(cls, *, explicit: bool, order: str) -> "_Encoding":
+        """Structs of one byte order (``<`` or ``>``)."""
+        tag, short, long = (struct.Struct(order + code) for code in ("HH", "H", "I"))
+        pixels = tag.pack(PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF)
+        starts = (pixels + b"OW\0\0", pixels + b"OB\0\0") if explicit else (pixels,)
+        end = tag.pack(_SEQUENCE_END >> 16, _SEQUENCE_END & 0xFFFF) + bytes(4)
+        return cls(explicit, tag, short, long, starts, end)
+
+
+_IMPLICIT = _Encoding.of(explicit=False, order="<")
+_EXPLICIT = _Encoding.of(explicit=True, order="<")
+_BIG_ENDIAN = _Encoding.of(explicit=True, order=">")
+
+
+def read_header(data_set: bytes, transfer_syntax_uid: str) -> Mapping[int, bytes]:
+    """Raw values of the `WANTED` attributes that are there, by tag.
+
+    Raises `Rejected` when the data set cannot be followed to its end: code DATA_TRUNCATED, or
+    DATA_MALFORMED when it is not encoded as its transfer syntax says.
+    """
+    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+        return _walk(inflate(data_set), _EXPLICIT)
+    if transfer_syntax_uid == ImplicitVRLittleEndian:
+        return _walk(data_set, _IMPLICIT)
+    if transfer_syntax_uid == ExplicitVRBigEndian:
+        return _walk(data_set, _BIG_ENDIAN)
+    return _walk(data_set, _EXPLICIT)  # PS3.5 A.4: every encapsulated syntax is Explicit VR LE
+
+
+def text(values: Mapping[int, bytes], tag: int) -> str:
+    """The value as text in the data set's character set; empty when absent."""
+    raw = values.get(tag, b"").rstrip(b" \0")
+    if raw.isascii() and b"\x1b" not in raw:
+        return raw.decode("ascii").lstrip(" ")
+    names = values.get(CHARACTER_SET, b"").decode("ascii", "replace").split("\\")
+    try:
+        encodings = convert_encodings([name.strip(" \0") for name in names])
+        return decode_bytes(raw, encodings, {0x5C, 0x5E, 0x3D}).strip(" \0")
+    except (LookupError, UnicodeError, ValueError):
+        return raw.decode("latin-1")  # for display only; the bytes are kept as they came
+
+
+def inflate(data_set: bytes) -> bytes:
+    """Unpack a deflated data set; raise `Rejected` when it is cut off, or grows beyond reason."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)  # PS3.5 A.5: RFC 1951 without a header
+    try:
+        inflated = inflater.decompress(data_set, INFLATED_LIMIT)
+    except zlib.error as error:
+        raise _malformed(f"it cannot be inflated ({error})") from None
+    if inflater.unconsumed_tail:
+        raise _malformed(f"it inflates to more than {INFLATED_LIMIT >> 20} MiB")
+    if not inflater.eof:
+        raise Rejected(
+            "The deflated data set ends before its last block.", code="DATA_TRUNCATED",
+            remedy=_RESEND,
+        )  # fmt: skip
+    return inflated
+
+
+def _walk(data: bytes, encoding: _Encoding) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    position, end, checked_end = 0, len(data), False
+    while position < end:
+        if end - position < 8:
+            if not any(data[position:]):
+                break  # padding after the last element, harmless
+            raise _truncated(position, end)
+        tag, start, length, inner = _element(data, position, encoding)
+        if length == _UNDEFINED:
+            position = _skip_items(data, start, inner, depth=0)
+        elif start + length > end:
+            raise _truncated(position, end, tag)
+        else:
+            if tag in WANTED and tag not in found:
+                found[tag] = data[start : start + length]
+            position = start + length
+        if tag > _LAST_WANTED and not checked_end:
+            # PS3.5 7.1: tags ascend, so nothing wanted follows.
+            if _pixels_fill(data, position, encoding):
+                break
+            checked_end = True
+    return found
+
+
+def _pixels_fill(data: bytes, position: int, encoding: _Encoding) -> bool:
+    """Whether pixel data found after ``position`` reaches exactly to the end of the data set."""
+    for start in encoding.pixel_data:
+        at = data.find(start, position)
+        if at < 0 or at + len(start) + 4 > len(data):
+            continue
+        (length,) = encoding.long.unpack_from(data, at + len(start))
+        if length == _UNDEFINED:
+            return data.endswith(encoding.sequence_end)
+        return bool(at + len(start) + 4 + length == len(data))
+    return False
+
+
+def _element(data: bytes, position: int, encoding: _Encoding) -> tuple[int, int, int, _Encoding]:
+    """Tag, where the value starts, its length, and how items inside it are encoded."""
+    try:
+        group, element = encoding.tag.unpack_from(data, position)
+        tag = group << 16 | element
+        if not encoding.explicit or group == 0xFFFE:
+            return tag, position + 8, encoding.long.unpack_from(data, position + 4)[0], encoding
+        vr = data[position + 4 : position + 6]
+        if vr in _LONG:
+            length = encoding.long.unpack_from(data, position + 8)[0]
+            # PS3.5 6.2.2 note 4: what is inside a UN of undefined length is Implicit VR LE.
+            inner = _IMPLICIT if vr == b"UN" and length == _UNDEFINED else encoding
+            return tag, position + 12, length, inner
+        if len(vr) == 2 and not (vr.isalpha() and vr.isupper()):
+            raise _malformed(f"element {_name(tag)} at byte {position} has no value representation")
+        return tag, position + 8, encoding.short.unpack_from(data, position + 6)[0], encoding
+    except struct.error:
+        raise _truncated(position, len(data)) from None
+
+
+def _skip_items(data: bytes, position: int, encoding: _Encoding, *, depth: int) -> int:
+    """Pass the items (or fragments) of a value of undefined length; return what follows it."""
+    if depth > _DEPTH_LIMIT:
+        raise _malformed(f"its sequences are nested deeper than {_DEPTH_LIMIT}")
+    end = len(data)
+    while position < end:
+        tag, start, length, _ = _element(data, position, encoding)
+        if tag == _SEQUENCE_END:
+            return start
+        if tag != _ITEM:
+            raise _malformed(f"{_name(tag)} at byte {position} stands where an item must")
+        if length == _UNDEFINED:
+            position = _skip_item(data, start, encoding, depth=depth + 1)
+        elif start + length > end:
+            raise _truncated(position, end, tag)
+        else:
+            position = start + length
+    raise _truncated(position, end)
+
+
+def _skip_item(data: bytes, position: int, encoding: _Encoding, *, depth: int) -> int:
+    end = len(data)
+    while position < end:
+        tag, start, length, inner = _element(data, position, encoding)
+        if tag == _ITEM_END:
+            return start
+        if length == _UNDEFINED:
+            position = _skip_items(data, start, inner, depth=depth + 1)
+        elif start + length > end:
+            raise _truncated(position, end, tag)
+        else:
+            position = start + length
+    raise _truncated(position, end)
+
+
+def _name(tag: int) -> str:
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _truncated(position: int, end: int, tag: int | None = None) -> Rejected:
+    what = f"element {_name(tag)}" if tag is not None else "an element"
+    return Rejected(
+        f"The data set ends at byte {end}, in the middle of {what} that begins at {position}.",
+        code="DATA_TRUNCATED",
+        remedy=_RESEND,
+    )
+
+
+def _malformed(reason: str) -> Rejected:
+    return Rejected(
+        f"The data set is not encoded as its transfer syntax says: {reason}.",
+        code="DATA_MALFORMED",
+        remedy=_RESEND,
+    )

@@ -1,0 +1,364 @@
+"""What the worker writes about runs: one attempt at one revision of a series.
+
+A run that newer instances or a newer attempt has replaced raises `Superseded` and changes nothing;
+so does an illegal move of the series' state, as `Defect`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
+from node.archive.index import (
+    insert_missing,
+    lock_series,
+    moment,
+    move_series,
+    stored_instance,
+)
+from node.archive.records import OutputFile, Run, StoredInstance
+from node.domain.errors import Defect
+from node.domain.states import DeliveryState, State
+
+QUEUED_SENTENCE = "Waiting for a free worker."
+
+
+class Superseded(Exception):
+    """Newer instances or a newer attempt have replaced this run; it must stop."""
+
+
+class Finished(Exception):
+    """The run has ended already; a repeated step has nothing to do."""
+
+
+class Runs:
+    """The database as the line sees it; safe to use from several threads and processes."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    def settle_quiet(self, quiet_s: float) -> int:
+        """Queue every series without a new instance for ``quiet_s``; return how many there were."""
+        quiet = (t.series.c.state == State.RECEIVING.value) & (
+            t.series.c.last_received_at <= t.db_clock() - quiet_s
+        )
+        with t.reading(self.engine).begin() as connection:
+            found = connection.execute(sa.select(t.series.c.id).where(quiet)).scalars().all()
+        return sum(self._settle(series_id, quiet) for series_id in found)
+
+    def _settle(self, series_id: int, quiet: sa.ColumnElement[bool]) -> bool:
+        with self.engine.begin() as connection:
+            row = lock_series(connection, series_id)
+            # Compare and set: another worker may have been faster, or an instance have come.
+            still = sa.select(t.series.c.id).where(t.series.c.id == series_id, quiet)
+            if connection.execute(still).first() is None:
+                return False
+            queue_run(connection, row, attempt=row["attempt"], sentence=QUEUED_SENTENCE)
+            return True
+
+    def unqueued(self) -> Sequence[tuple[int, str]]:
+        """Runs that no workflow was asked for yet: (run id, workflow id)."""
+        r = t.runs.c
+        query = (
+            sa.select(r.id, r.workflow_id)
+            .where(r.enqueued_at.is_(None), r.finished_at.is_(None), r.superseded_at.is_(None))
+            .order_by(r.id)
+        )
+        with t.reading(self.engine).begin() as connection:
+            return [(row.id, row.workflow_id) for row in connection.execute(query)]
+
+    def mark_enqueued(self, run_id: int) -> None:
+        """Remember that the engine has the workflow."""
+        self._update(run_id, enqueued_at=t.db_clock())
+
+    def unfinished(self) -> Sequence[tuple[int, str]]:
+        """Runs the engine has and that have neither ended nor been replaced."""
+        r = t.runs.c
+        query = sa.select(r.id, r.workflow_id).where(
+            r.enqueued_at.is_not(None), r.finished_at.is_(None), r.superseded_at.is_(None)
+        )
+        with t.reading(self.engine).begin() as connection:
+            return [(row.id, row.workflow_id) for row in connection.execute(query)]
+
+    def get(self, run_id: int) -> Run:
+        """The run of that id."""
+        with t.reading(self.engine).begin() as connection:
+            return run_value(_joined(connection, run_id))
+
+    def sources(self, run: Run) -> list[StoredInstance]:
+        """The instances the run was taken up with: those of its revision and earlier ones."""
+        i = t.instances
+        query = (
+            sa.select(i, t.series.c.series_instance_uid)
+            .join(t.series, t.series.c.id == i.c.series_id)
+            .where(i.c.series_id == run.series_id, i.c.revision <= run.revision)
+            .order_by(i.c.sop_instance_uid)
+        )
+        with t.reading(self.engine).begin() as connection:
+            return [stored_instance(row) for row in connection.execute(query).mappings()]
+
+    def conflicting(self, run: Run) -> list[str]:
+        """SOP Instance UIDs of the series that also came with other bytes."""
+        c = t.conflicts.c
+        query = sa.select(c.sop_instance_uid).where(
+            c.series_instance_uid == run.series_instance_uid
+        )
+        with t.reading(self.engine).begin() as connection:
+            return sorted(set(connection.execute(query).scalars()))
+
+    def begin_step(self, run_id: int, name: str, sentence: str) -> None:
+        """Say that a step begins; raise `Superseded` or `Finished` when it must not."""
+        with self.engine.begin() as connection:
+            run, row = current_run(connection, run_id)
+            if run["finished_at"] is not None:
+                raise Finished
+            move_series(connection, row, State.RUNNING, sentence)
+            here = (t.steps.c.run_id == run_id) & (t.steps.c.name == name)
+            connection.execute(sa.delete(t.steps).where(here))
+            connection.execute(
+                sa.insert(t.steps).values(run_id=run_id, name=name, started_at=t.db_clock())
+            )
+
+    def end_step(self, run_id: int, name: str, sentence: str) -> None:
+        """Say how a step went."""
+        here = (t.steps.c.run_id == run_id) & (t.steps.c.name == name)
+        change = sa.update(t.steps).where(here)
+        with self.engine.begin() as connection:
+            connection.execute(change.values(finished_at=t.db_clock(), sentence=sentence))
+
+    def say(self, run_id: int, sentence: str) -> None:
+        """Change the sentence of a running series: progress inside a long step."""
+        with self.engine.begin() as connection:
+            _run, row = current_run(connection, run_id)
+            move_series(connection, row, State(row["state"]), sentence)
+
+    def record_check(
+        self,
+        run_id: int,
+        findings: Iterable[Mapping[str, Any]],
+        *,
+        route: str | None,
+        model: str | None,
+    ) -> None:
+        """Keep what the checks found and which route and model were chosen."""
+        with self.engine.begin() as connection:
+            _run, row = current_run(connection, run_id)
+            values = {"findings": list(findings), "route": route, "model": model}
+            connection.execute(sa.update(t.series).where(t.series.c.id == row["id"]).values(values))
+
+    def record_quality(self, run_id: int, findings: Iterable[Mapping[str, Any]]) -> None:
+        """Add what the quality checks of the sCT found, replacing those of an earlier try."""
+        with self.engine.begin() as connection:
+            _run, row = current_run(connection, run_id)
+            before = [f for f in row["findings"] if f.get("stage") != "quality"]
+            values = {"findings": [*before, *findings]}
+            connection.execute(sa.update(t.series).where(t.series.c.id == row["id"]).values(values))
+
+    def findings(self, run_id: int) -> list[dict[str, Any]]:
+        """What was found about the run's series so far, as JSON values."""
+        query = (
+            sa.select(t.series.c.findings)
+            .join(t.runs, t.runs.c.series_id == t.series.c.id)
+            .where(t.runs.c.id == run_id)
+        )
+        with t.reading(self.engine).begin() as connection:
+            return list(connection.execute(query).scalar_one())
+
+    def record_plan(self, run_id: int, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keep the plan unless one is there already; return the one that counts."""
+        with self.engine.begin() as connection:
+            run, _row = current_run(connection, run_id)
+            if run["plan"] is not None:
+                return dict(run["plan"])
+            change = sa.update(t.runs).where(t.runs.c.id == run_id)
+            connection.execute(change.values(plan=dict(plan)))
+            return plan
+
+    def record_outputs(self, run_id: int, files: Iterable[OutputFile]) -> None:
+        """Index the objects made; raise `Defect` when one of that UID has other bytes."""
+        with self.engine.begin() as connection:
+            current_run(connection, run_id)
+            for file in files:
+                values = {
+                    "run_id": run_id,
+                    "sop_instance_uid": file.sop_instance_uid,
+                    "sop_class_uid": file.sop_class_uid,
+                    "transfer_syntax_uid": file.transfer_syntax_uid,
+                    "series_instance_uid": file.series_instance_uid,
+                    "number": file.number,
+                    "kind": file.kind,
+                    "stack": file.stack,
+                    "path": file.path,
+                    "size": file.size,
+                    "sha256": file.sha256,
+                }
+                if not insert_missing(connection, t.outputs, values).rowcount:
+                    _same_output(connection, file)
+
+    def outputs(self, run_id: int) -> list[OutputFile]:
+        """The objects of a run, by stack, kind and number."""
+        o = t.outputs.c
+        query = sa.select(t.outputs).where(o.run_id == run_id).order_by(o.stack, o.kind, o.number)
+        with t.reading(self.engine).begin() as connection:
+            return [output_value(row) for row in connection.execute(query).mappings()]
+
+    def finish(self, run_id: int, target: State, sentence: str) -> None:
+        """End the run with its series in ``target``: kept, refused, review or failed."""
+        with self.engine.begin() as connection:
+            run, row = current_run(connection, run_id)
+            if run["finished_at"] is not None:
+                return
+            move_series(connection, row, target, sentence)
+            _finish(connection, run_id)
+
+    def release(self, run_id: int, destinations: Iterable[str], sentence: str, *, who: str) -> None:
+        """Let the run's objects leave and write down to whom; twice is the same as once."""
+        with self.engine.begin() as connection:
+            run, row = current_run(connection, run_id)
+            if run["released_at"] is None:
+                release_run(connection, row, run, destinations, sentence, who=who)
+
+    def _update(self, run_id: int, **values: Any) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(sa.update(t.runs).where(t.runs.c.id == run_id).values(values))
+
+
+def queue_run(
+    connection: sa.Connection, series: sa.RowMapping, *, attempt: int, sentence: str
+) -> None:
+    """Begin attempt ``attempt`` at a locked series' revision: state, row, identity."""
+    move_series(connection, series, State.QUEUED, sentence, attempt=attempt)
+    values = {
+        "series_id": series["id"],
+        "revision": series["revision"],
+        "attempt": attempt,
+        # The same series, revision and attempt is the same workflow, however often it is asked for.
+        "workflow_id": f"series-{series['series_instance_uid']}-{series['revision']}-{attempt}",
+        "predecessor_series_uid": _latest_sct(connection, series["id"]),
+        "created_at": t.db_clock(),
+    }
+    insert_missing(connection, t.runs, values)
+
+
+def release_run(
+    connection: sa.Connection,
+    series: sa.RowMapping,
+    run: sa.RowMapping,
+    destinations: Iterable[str],
+    sentence: str,
+    *,
+    who: str,
+) -> None:
+    """Release inside the caller's transaction; ``series`` is locked."""
+    names = list(destinations)
+    for name in names:
+        values = {
+            "run_id": run["id"],
+            "destination": name,
+            "state": DeliveryState.WAITING.value,
+            "sentence": "Waiting to be sent.",
+            "updated_at": t.db_clock(),
+        }
+        insert_missing(connection, t.deliveries, values)
+    connection.execute(
+        sa.update(t.runs)
+        .where(t.runs.c.id == run["id"])
+        .values(released_at=t.db_clock(), released_by=who, finished_at=t.db_clock())
+    )
+    target = State.DELIVERING if names else State.DELIVERED
+    towards = f"On its way to {', '.join(names)}." if names else "The route names no destination."
+    move_series(connection, series, target, f"{sentence} {towards}")
+
+
+def current_run(connection: sa.Connection, run_id: int) -> tuple[sa.RowMapping, sa.RowMapping]:
+    """The run and its locked series; raise `Superseded` when the series has gone on without it."""
+    series_id = connection.execute(
+        sa.select(t.runs.c.series_id).where(t.runs.c.id == run_id)
+    ).scalar_one()
+    series = lock_series(connection, series_id)
+    run = connection.execute(sa.select(t.runs).where(t.runs.c.id == run_id)).mappings().one()
+    if (run["revision"], run["attempt"]) != (series["revision"], series["attempt"]):
+        raise Superseded
+    return run, series
+
+
+def latest_run(connection: sa.Connection, series: sa.RowMapping) -> sa.RowMapping | None:
+    """The run of the series' present revision and attempt, if it was queued yet."""
+    r = t.runs.c
+    here = (
+        (r.series_id == series["id"])
+        & (r.revision == series["revision"])
+        & (r.attempt == series["attempt"])
+    )
+    return connection.execute(sa.select(t.runs).where(here)).mappings().one_or_none()
+
+
+def run_value(row: sa.RowMapping) -> Run:
+    """A run row, joined with its series, as a value."""
+    return Run(
+        id=row["id"],
+        series_id=row["series_id"],
+        series_instance_uid=row["series_instance_uid"],
+        revision=row["revision"],
+        attempt=row["attempt"],
+        workflow_id=row["workflow_id"],
+        peer=row["peer"],
+        called_ae=row["called_ae"],
+        predecessor_series_uid=row["predecessor_series_uid"],
+        plan=row["plan"],
+        created_at=moment(row["created_at"]),
+        released=row["released_at"] is not None,
+    )
+
+
+def output_value(row: Mapping[Any, Any]) -> OutputFile:
+    """An output row as a value."""
+    return OutputFile(
+        sop_instance_uid=row["sop_instance_uid"],
+        sop_class_uid=row["sop_class_uid"],
+        transfer_syntax_uid=row["transfer_syntax_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        number=row["number"],
+        kind=row["kind"],
+        stack=row["stack"],
+        path=row["path"],
+        size=row["size"],
+        sha256=row["sha256"],
+    )
+
+
+def _joined(connection: sa.Connection, run_id: int) -> sa.RowMapping:
+    s = t.series.c
+    query = (
+        sa.select(t.runs, s.series_instance_uid, s.peer, s.called_ae)
+        .join(t.series, s.id == t.runs.c.series_id)
+        .where(t.runs.c.id == run_id)
+    )
+    return connection.execute(query).mappings().one()
+
+
+def _finish(connection: sa.Connection, run_id: int) -> None:
+    change = sa.update(t.runs).where(t.runs.c.id == run_id)
+    connection.execute(change.values(finished_at=t.db_clock()))
+
+
+def _latest_sct(connection: sa.Connection, series_id: int) -> str | None:
+    query = (
+        sa.select(t.outputs.c.series_instance_uid)
+        .join(t.runs, t.runs.c.id == t.outputs.c.run_id)
+        .where(t.runs.c.series_id == series_id, t.outputs.c.kind == "ct")
+        .order_by(t.runs.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _same_output(connection: sa.Connection, file: OutputFile) -> None:
+    o = t.outputs.c
+    query = sa.select(o.sha256).where(o.sop_instance_uid == file.sop_instance_uid)
+    if connection.execute(query).scalar_one() != file.sha256:
+        raise Defect(
+            f"Object {file.sop_instance_uid} was made again with other bytes.",
+            remedy="Run the series again; keep the log for us.",
+        )

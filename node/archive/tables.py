@@ -1,0 +1,293 @@
+"""The node's tables, for SQLite and PostgreSQL alike (SQLAlchemy Core).
+
+Times are seconds since 1970 UTC, by the database's clock where several processes compare them.
+A change here needs a migration in ``migrations/versions``.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+_UID = sa.String(64)
+
+
+def _id() -> sa.Column[int]:
+    return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
+
+
+def _of(table: str) -> sa.Column[int]:
+    column = sa.ForeignKey(f"{table}.id", ondelete="CASCADE")
+    name = {"series": "series_id", "runs": "run_id", "deliveries": "delivery_id"}[table]
+    return sa.Column(name, sa.Integer, column, nullable=False, index=True)
+
+
+def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=nullable, server_default=None if nullable else "")
+
+
+def _time(name: str, *, nullable: bool = True) -> sa.Column[float]:
+    return sa.Column(name, sa.Float(53), nullable=nullable)
+
+
+def _number(name: str, default: int = 0) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=False, server_default=str(default))
+
+
+series = sa.Table(
+    "series",
+    metadata,
+    _id(),
+    sa.Column("series_instance_uid", _UID, nullable=False, unique=True),
+    sa.Column("study_instance_uid", sa.Text, nullable=False, index=True),
+    _text("patient_id"),
+    _text("patient_name"),
+    _text("accession_number"),
+    _text("description"),
+    _text("body_part"),
+    _text("modality"),
+    _text("calling_ae"),
+    _text("called_ae"),
+    _text("peer", nullable=True),
+    _number("instances"),
+    _time("created_at", nullable=False),
+    _time("last_received_at", nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    _time("state_at", nullable=False),
+    _text("sentence"),
+    _number("revision", 1),
+    _number("attempt", 1),
+    _text("route", nullable=True),
+    _text("model", nullable=True),
+    sa.Column("findings", sa.JSON, nullable=False),
+)
+
+instances = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("sop_instance_uid", _UID, primary_key=True),
+    _of("series"),
+    _text("sop_class_uid"),
+    _text("transfer_syntax_uid"),
+    _text("path"),
+    _number("size"),
+    _text("sha256"),
+    _time("received_at", nullable=False),
+    _number("revision", 1),
+)
+
+conflicts = sa.Table(
+    "conflicts",
+    metadata,
+    _id(),
+    sa.Column("sop_instance_uid", _UID, nullable=False, index=True),
+    sa.Column("series_instance_uid", sa.Text, nullable=False, index=True),
+    _text("path"),
+    _number("size"),
+    _text("sha256"),
+    _text("calling_ae"),
+    _time("received_at", nullable=False),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    _id(),
+    _of("series"),
+    _number("revision", 1),
+    _number("attempt", 1),
+    sa.Column("workflow_id", sa.Text, nullable=False, unique=True),
+    _time("created_at", nullable=False),
+    _time("enqueued_at"),
+    _time("finished_at"),
+    _time("released_at"),
+    _text("released_by", nullable=True),
+    _time("superseded_at"),
+    sa.Column("plan", sa.JSON(none_as_null=True), nullable=True),
+    _text("predecessor_series_uid", nullable=True),
+    sa.UniqueConstraint("series_id", "revision", "attempt"),
+)
+
+outputs = sa.Table(
+    "outputs",
+    metadata,
+    sa.Column("sop_instance_uid", _UID, primary_key=True),
+    _of("runs"),
+    _text("kind"),
+    _number("stack"),
+    sa.Column("series_instance_uid", _UID, nullable=False, index=True),
+    _text("sop_class_uid"),
+    _text("transfer_syntax_uid"),
+    _number("number"),
+    _text("path"),
+    _number("size"),
+    _text("sha256"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    _id(),
+    _of("runs"),
+    _text("destination"),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    _number("attempts"),
+    _number("tries"),
+    _time("next_try_at"),
+    _time("enqueued_at"),
+    _time("updated_at", nullable=False),
+    _text("sentence"),
+    sa.UniqueConstraint("run_id", "destination"),
+)
+
+delivery_instances = sa.Table(
+    "delivery_instances",
+    metadata,
+    sa.Column(
+        "delivery_id",
+        sa.Integer,
+        sa.ForeignKey("deliveries.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("sop_instance_uid", _UID, primary_key=True),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("stored", sa.Boolean, nullable=False),
+    _text("sentence"),
+    _time("at", nullable=False),
+)
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    _of("runs"),
+    _text("name"),
+    _time("started_at", nullable=False),
+    _time("finished_at"),
+    _text("sentence"),
+    sa.PrimaryKeyConstraint("run_id", "name"),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    _id(),
+    _of("series"),
+    _time("at", nullable=False),
+    _text("kind"),
+    _text("sentence"),
+    _text("who"),
+)
+
+associations = sa.Table(
+    "associations",
+    metadata,
+    _id(),
+    _time("opened_at", nullable=False),
+    _time("closed_at", nullable=False),
+    _text("calling_ae"),
+    _text("called_ae"),
+    _text("address"),
+    _text("peer", nullable=True),
+    sa.Column("accepted", sa.Boolean, nullable=False),
+    _text("sentence"),
+    _number("stored"),
+    _number("duplicates"),
+    _number("conflicts"),
+    _number("failures"),
+)
+
+site_entries = sa.Table(
+    "site_entries",
+    metadata,
+    sa.Column("kind", sa.String(8), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("mapping", sa.JSON, nullable=False),
+    _text("who"),
+    _time("at", nullable=False),
+)
+
+site_changes = sa.Table(
+    "site_changes",
+    metadata,
+    _id(),
+    _time("at", nullable=False),
+    _text("who"),
+    _text("action"),
+    _text("kind"),
+    _text("name"),
+    sa.Column("mapping", sa.JSON, nullable=False),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("executor_id", sa.String(128), primary_key=True),
+    _text("role"),
+    _text("holder"),
+    _time("beat_at", nullable=False),
+    sa.Column("taken_over", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+
+class db_clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it becomes
+    """The database's own clock, in seconds since 1970 UTC: one clock for every process."""
+
+    type = sa.Float(53)
+    inherit_cache = True
+
+
+@compiles(db_clock, "sqlite")
+def _sqlite_clock(_element: object, _compiler: object, **_: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(db_clock, "postgresql")
+def _postgresql_clock(_element: object, _compiler: object, **_: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine for ``url``; SQLite is put in write-ahead mode with every commit synchronised."""
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=8)
+    engine = sa.create_engine(url)
+    sa.event.listen(engine, "connect", _on_sqlite_connect)
+    sa.event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+def sqlite_url(file: Path) -> str:
+    """The SQLAlchemy URL of a SQLite file."""
+    return f"sqlite:///{file}"
+
+
+def reading(engine: sa.Engine) -> sa.Engine:
+    """``engine`` for reads only: SQLite then takes no write lock."""
+    return engine.execution_options(reading=True)
+
+
+def _on_sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, below
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _on_sqlite_begin(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later cannot upgrade its lock while another writes
+    # (SQLITE_BUSY at once, whatever the time-out): writers take the lock from the start.
+    read = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
