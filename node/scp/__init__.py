@@ -1,0 +1,1 @@
+"""Services we provide to other application entities."""

@@ -1,0 +1,284 @@
+"""The storage and verification SCP: sockets, admission, associations, an orderly end."""
+
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pynetdicom
+from pynetdicom import AE, evt
+from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT
+from pynetdicom.transport import AssociationServer
+
+from node.archive.files import Folder
+from node.archive.receive import Receiver
+from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from node.domain.errors import Misconfigured
+from node.log import get_logger
+from node.scp import upper_layer
+from node.scp.admission import (
+    NO_REASON,
+    SERVICE_USER,
+    TRANSIENT,
+    Admitted,
+    Asked,
+    Policy,
+    Refused,
+    admit,
+)
+from node.scp.contexts import supported_contexts
+from node.scp.resolver import Resolver
+from node.scp.store import StoreHandler
+from node.scp.visits import Records, Visits
+from node.scu.association import quiet_pynetdicom
+
+log = get_logger(__name__)
+
+# A PACS opens many associations at once; with the usual backlog of 5 a burst of 100 waits for
+# retransmitted SYNs (8.9 s against 0.3 s).
+BACKLOG = 128
+# Larger ones gain little, smaller ones cost a wake-up each.
+MAX_PDU_BYTES = 128 * 1024
+_SWEEP_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScpLimits:
+    """How long the SCP waits, and for how many."""
+
+    max_associations: int = 100
+    """At one time, in one process; more are refused as transient."""
+    network_timeout_s: float = 60.0
+    """Silence after which an association is aborted, between or within PDUs."""
+    acse_timeout_s: float = 15.0
+    """From the connection to the end of the A-ASSOCIATE-RQ."""
+    drain_s: float = 20.0
+    """How long associations may go on after the stop."""
+
+
+class Stop(Protocol):
+    """An event of threading or of multiprocessing."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until it is set."""
+
+
+def listen(host: str, port: int, *, backlog: int = BACKLOG) -> socket.socket:
+    """A listening socket that several acceptor processes may inherit; port 0 takes a free one.
+
+    One socket for all of them: a connection waits in one queue, and none is lost when an acceptor
+    dies. A port that is in use is an error, not a silent half of the connections.
+    """
+    try:
+        return socket.create_server(
+            (host, port), family=_family(host), backlog=backlog, reuse_port=False
+        )
+    except OSError as error:
+        raise Misconfigured(
+            f"The DICOM port {host}:{port} cannot be opened: {error.strerror or error}.",
+            remedy="Stop what uses it, or change [dicom] host and port.",
+        ) from None
+
+
+def serve_scp(
+    listener: socket.socket,
+    stop: Stop,
+    *,
+    ae_title: str,
+    policy: Callable[[], Policy],
+    receiver: Receiver,
+    records: Records,
+    folder: Folder,
+    limits: ScpLimits | None = None,
+    ready: Callable[[], None] | None = None,
+) -> None:
+    """Answer associations on ``listener`` until ``stop`` is set, then drain; one process's share.
+
+    ``policy`` is asked at each association, so that it may change while the SCP runs; ``ready`` is
+    called once connections are answered.
+    """
+    limits = limits or ScpLimits()
+    quiet_pynetdicom()
+    visits = Visits(records)
+    door = Door(policy, visits)
+    entity = _entity(ae_title, limits)
+    server = entity.make_server(
+        listener.getsockname(),
+        evt_handlers=_handlers(door, StoreHandler(receiver, visits)),
+        server_class=InheritedServer,
+        request_handler=upper_layer.Connection,
+        listener=listener,
+        limits=limits,
+    )
+    thread = threading.Thread(target=server.serve_forever, name="acceptor", daemon=True)
+    thread.start()
+    log.info(
+        "scp_listening", address=str(listener.getsockname()), pynetdicom=pynetdicom.__version__
+    )
+    if ready:
+        ready()
+    folder.remove_orphans()
+    while not stop.wait(_SWEEP_S):
+        folder.remove_orphans()
+    server.shutdown()
+    thread.join()
+    # Nobody is let in while the last associations end: both ends of the port close here.
+    server.socket.close()
+    listener.close()
+    _drain(server, limits.drain_s)
+    log.info("scp_stopped")
+
+
+class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has no types
+    """pynetdicom's server on a socket it did not open and shares with other processes."""
+
+    request_queue_size = BACKLOG
+
+    def __init__(self, *args: Any, listener: socket.socket, limits: ScpLimits, **more: Any) -> None:
+        self._listener = listener.dup()
+        # Another acceptor may take the connection first: `accept` must then not wait for the next.
+        self._listener.setblocking(False)
+        self._limits = limits
+        super().__init__(*args, **more)
+
+    def server_bind(self) -> None:
+        """Take the inherited socket instead of a new one."""
+        self.socket.close()  # type: ignore[has-type]
+        self.socket = self._listener
+        self.server_address = self.socket.getsockname()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept one connection and set it up."""
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection.settimeout(self._limits.network_timeout_s)
+        return connection, address
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Refuse connections that would cost a thread each far beyond what associations may."""
+        # An association above its limit gets an A-ASSOCIATE-RJ (PS3.8 9.3.4) and needs a thread
+        # for that; a flood gets none.
+        return len(self.active_associations) <= 2 * self._limits.max_associations
+
+    def shutdown(self) -> None:
+        """Stop accepting in this process; the socket stays open in the others."""
+        socketserver.BaseServer.shutdown(self)
+        self.server_close()
+
+    def server_close(self) -> None:
+        """Close our copy. Shutting the socket down would close it for every process."""
+        self.socket.close()
+
+
+class Door:
+    """Handlers of what happens around the services of an association."""
+
+    def __init__(self, policy: Callable[[], Policy], visits: Visits) -> None:
+        self._policy = policy
+        self._visits = visits
+        self._addresses_of = Resolver()
+
+    def requested(self, event: evt.Event) -> None:
+        """Let in or send away."""
+        association, request = event.assoc, event.assoc.requestor.primitive
+        asked = Asked(
+            calling_ae=request.calling_ae_title.strip(),
+            called_ae=request.called_ae_title.strip(),
+            address=association.requestor.address,
+        )
+        try:
+            decision = admit(asked, self._policy(), self._addresses_of)
+        except Exception:
+            # The edge of DIMSE: pynetdicom would log a fault of ours and let everybody in.
+            log.exception("admission_failed")
+            decision = _fault_of_ours(asked)
+        if isinstance(decision, Admitted):
+            self._visits.open(association, asked, decision.peer)
+            return
+        upper_layer.refuse(association, decision.result, decision.source, decision.reason)
+        self._visits.refuse(asked, decision)
+
+    def rejected(self, event: evt.Event) -> None:
+        """An admitted association was refused by a limit."""
+        how = "Refused: the node serves as many associations as it may; try again later."
+        self._visits.close(event.assoc, how, accepted=False)
+
+    def released(self, event: evt.Event) -> None:
+        """The peer ended the association in order."""
+        self._visits.close(event.assoc, "Released.")
+
+    def acse_received(self, event: evt.Event) -> None:
+        """Remember which abort it was that ends the association."""
+        visit = self._visits.of(event.assoc)
+        if visit is None:
+            return
+        if isinstance(event.primitive, A_ABORT):
+            visit.abort = "Aborted by the peer."
+        elif isinstance(event.primitive, A_P_ABORT):
+            visit.abort = "The connection broke."
+
+    def aborted(self, event: evt.Event) -> None:
+        """The association ended out of order."""
+        visit = self._visits.of(event.assoc)
+        how = visit.abort if visit else ""
+        self._visits.close(event.assoc, how or "Aborted by the node: the peer was silent too long.")
+
+    def closed(self, event: evt.Event) -> None:
+        """The connection is gone."""
+        if event.assoc.requestor.primitive is None:
+            log.info("connection_without_association", address=event.assoc.requestor.address)
+            upper_layer.forget_silent(event.assoc)
+
+
+def _handlers(door: Door, store: StoreHandler) -> list[tuple[Any, Callable[[Any], Any]]]:
+    return [
+        (evt.EVT_REQUESTED, door.requested),
+        (evt.EVT_REJECTED, door.rejected),
+        (evt.EVT_RELEASED, door.released),
+        (evt.EVT_ACSE_RECV, door.acse_received),
+        (evt.EVT_ABORTED, door.aborted),
+        (evt.EVT_CONN_CLOSE, door.closed),
+        (evt.EVT_C_ECHO, lambda _event: 0x0000),
+        (evt.EVT_C_STORE, store),
+    ]
+
+
+def _entity(ae_title: str, limits: ScpLimits) -> AE:
+    entity = AE(ae_title=ae_title)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION
+    entity.maximum_pdu_size = MAX_PDU_BYTES
+    entity.maximum_associations = limits.max_associations
+    entity.network_timeout = limits.network_timeout_s
+    entity.acse_timeout = limits.acse_timeout_s
+    entity.dimse_timeout = limits.network_timeout_s
+    entity.supported_contexts = supported_contexts()
+    return entity
+
+
+def _drain(server: InheritedServer, drain_s: float) -> None:
+    """Let associations finish, then abort what is left: nothing unanswered was acknowledged."""
+    deadline = time.monotonic() + drain_s
+    for association in server.active_associations:
+        association.join(max(0.0, deadline - time.monotonic()))
+    for association in server.active_associations:
+        log.warning("association_aborted_at_stop", address=association.requestor.address)
+        association.abort()
+
+
+def _fault_of_ours(asked: Asked) -> Refused:
+    return Refused(
+        result=TRANSIENT,
+        source=SERVICE_USER,
+        reason=NO_REASON,
+        sentence=f"{asked.calling_ae!r} at {asked.address} could not be checked.",
+        remedy="See the node's log.",
+    )
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,0 +1,1 @@
+"""Services of other application entities that we use."""

@@ -1,0 +1,177 @@
+"""Open an association with a peer, or say in one sentence why there is none."""
+
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pynetdicom import AE, _config, evt
+from pynetdicom.presentation import PresentationContext
+
+from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from node.domain.errors import NodeError, Rejected, Retryable
+from node.domain.site import Peer
+
+MAX_PDU_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long we wait for a peer."""
+
+    connect_s: float = 10.0
+    """For the TCP connection."""
+    associate_s: float = 30.0
+    """For the answer to our request, and to our release."""
+    response_s: float = 120.0
+    """For each DIMSE response: a slow archive may take its time over an instance."""
+
+
+# PS3.8 table 9-21, (source, reason): what a refusal says, and what to do about it.
+_REASONS = {
+    (1, 1): ("it gives no reason", "Ask its administrator; its log says why."),
+    (1, 2): ("it does not know the DICOM application context", "It may be no DICOM application."),
+    (1, 3): (
+        "it does not know our AE title {calling}",
+        "Register {calling} at the peer, with this machine's address and our DICOM port.",
+    ),
+    (1, 7): (
+        "it does not answer to the AE title {called}",
+        "Correct the peer's AE title here: titles are case-sensitive.",
+    ),
+    (2, 1): ("its association service gives no reason", "Ask its administrator."),
+    (2, 2): ("it does not speak version 1 of the protocol", "It may be no DICOM application."),
+    (3, 1): ("it is congested", "The node tries again."),
+    (3, 2): ("it serves as many associations as it may", "The node tries again."),
+}
+_TRANSIENT = 2
+
+
+@contextmanager
+def associate(
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    *,
+    calling_ae: str,
+    timeouts: Timeouts | None = None,
+) -> Iterator[Any]:
+    """Give an established association; release it at the end, abort it on an error.
+
+    Raises `Retryable` when the peer does not answer or is busy, `Rejected` (ASSOCIATION_REJECTED)
+    when it refuses us for good, and `Rejected` (NO_CONTEXT) when it takes none of ``contexts``.
+    """
+    timeouts = timeouts or Timeouts()
+    entity = _entity(calling_ae, timeouts)
+    try:
+        association = entity.associate(
+            peer.host,
+            peer.port,
+            contexts=list(contexts),
+            ae_title=peer.ae_title,
+            max_pdu=MAX_PDU_BYTES,
+            evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay)],
+        )
+    except OSError as error:
+        raise _unreachable(peer, error.strerror or str(error)) from None
+    if not association.is_established:
+        _close_what_is_left(association)
+        raise _why_not(association, peer, calling_ae, timeouts)
+    try:
+        yield association
+    except NodeError:  # an answer we do not like is no reason for a rude end
+        _release(association)
+        raise
+    except BaseException:
+        association.abort()
+        raise
+    _release(association)
+
+
+def _release(association: Any) -> None:
+    if association.is_established:
+        association.release()
+
+
+def quiet_pynetdicom() -> None:
+    """Keep pynetdicom from logging what we log ourselves, identifiers among it."""
+    _config.LOG_HANDLER_LEVEL = "none"
+    logging.getLogger("pynetdicom").setLevel(logging.ERROR)
+
+
+def _entity(calling_ae: str, timeouts: Timeouts) -> AE:
+    quiet_pynetdicom()
+    # The archived bytes go out as they lie in the file, not decoded and encoded again.
+    _config.STORE_SEND_CHUNKED_DATASET = True
+    entity = AE(ae_title=calling_ae)
+    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = IMPLEMENTATION_VERSION
+    entity.connection_timeout = timeouts.connect_s
+    entity.acse_timeout = timeouts.associate_s
+    entity.dimse_timeout = timeouts.response_s
+    entity.network_timeout = timeouts.response_s
+    return entity
+
+
+def _without_delay(event: evt.Event) -> None:
+    # Not public: pynetdicom offers no way to set options on the socket it opens. Without it a peer
+    # that delays its acknowledgements costs 44 ms an instance.
+    connection = event.assoc.dul.socket.socket
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _close_what_is_left(association: Any) -> None:
+    # Not public either: pynetdicom forgets to close a connection that the peer has reset.
+    connection = association.dul.socket.socket if association.dul.socket else None
+    if connection is not None:
+        connection.close()
+
+
+def _why_not(association: Any, peer: Peer, calling_ae: str, timeouts: Timeouts) -> NodeError:
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None:
+        return _rejection(peer, calling_ae, answer)
+    if answer is not None and answer.result == 0 and not association.accepted_contexts:
+        return Rejected(
+            f"{_name(peer)} accepts none of the object classes offered to it.",
+            code="NO_CONTEXT",
+            remedy="Allow CT Image Storage (or what else is sent) at the peer.",
+        )
+    return _unreachable(peer, _probe(peer, timeouts.connect_s))
+
+
+def _rejection(peer: Peer, calling_ae: str, answer: Any) -> NodeError:
+    source, reason = int(answer.result_source), int(answer.diagnostic)
+    why, remedy = _REASONS.get((source, reason), _REASONS[1, 1])
+    values = {"calling": calling_ae, "called": peer.ae_title}
+    permanent = int(answer.result) != _TRANSIENT
+    sentence = (
+        f"{_name(peer)} refused the association {'for good' if permanent else 'for now'}: "
+        f"{why.format_map(values)} (PS3.8 source {source}, reason {reason})."
+    )
+    if permanent:
+        return Rejected(sentence, code="ASSOCIATION_REJECTED", remedy=remedy.format_map(values))
+    return Retryable(sentence, remedy=remedy.format_map(values))
+
+
+def _unreachable(peer: Peer, why: str) -> Retryable:
+    return Retryable(
+        f"{_name(peer)} cannot be reached: {why}.",
+        remedy="Check that it runs, its host and port here, and the network between.",
+    )
+
+
+def _probe(peer: Peer, timeout_s: float) -> str:
+    """Connect once more to learn what pynetdicom keeps to itself."""
+    try:
+        with socket.create_connection((peer.host, peer.port), timeout=min(timeout_s, 2.0)):
+            return "it takes the connection and does not answer the association request"
+    except TimeoutError:
+        return "the connection is not answered"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+
+
+def _name(peer: Peer) -> str:
+    return f"{peer.name} ({peer.ae_title} at {peer.host}:{peer.port})"

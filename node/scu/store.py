@@ -1,0 +1,224 @@
+"""C-STORE: send archived objects to a peer, as they lie, and keep each one's answer."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom.presentation import PresentationContext, build_context
+
+from node.domain.errors import Rejected, Retryable
+from node.domain.site import Peer
+from node.log import get_logger
+from node.scu.association import Timeouts, associate
+
+log = get_logger(__name__)
+
+_FALLBACKS = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+
+
+class Stored(StrEnum):
+    """What a status says about the instance at the peer."""
+
+    STORED = "stored"
+    WARNED = "warned"
+    """Stored, with a remark."""
+    BUSY = "busy"
+    """Not stored now; it may be later."""
+    REFUSED = "refused"
+    """Not stored, and sending it again will not help."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One archived instance to send."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    path: Path
+    """Of the Part 10 file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceStatus:
+    """What the peer answered for one instance."""
+
+    sop_instance_uid: str
+    status: int
+    """DIMSE status."""
+    stored: Stored
+    sentence: str
+    """The status in words, with the peer's comment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendOutcome:
+    """Every instance is stored at the peer."""
+
+    sent: int
+    warned: int
+    """How many of them with a warning."""
+    transcoded: int
+    """How many were not sent in their archived encoding."""
+
+
+def send(
+    peer: Peer,
+    files: Sequence[Outgoing],
+    *,
+    calling_ae: str,
+    on_status: Callable[[InstanceStatus], None],
+    timeouts: Timeouts | None = None,
+) -> SendOutcome:
+    """Send ``files`` in one association, in order; ``on_status`` gets each answer as it comes.
+
+    Stops at the first instance that is not stored: `Retryable` when the peer is away, breaks off
+    or has no room; `Rejected` when it refuses us, the object class or the instance. What was
+    answered before has been given to ``on_status``, so that a repeat sends the rest.
+    """
+    if not files:
+        return SendOutcome(sent=0, warned=0, transcoded=0)
+    warned = transcoded = 0
+    with associate(peer, propose(files), calling_ae=calling_ae, timeouts=timeouts) as association:
+        for number, file in enumerate(files, start=1):
+            syntax = _choose(association, peer, file)
+            answer = _send_one(association, peer, file, syntax, number)
+            on_status(answer)
+            _require_stored(peer, answer)
+            warned += answer.stored is Stored.WARNED
+            transcoded += syntax != file.transfer_syntax_uid
+    log.info("instances_sent", peer=peer.name, instances=len(files), transcoded=transcoded)
+    return SendOutcome(sent=len(files), warned=warned, transcoded=transcoded)
+
+
+def propose(files: Sequence[Outgoing]) -> list[PresentationContext]:
+    """One context for each class and archived syntax, and both uncompressed ones for each class.
+
+    Each stands alone, because a peer picks one syntax of a context and would hide the others
+    (PS3.8 9.3.3.2). Implicit VR Little Endian must always be offered (PS3.5 10.1).
+    """
+    wanted: dict[tuple[str, str], None] = {}
+    for file in files:
+        for syntax in (file.transfer_syntax_uid, *_FALLBACKS):
+            wanted[file.sop_class_uid, str(syntax)] = None
+    return [build_context(sop_class, syntax) for sop_class, syntax in wanted]
+
+
+def classify(status: int) -> Stored:
+    """What a C-STORE status means for the instance (PS3.4 B.2.3, PS3.7 C)."""
+    if status == 0x0000:
+        return Stored.STORED
+    # 0x0111, duplicate SOP instance: the peer has it. Our UIDs derive from the content, so that
+    # what it has is what we send; some archives answer so to every repeat.
+    if status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0111, 0x0116):
+        return Stored.WARNED
+    if status & 0xFF00 == 0xA700:
+        return Stored.BUSY
+    return Stored.REFUSED
+
+
+def _choose(association: Any, peer: Peer, file: Outgoing) -> str:
+    """The accepted syntax to send ``file`` in: its own if there is one."""
+    accepted = {
+        str(context.transfer_syntax[0])
+        for context in association.accepted_contexts
+        if context.abstract_syntax == file.sop_class_uid
+    }
+    for syntax in (file.transfer_syntax_uid, *map(str, _FALLBACKS)):
+        if syntax in accepted:
+            return syntax
+    class_name, syntax_name = UID(file.sop_class_uid).name, UID(file.transfer_syntax_uid).name
+    raise Rejected(
+        f"{peer.name} accepts no presentation context for {class_name}: neither {syntax_name} nor "
+        "an uncompressed syntax.",
+        code="NO_CONTEXT",
+        remedy=f"Allow {class_name} for our AE title at the peer.",
+    )
+
+
+def _send_one(
+    association: Any, peer: Peer, file: Outgoing, syntax: str, number: int
+) -> InstanceStatus:
+    if not association.is_established:
+        raise _broken_off(peer, file)
+    same = syntax == file.transfer_syntax_uid
+    what = file.path if same else _transcode(file)
+    try:
+        response = association.send_c_store(what, msg_id=(number - 1) % 0xFFFF + 1)
+    except ValueError as error:
+        raise _not_transcoded(file, str(error)) from None
+    except (RuntimeError, AttributeError) as error:  # the association ended under our hands
+        log.warning("association_lost", peer=peer.name, reason=type(error).__name__)
+        raise _broken_off(peer, file) from None
+    status = response.get("Status")
+    if status is None:
+        raise _broken_off(peer, file)
+    return InstanceStatus(
+        sop_instance_uid=file.sop_instance_uid,
+        status=status,
+        stored=classify(status),
+        sentence=_in_words(status, response),
+    )
+
+
+def _transcode(file: Outgoing) -> Dataset:
+    """The object, uncompressed; pynetdicom encodes it for the context. The UID stays."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deviations of the source are not judged here
+            dataset = pydicom.dcmread(file.path)
+            if UID(file.transfer_syntax_uid).is_encapsulated:
+                dataset.decompress(generate_instance_uid=False)
+    except (ValueError, RuntimeError, AttributeError, NotImplementedError) as error:
+        raise _not_transcoded(file, str(error)) from None
+    return dataset
+
+
+def _not_transcoded(file: Outgoing, reason: str) -> Rejected:
+    syntax = UID(file.transfer_syntax_uid).name
+    return Rejected(
+        f"{file.sop_instance_uid} ({syntax}) cannot be sent in a syntax the peer takes: {reason}.",
+        code="NO_CONTEXT",
+        remedy=f"Allow {syntax} at the peer.",
+    )
+
+
+def _require_stored(peer: Peer, answer: InstanceStatus) -> None:
+    where = f"{peer.name} answered {answer.sentence} for {answer.sop_instance_uid}."
+    if answer.stored is Stored.BUSY:
+        raise Retryable(where, remedy="Free space at the peer; the node tries again.")
+    if answer.stored is Stored.REFUSED:
+        raise Rejected(where, code="STORE_REFUSED", remedy="Look at the peer's log.")
+
+
+def _broken_off(peer: Peer, file: Outgoing) -> Retryable:
+    return Retryable(
+        f"{peer.name} broke the association off, or did not answer, at {file.sop_instance_uid}.",
+        remedy="Look at the peer's log; the node tries again.",
+    )
+
+
+_MEANINGS = (
+    (0xFFFF, 0x0000, "success"),
+    (0xFFFF, 0x0110, "processing failure"),
+    (0xFFFF, 0x0111, "duplicate SOP instance"),
+    (0xFFFF, 0x0117, "invalid SOP instance"),
+    (0xFFFF, 0x0122, "SOP class not supported"),
+    (0xFFFF, 0x0124, "not authorised"),
+    (0xFF00, 0xA700, "out of resources"),
+    (0xFF00, 0xA900, "data set does not match SOP class"),
+    (0xF000, 0xB000, "warning"),
+    (0xF000, 0xC000, "cannot understand"),
+)
+
+
+def _in_words(status: int, response: Dataset) -> str:
+    meaning = next((text for mask, value, text in _MEANINGS if status & mask == value), "unknown")
+    comment = str(response.get("ErrorComment") or "").strip()
+    return f"0x{status:04X} ({meaning}{': ' + comment if comment else ''})"
