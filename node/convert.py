@@ -1,0 +1,328 @@
+"""The line on a folder: what `pctnode convert` runs. No network, and no release policy.
+
+Each accepted stack gets a folder named by its sCT's Series Instance UID with ``ct/`` and
+``report.json``. A folder appears whole or not at all, and the same input gives the same bytes.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from node.dicom.headers import read_file, read_instance
+from node.domain.codes import CODES
+from node.domain.errors import Misconfigured, Rejected
+from node.domain.findings import Finding, Severity, finding, worst
+from node.domain.instance import Instance
+from node.domain.plan import ModelRef, Plan
+from node.domain.routing import Sender, choose
+from node.domain.site import Route, Site
+from node.pipeline import (
+    Examined,
+    Report,
+    Synthesiser,
+    Verdict,
+    collect,
+    encode,
+    examine,
+    make_plan,
+    refusal,
+    rules_for,
+    synthesise,
+)
+
+# Suffixes of files that lie in DICOM folders on purpose and are no images.
+_HARMLESS = (".txt", ".json", ".md", ".png", ".jpg", ".pdf", ".xml", ".html", ".csv", ".log")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackReport:
+    """What `convert` says of one stack, or of one file that belongs to no series."""
+
+    series_instance_uid: str | None
+    verdict: str
+    """converted, refused, held or dropped."""
+    findings: tuple[Finding, ...]
+    output: Path | None
+    sct_series_instance_uid: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The item of ``--json``."""
+        return {
+            "series_instance_uid": self.series_instance_uid,
+            "verdict": self.verdict,
+            "findings": [finding_json(f) for f in self.findings],
+            "output": str(self.output) if self.output else None,
+            "sct_series_instance_uid": self.sct_series_instance_uid,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What a conversion needs besides the files."""
+
+    site: Site
+    model_named: Callable[[str], ModelRef]
+    """Raises `Misconfigured` for an unknown name."""
+    generator: Callable[[ModelRef], Synthesiser]
+    default_model: Callable[[], ModelRef]
+    model_name: str | None
+    """Forced by ``--model``; None: the route's, or the only one there is."""
+    software_version: str
+    label: str
+    mark_synthetic: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Series:
+    uid: str
+    files: dict[str, Path]
+    """SOP Instance UID to file."""
+    instances: tuple[Instance, ...]
+    conflicts: tuple[Finding, ...]
+
+
+def finding_json(found: Finding) -> dict[str, Any]:
+    """A finding as plain JSON values."""
+    return {
+        "code": found.code,
+        "severity": found.severity.value,
+        "sentence": found.sentence,
+        "remedy": found.remedy,
+        "values": dict(found.values),
+        "uids": list(found.uids),
+    }
+
+
+def convert_folder(
+    source: Path, target: Path, workshop: Workshop, report: Report
+) -> tuple[StackReport, ...]:
+    """Convert every series of ``source`` into ``target``; a report for each stack and bad file."""
+    if not source.is_dir():
+        raise Misconfigured(f"There is no folder {source}.", remedy="Name a folder of DICOM files.")
+    series, bad = _scan(source, report)
+    reports = [r for s in series for r in _convert_series(s, target, workshop, report)]
+    good = any(r.verdict in ("converted", "held") for r in reports)
+    reports += [_bad_file(f, beside_good=good) for f in bad]
+    return tuple(_non_images_forgiven(reports) if good else reports)
+
+
+def exit_status(reports: Sequence[StackReport]) -> int:
+    """0 when something was converted and nothing refused or held; else 3."""
+    verdicts = {r.verdict for r in reports}
+    return 0 if "converted" in verdicts and not verdicts & {"refused", "held"} else 3
+
+
+def examine_folder(
+    source: Path, site: Site, model_named: Callable[[str], ModelRef]
+) -> Iterator[tuple[str, Examined, Route | None, dict[str, str]]]:
+    """For ``routes try``: each stack of each series, the route it takes, and why not the others."""
+    series, _bad = _scan(source, lambda _word, _share: None)
+    for one in series:
+        choice = choose(site, one.instances[0], Sender(peer=None, called_ae=""))
+        model = model_named(choice.route.model) if choice.route else None
+        for examined in examine(collect(one.instances), rules_for(choice.route, model)):
+            yield one.uid, examined, choice.route, choice.reasons
+
+
+def _scan(source: Path, report: Report) -> tuple[list[_Series], list[Finding]]:
+    files = sorted(p for p in source.rglob("*") if p.is_file())
+    found: dict[str, list[tuple[Instance, Path, bytes]]] = {}
+    bad: list[Finding] = []
+    for n, path in enumerate(files):
+        report("read", n / len(files))
+        name = str(path.relative_to(source))
+        try:
+            instance, data = _read(path, name)
+        except Rejected as error:
+            bad.append(_file_finding(error, name))
+            continue
+        found.setdefault(instance.series_instance_uid, []).append((instance, path, data))
+    return [_one_series(uid, members) for uid, members in sorted(found.items())], bad
+
+
+def _read(path: Path, name: str) -> tuple[Instance, bytes]:
+    data = path.read_bytes()
+    dataset = read_file(data, name=name)
+    instance = read_instance(dataset)
+    for attribute, value in (
+        ("SeriesInstanceUID", instance.series_instance_uid),
+        ("SOPInstanceUID", instance.sop_instance_uid),
+    ):
+        if not value:
+            raise Rejected(attribute, code="UID_MISSING")
+    return instance, data
+
+
+def _one_series(uid: str, members: list[tuple[Instance, Path, bytes]]) -> _Series:
+    """Byte-identical repeats are one instance; the same UID with other bytes is a conflict."""
+    kept: dict[str, tuple[Instance, Path, bytes]] = {}
+    conflicts: dict[str, Finding] = {}
+    for instance, path, data in members:
+        sop = instance.sop_instance_uid
+        if sop in kept and kept[sop][2] != data:
+            conflicts[sop] = finding("INSTANCE_CONFLICT", uid=sop, uids=[sop])
+        kept.setdefault(sop, (instance, path, data))
+    return _Series(
+        uid=uid,
+        files={sop: path for sop, (_, path, _) in kept.items()},
+        instances=tuple(instance for instance, _, _ in kept.values()),
+        conflicts=tuple(conflicts.values()),
+    )
+
+
+def _convert_series(
+    series: _Series, target: Path, workshop: Workshop, report: Report
+) -> Iterable[StackReport]:
+    route = choose(workshop.site, series.instances[0], Sender(peer=None, called_ae="")).route
+    name = workshop.model_name or (route.model if route else None)
+    model = workshop.model_named(name) if name else workshop.default_model()
+    for examined in examine(collect(series.instances), rules_for(route, model)):
+        with_conflicts = _with_conflicts(examined, series.conflicts)
+        if with_conflicts.verdict is Verdict.ACCEPTED:
+            yield _convert_stack(with_conflicts, series, target, workshop, route, model, report)
+        else:
+            yield _not_converted(series.uid, with_conflicts)
+
+
+def _with_conflicts(examined: Examined, conflicts: tuple[Finding, ...]) -> Examined:
+    own = set(examined.stack.sop_instance_uids)
+    mine = tuple(c for c in conflicts if own & set(c.uids))
+    if not mine:
+        return examined
+    found = (*mine, *examined.findings)
+    return replace(examined, verdict=Verdict.REFUSED, findings=found)
+
+
+def _convert_stack(
+    examined: Examined,
+    series: _Series,
+    target: Path,
+    workshop: Workshop,
+    route: Route | None,
+    model: ModelRef,
+    report: Report,
+) -> StackReport:
+    stack = examined.stack
+    plan = make_plan(
+        stack,
+        model=model,
+        route=route,
+        software_version=workshop.software_version,
+        label=workshop.label,
+    )
+    datasets = {u: _dataset(series.files[u]) for u in stack.sop_instance_uids}
+    try:
+        made = synthesise(stack, datasets, plan, workshop.generator(model), report)
+    except Rejected as error:
+        uids = stack.sop_instance_uids[:200]
+        refused = replace(
+            examined,
+            verdict=Verdict.REFUSED,
+            findings=(*examined.findings, refusal(error, uids)),
+        )
+        return _not_converted(series.uid, refused)
+    findings = (*examined.findings, *made.result.findings)
+    gravest = worst(made.result.findings)
+    if gravest is Severity.REFUSE:
+        return _not_converted(
+            series.uid, replace(examined, verdict=Verdict.REFUSED, findings=findings)
+        )
+    source = datasets[stack.header.sop_instance_uid]
+    encoded = encode(made.result, plan, stack, source, mark_synthetic=workshop.mark_synthetic)
+    verdict = "held" if worst(findings) is Severity.HOLD else "converted"
+    result = StackReport(
+        series_instance_uid=series.uid,
+        verdict=verdict,
+        findings=findings,
+        output=target / encoded[0].series_instance_uid,
+        sct_series_instance_uid=encoded[0].series_instance_uid,
+    )
+    files = {f"ct/{e.instance_number:04d}.dcm": e.data for e in encoded}
+    files["report.json"] = _report_bytes(result, plan, made.result.runtime, stack.label)
+    _write_whole(target / encoded[0].series_instance_uid, files)
+    return result
+
+
+def _report_bytes(
+    result: StackReport, plan: Plan, runtime: str, label: Sequence[tuple[str, str]]
+) -> bytes:
+    """The report of one stack; it holds no clock, so the same input gives the same bytes."""
+    body = result.as_json() | {
+        "output": None,
+        "model": {
+            "name": plan.model.name,
+            "version": plan.model.version,
+            "sha256": plan.model.sha256,
+        },
+        "runtime": runtime,
+        "stack": dict(label),
+        "grid": {"shape": list(plan.grid.shape), "spacing_mm": list(plan.grid.spacing_mm)},
+        "software_version": plan.software_version,
+    }
+    del body["output"]
+    return (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _write_whole(folder: Path, files: dict[str, bytes]) -> None:
+    """Write ``files`` beside ``folder`` and move them there in one step."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+    try:
+        for name, data in files.items():
+            path = work / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
+        if folder.exists():
+            shutil.rmtree(folder)
+        work.chmod(0o755)
+        work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _dataset(path: Path) -> Dataset:
+    return read_file(path.read_bytes(), name=path.name)
+
+
+def _not_converted(uid: str, examined: Examined) -> StackReport:
+    return StackReport(
+        series_instance_uid=uid,
+        verdict=examined.verdict.value,
+        findings=examined.findings,
+        output=None,
+        sct_series_instance_uid=None,
+    )
+
+
+def _file_finding(error: Rejected, name: str) -> Finding:
+    if error.code == "UID_MISSING":
+        return finding("UID_MISSING", attribute=f"{error.message} of file {name}")
+    reason = error.message.rstrip(".")
+    made = finding(error.code, file=name, reason=reason)
+    harmless = name.lower().endswith(_HARMLESS) or Path(name).name.upper() == "DICOMDIR"
+    return replace(made, severity=Severity.DROP) if harmless else made
+
+
+def _bad_file(found: Finding, *, beside_good: bool) -> StackReport:
+    dropped = found.severity is Severity.DROP and beside_good
+    severity = found.severity if dropped else Severity(CODES[found.code].severity)
+    return StackReport(
+        series_instance_uid=None,
+        verdict="dropped" if dropped else "refused",
+        findings=(replace(found, severity=severity),),
+        output=None,
+        sct_series_instance_uid=None,
+    )
+
+
+def _non_images_forgiven(reports: Iterable[StackReport]) -> Iterator[StackReport]:
+    """A series of other objects (plans, reports) beside a good one is dropped, not refused."""
+    for report in reports:
+        only = {f.code for f in report.findings} & {"NOT_MR"}
+        yield replace(report, verdict="dropped") if only and report.verdict == "refused" else report

@@ -1,0 +1,78 @@
+"""What others may ask of the flow: run again, release, reject, resend, echo.
+
+Requests are rows and enqueued workflows; whoever asks never runs one. A worker that can reach the
+peers does the work.
+"""
+
+import uuid
+from functools import cached_property
+
+import sqlalchemy as sa
+from dbos import DBOSClient
+
+from node.archive.actions import Actions
+from node.archive.deliveries import Deliveries
+from node.archive.runs import Runs
+from node.domain.errors import Retryable
+from node.flow import engine
+from node.flow.intake import Outbox
+from node.log import get_logger
+
+log = get_logger(__name__)
+
+
+class FlowClient:
+    """One for each process that asks; safe to use from several threads."""
+
+    def __init__(self, database: sa.Engine, engine_url: str) -> None:
+        self._actions = Actions(database)
+        self._database = database
+        self._engine_url = engine_url
+
+    def retry(self, series_id: int, *, who: str) -> str:
+        """Run a series again as a new attempt; return what happens now."""
+        sentence = self._actions.retry(series_id, who=who)
+        self._ask()
+        return sentence
+
+    def release(self, series_id: int, *, who: str, reason: str = "") -> str:
+        """Let the sCT of a series in review leave."""
+        sentence = self._actions.release(series_id, who=who, reason=reason)
+        self._ask()
+        return sentence
+
+    def reject(self, series_id: int, *, who: str, reason: str) -> str:
+        """Refuse the sCT of a series in review."""
+        return self._actions.reject(series_id, who=who, reason=reason)
+
+    def resend(self, series_id: int, *, who: str, destination: str | None = None) -> str:
+        """Send a released sCT again."""
+        sentence = self._actions.resend(series_id, who=who, destination=destination)
+        self._ask()
+        return sentence
+
+    def echo(self, peer: str, *, within_s: float = 30.0) -> tuple[bool, str]:
+        """Have a worker send C-ECHO to ``peer``; whether it answered, and a sentence."""
+        workflow_id = f"echo-{uuid.uuid4()}"
+        engine.ask(self._client, engine.ECHO_WORKFLOW, engine.SERVICE_QUEUE, workflow_id, peer)
+        result = engine.result_of(self._client, workflow_id, within_s=within_s)
+        if result is None:
+            raise Retryable(
+                f"No worker has tried {peer} within {within_s:.0f} s.",
+                remedy="Check that a worker runs.",
+            )
+        return bool(result["ok"]), str(result["sentence"])
+
+    def close(self) -> None:
+        """Close the connections to the engine's database."""
+        if "_client" in self.__dict__:
+            self._client.destroy()
+
+    @cached_property
+    def _client(self) -> DBOSClient:
+        engine.create_schema(self._engine_url)  # this process may be the first to come
+        return engine.open_client(self._engine_url)
+
+    def _ask(self) -> None:
+        """Spare the worker's next look: the rows are written, and asking twice is asking once."""
+        Outbox(Runs(self._database), Deliveries(self._database), self._client).flush()

@@ -1,0 +1,155 @@
+"""Delivery of one run to one destination: one try is one workflow, the next is asked for later.
+
+Waiting between tries is a time in our own row, not a sleeping workflow: it holds no slot, survives
+restarts and upgrades, and a person may shorten it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Self
+
+from node.archive.deliveries import Answer, Deliveries, DeliveryJob
+from node.archive.files import Folder
+from node.crashpoints import reach
+from node.domain.errors import NodeError, Retryable
+from node.domain.site import Site
+from node.flow import engine
+from node.flow.destinations import Destination
+from node.log import get_logger
+from node.scu.store import Outgoing
+
+log = get_logger(__name__)
+
+# A status is one durable commit; a crash between two of them sends at most so many again, and the
+# same SOP instance sent again is the same SOP instance.
+_RECORD_EVERY = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryRule:
+    """When to try a destination again that was away."""
+
+    first_s: float = 5.0
+    factor: float = 2.0
+    longest_s: float = 600.0
+    attempts: int = 150
+    """About a day; then a person must act."""
+
+    def delay_s(self, attempts: int) -> float:
+        """How long to wait after so many attempts."""
+        return min(self.longest_s, self.first_s * self.factor ** min(attempts - 1, 30))
+
+
+class DeliveryWork:
+    """Sends what is missing at a destination."""
+
+    def __init__(
+        self,
+        *,
+        folder: Folder,
+        deliveries: Deliveries,
+        site: Callable[[], Site],
+        destinations: Mapping[str, Destination],
+        retry: RetryRule,
+        calling_ae: str,
+    ) -> None:
+        self._folder = folder
+        self._deliveries = deliveries
+        self._site = site
+        self._destinations = destinations
+        self._retry = retry
+        self._calling_ae = calling_ae
+
+    def run(self, delivery_id: int, number: int) -> str:
+        """The workflow: one try. Its outcome is in the row of the delivery."""
+        return str(engine.step("send", self.attempt, delivery_id, number, retry_on=Retryable))
+
+    def attempt(self, delivery_id: int, number: int) -> str:
+        """Send what the destination has not stored yet; a repeated try sends what is missing."""
+        job = self._deliveries.begin(delivery_id, number)
+        if job is None:
+            return "nothing to do"
+        reach("delivery.begun")
+        try:
+            return self._send(job, number)
+        except Retryable as error:
+            return self._later(job, number, error)
+        except NodeError as error:
+            log.warning("delivery_stopped", delivery=delivery_id, reason=error.message)
+            return self._failed(job, number, str(error))
+        except Exception:  # a worker's edge: one delivery must not stop the others
+            log.exception("delivery_defect", delivery=delivery_id)
+            sentence = "A defect of the node stopped the delivery; the log has the details."
+            return self._failed(job, number, sentence)
+
+    def _send(self, job: DeliveryJob, number: int) -> str:
+        peer = self._site().peer(job.destination)
+        if peer is None:
+            sentence = f"There is no peer {job.destination} any more; add it and send again."
+            return self._failed(job, number, sentence)
+        with _Answers(self._deliveries, job) as answers:
+            self._destinations["dicom"].send(
+                peer, self._files(job), calling_ae=self._calling_ae, answered=answers
+            )
+        reach("delivery.sent")
+        proved = peer.proof == "none"
+        proof = "" if proved else f" Waiting for the proof it asks for ({peer.proof})."
+        sentence = f"{job.total} objects stored at {peer.name}.{proof}"
+        self._deliveries.sent(job.delivery_id, number, sentence, proved=proved)
+        log.info("delivery_sent", delivery=job.delivery_id, destination=peer.name)
+        reach("delivery.recorded")
+        return "sent"
+
+    def _failed(self, job: DeliveryJob, number: int, sentence: str) -> str:
+        self._deliveries.failed(job.delivery_id, number, sentence)
+        return "failed"
+
+    def _later(self, job: DeliveryJob, number: int, error: Retryable) -> str:
+        if job.attempts >= self._retry.attempts:
+            return self._failed(job, number, f"Given up after {job.attempts} attempts. {error}")
+        delay_s = self._retry.delay_s(job.attempts)
+        log.warning("delivery_later", delivery=job.delivery_id, delay_s=delay_s)
+        sentence = f"{error} Attempt {job.attempts}; the next one in {delay_s:.0f} s."
+        self._deliveries.later(job.delivery_id, number, sentence, delay_s)
+        return "later"
+
+    def _files(self, job: DeliveryJob) -> list[Outgoing]:
+        return [
+            Outgoing(
+                sop_class_uid=f.sop_class_uid,
+                sop_instance_uid=f.sop_instance_uid,
+                transfer_syntax_uid=f.transfer_syntax_uid,
+                path=self._folder.path(PurePosixPath(f.path)),
+            )
+            for f in job.files
+        ]
+
+
+class _Answers:
+    """Keeps what a destination answered, a few instances to a commit."""
+
+    def __init__(self, deliveries: Deliveries, job: DeliveryJob) -> None:
+        self._deliveries = deliveries
+        self._job = job
+        self._count = 0
+        self._new: list[Answer] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+
+    def __call__(self, answer: Answer) -> None:
+        self._count += 1
+        self._new.append(answer)
+        if len(self._new) >= _RECORD_EVERY:
+            self._flush()
+        if self._count == max(1, len(self._job.files) // 2):
+            reach("delivery.partial")
+
+    def _flush(self) -> None:
+        if self._new:
+            self._deliveries.record(self._job.delivery_id, self._new)
+            self._new = []

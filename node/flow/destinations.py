@@ -1,0 +1,50 @@
+"""Kinds of destination an sCT can go to: one Protocol, one table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from node.archive.deliveries import Answer
+from node.domain.site import Peer
+from node.scu import store
+from node.scu.store import InstanceStatus, Outgoing, Stored
+
+Answered = Callable[[Answer], None]
+
+
+class Destination(Protocol):
+    """Something that takes objects."""
+
+    def send(
+        self, peer: Peer, files: Sequence[Outgoing], *, calling_ae: str, answered: Answered
+    ) -> None:
+        """Send ``files`` in order and return once each is stored there.
+
+        ``answered`` gets each answer as it comes. Raises `Retryable` when the same work may succeed
+        later, `Rejected` when it will not.
+        """
+        ...
+
+
+class DicomDestination:
+    """An AE that takes C-STORE, all objects in one association."""
+
+    def send(
+        self, peer: Peer, files: Sequence[Outgoing], *, calling_ae: str, answered: Answered
+    ) -> None:
+        """Send ``files`` by C-STORE."""
+
+        def on_status(status: InstanceStatus) -> None:
+            answered(
+                Answer(
+                    sop_instance_uid=status.sop_instance_uid,
+                    status=status.status,
+                    stored=status.stored in (Stored.STORED, Stored.WARNED),
+                    sentence=status.sentence,
+                )
+            )
+
+        store.send(peer, files, calling_ae=calling_ae, on_status=on_status)
+
+
+DESTINATIONS: Mapping[str, Destination] = {"dicom": DicomDestination()}
+"""By kind; every peer is of kind ``dicom`` today."""

@@ -1,0 +1,225 @@
+"""The only place that sets up DBOS: its database, its serializer, its version, its queues.
+
+What must hold, and why, is in ``docs/decisions/0004-durable-work-and-processes.md``.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import (
+    DBOS,
+    DBOSClient,
+    DBOSConfig,
+    DBOSPortableJSONSerializer,
+    EnqueueOptions,
+    error,
+)
+from sqlalchemy import event
+
+TriesUsedUp = error.DBOSMaxStepRetriesExceeded
+
+APPLICATION = "pctnode"
+# Raised when a workflow's steps, their names, order or records change so that one begun under the
+# old code cannot go on under the new. The decision record says what to do then.
+APPLICATION_VERSION = "1"
+POLL_S = 1.0
+# Nothing here waits for notifications or schedules, so their threads need not wake a sleeping core;
+# at the end the engine waits for the first of the two.
+_NOTIFICATIONS_S = 3.0
+_SCHEDULES_S = 60.0
+# How often a person's request is looked at; only while one waits.
+_RESULT_POLL_S = 0.1
+# A workflow that has killed its worker so often is not started again; its series fails.
+MAX_RECOVERIES = 8
+
+SERIES_QUEUE = "inference"
+DELIVERY_QUEUE = "delivery"
+SERVICE_QUEUE = "service"
+SERIES_WORKFLOW = "series"
+DELIVERY_WORKFLOW = "deliver"
+ECHO_WORKFLOW = "echo"
+
+
+def engine_url(database_url: str, data_dir: Path) -> str:
+    """Where the engine's rows lie for a node with that database: PostgreSQL, or a file apart."""
+    return database_url or f"sqlite:///{data_dir / 'engine.sqlite'}"
+
+
+def open_engine_database(url: str) -> sa.Engine:
+    """A connection pool for the engine; SQLite in write-ahead mode, every commit synchronised."""
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8)
+    engine = sa.create_engine(url)
+    event.listen(engine, "connect", _on_connect)
+    return engine
+
+
+def create_schema(url: str) -> None:
+    """Make or upgrade the engine's tables, so that a client can come before any worker."""
+    DBOS.migrate(url)
+
+
+def create(url: str, executor_id: str) -> None:
+    """Make this process's engine; workflows are registered next, then `launch`."""
+    DBOS(config=_config(open_engine_database(url), executor_id=executor_id))
+
+
+def workflow(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Register ``function`` as the workflow ``name``; names are in the database, so they stay."""
+
+    def call(*args: Any) -> Any:  # the engine marks what it registers, and methods take no marks
+        return function(*args)
+
+    register = DBOS.workflow(name=name, max_recovery_attempts=MAX_RECOVERIES)
+    return register(call)
+
+
+def launch(*, inference_slots: int = 1) -> None:
+    """Begin to run workflows, those of this executor's last life first."""
+    DBOS.launch()
+    _retire_old_versions()
+    # One slot for each worker process: a GPU serves one series at a time. An operator's change of
+    # a limit in the database is kept over restarts ("never_update").
+    DBOS.register_queue(
+        SERIES_QUEUE,
+        worker_concurrency=inference_slots,
+        polling_interval_sec=POLL_S,
+        on_conflict="never_update",
+    )
+    # One at a time to each destination, so that a sleeping one holds up nobody else.
+    DBOS.register_queue(
+        DELIVERY_QUEUE,
+        partition_concurrency=1,
+        polling_interval_sec=POLL_S,
+        on_conflict="never_update",
+    )
+    DBOS.register_queue(
+        SERVICE_QUEUE,
+        worker_concurrency=4,
+        polling_interval_sec=POLL_S,
+        on_conflict="never_update",
+    )
+
+
+def shut_down(*, drain_s: int) -> None:
+    """Take nothing new, give what runs ``drain_s`` to end; the rest goes on after a restart."""
+    DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=drain_s)
+
+
+def take_over(executor_id: str) -> int:
+    """Make the pending workflows of a dead executor eligible for the living; return how many.
+
+    The one private call of the engine that we use (``dbos>=3.4,<3.5``, with a kill test): the
+    public pair cancel and resume would leave work cancelled if we died between the two. It is
+    idempotent: once a living executor has a workflow, its row names that one.
+    """
+    return len(DBOS._recover_pending_workflows([executor_id]))
+
+
+def status_of(workflow_id: str) -> str | None:
+    """The engine's word for a workflow: ENQUEUED, PENDING, SUCCESS, ...; None when unknown."""
+    status = DBOS.get_workflow_status(workflow_id)
+    return None if status is None else status.status
+
+
+def step(name: str, function: Callable[..., Any], *args: Any, retry_on: type[Exception]) -> Any:
+    """Run one recorded step of a workflow; ``retry_on`` is tried again with back-off."""
+    return DBOS.run_step(
+        {
+            "name": name,
+            "retries_allowed": True,
+            "interval_seconds": 2.0,
+            "backoff_rate": 2.0,
+            "max_attempts": 8,
+            "should_retry": lambda raised: isinstance(raised, retry_on),
+        },
+        function,
+        *args,
+    )
+
+
+def result_of(client: DBOSClient, workflow_id: str, *, within_s: float) -> Any:
+    """Give what a workflow returned; None when it has not ended in time or failed."""
+    handle: Any = client.retrieve_workflow(versioned(workflow_id))
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        status = handle.get_status().status
+        if status == "SUCCESS":
+            return handle.get_result()
+        if status not in ("ENQUEUED", "PENDING"):
+            return None
+        time.sleep(_RESULT_POLL_S)
+    return None
+
+
+def open_client(url: str) -> DBOSClient:
+    """For processes that only ask: it enqueues and looks, and never runs a workflow."""
+    return DBOSClient(
+        system_database_engine=open_engine_database(url),
+        serializer=DBOSPortableJSONSerializer(),
+        application_name=APPLICATION,
+    )
+
+
+def ask(
+    client: DBOSClient,
+    workflow_name: str,
+    queue: str,
+    workflow_id: str,
+    *args: Any,
+    partition: str | None = None,
+) -> None:
+    """Ask for a workflow; the same id is the same workflow, however often it is asked for."""
+    options: EnqueueOptions = {
+        "workflow_name": workflow_name,
+        "queue_name": queue,
+        "workflow_id": versioned(workflow_id),
+    }
+    if partition is not None:
+        options["queue_partition_key"] = partition
+    client.enqueue(options, *args)
+
+
+def versioned(workflow_id: str) -> str:
+    """Give the engine's id of our ``workflow_id``: another version of the code is another one."""
+    return f"{workflow_id}@{APPLICATION_VERSION}"
+
+
+def _retire_old_versions() -> None:
+    """Cancel what an older version of the code left: it is asked for again under our version."""
+    pending = DBOS.list_workflows(
+        status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
+    )
+    suffix = f"@{APPLICATION_VERSION}"
+    old = [w.workflow_id for w in pending if not w.workflow_id.endswith(suffix)]
+    if old:
+        DBOS.cancel_workflows(old)
+
+
+def _config(database: sa.Engine, *, executor_id: str) -> DBOSConfig:
+    return {
+        "name": APPLICATION,
+        "system_database_engine": database,
+        "serializer": DBOSPortableJSONSerializer(),
+        "application_version": APPLICATION_VERSION,
+        "executor_id": executor_id,
+        "enable_otlp": False,
+        "log_level": "WARNING",
+        "notification_listener_polling_interval_sec": _NOTIFICATIONS_S,
+        "scheduler_polling_interval_sec": _SCHEDULES_S,
+    }
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    # What the engine's own connections set, and what they leave at rollback mode and NORMAL.
+    connection.isolation_level = "IMMEDIATE"
+    for pragma in (
+        "busy_timeout = 30000",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,117 @@
+"""The workflow of one run of a series: the steps of the line, each recorded once."""
+
+from typing import Any
+
+from node.archive.records import Run
+from node.archive.runs import Finished, Runs, Superseded
+from node.crashpoints import reach
+from node.domain.errors import NodeError, Rejected, Retryable
+from node.domain.states import State
+from node.flow import engine
+from node.flow.bench import Bench
+from node.flow.plans import finding_json
+from node.flow.steps import STEPS, tidy
+from node.flow.workfiles import WorkFile
+from node.log import get_logger
+from node.pipeline import refusal
+
+log = get_logger(__name__)
+
+GO, ENDED, SUPERSEDED = "go", "ended", "superseded"
+_DEFECT = (
+    "A defect of the node stopped it while {doing}; the log has the details. "
+    "Run the series again; if it stops again, send us the log."
+)
+
+
+class SeriesWork:
+    """Runs the line on one stored series after the other."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def run(self, run_id: int) -> str:
+        """The workflow: each step in order, until one ends the run. Returns the last word."""
+        file: dict[str, Any] | None = None
+        for name in STEPS:
+            try:
+                said = engine.step(name, self.perform, run_id, name, file, retry_on=Retryable)
+            except engine.TriesUsedUp as error:
+                why = str(error.errors[-1]) if error.errors else str(error)
+                engine.step("give up", self.give_up, run_id, why, retry_on=Retryable)
+                return ENDED
+            if said["word"] != GO:
+                return str(said["word"])
+            file = said["file"] or file
+        return ENDED
+
+    def perform(self, run_id: int, name: str, file: dict[str, Any] | None) -> dict[str, Any]:
+        """One step: what it did is in our tables and files, only a word goes into the record.
+
+        Raises `Retryable` alone; every other end is written into the series' state.
+        """
+        word, left = GO, None
+        run = self._bench.runs.get(run_id)
+        try:
+            word, left = self._step(run, name, file)
+        except Superseded:
+            word = SUPERSEDED
+            log.info("run_superseded", series=run.series_instance_uid, run=run_id, step=name)
+        except Finished:
+            word = ENDED
+        except Retryable as error:
+            log.warning("step_retried", run=run_id, step=name, reason=error.message)
+            raise
+        except NodeError as error:
+            word = self._stop(run, name, error)
+        except Exception:  # a worker's edge: one series must not stop the others
+            log.exception("step_defect", series=run.series_instance_uid, run=run_id, step=name)
+            word = _end(self._bench.runs, run_id, State.FAILED, _DEFECT.format(doing=name))
+        if word != GO:
+            tidy(self._bench, run)
+        return {"word": word, "file": left}
+
+    def give_up(self, run_id: int, reason: str) -> str:
+        """The retries of a step are used up: a person must act."""
+        sentence = f"Given up after several tries: {reason}"
+        return _end(self._bench.runs, run_id, State.FAILED, sentence)
+
+    def _step(
+        self, run: Run, name: str, file: dict[str, Any] | None
+    ) -> tuple[str, dict[str, Any] | None]:
+        meanwhile, function = STEPS[name]
+        runs = self._bench.runs
+        runs.begin_step(run.id, name, meanwhile)
+        reach(f"{name}.begun")
+        done = function(self._bench, run, WorkFile.from_json(file) if file else None)
+        runs.end_step(run.id, name, done.sentence)
+        log.info(
+            "step_done",
+            series=run.series_instance_uid,
+            run=run.id,
+            step=name,
+            ended=done.ended,
+        )
+        reach(f"{name}.done")
+        return ENDED if done.ended else GO, done.file.as_json() if done.file else None
+
+    def _stop(self, run: Run, name: str, error: NodeError) -> str:
+        log.warning(
+            "step_stopped", run=run.id, step=name, kind=type(error).__name__, reason=error.message
+        )
+        if not isinstance(error, Rejected):
+            return _end(self._bench.runs, run.id, State.FAILED, str(error))
+        found = finding_json(refusal(error), stage="quality")
+        try:
+            self._bench.runs.record_quality(run.id, [found])
+        except Superseded:
+            return SUPERSEDED
+        return _end(self._bench.runs, run.id, State.REFUSED, str(error))
+
+
+def _end(runs: Runs, run_id: int, state: State, sentence: str) -> str:
+    try:
+        runs.finish(run_id, state, sentence)
+    except Superseded:
+        return SUPERSEDED
+    return ENDED

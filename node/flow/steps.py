@@ -1,0 +1,307 @@
+"""The steps of the line on a stored series. Each may run twice and says the same thing twice.
+
+    collect -> check -> plan -> synthesise -> encode -> release
+
+A step writes files by temporary name and rename, then one transaction; UIDs derive from the plan,
+and the plan is recorded once.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from node.archive.records import OutputFile, Run
+from node.crashpoints import reach
+from node.dicom.ct_series import EncodedInstance
+from node.domain.errors import Defect
+from node.domain.findings import Finding, Severity, finding
+from node.domain.plan import Plan, SctResult
+from node.domain.release import decide
+from node.domain.routing import Sender, choose
+from node.domain.site import Route
+from node.domain.states import State
+from node.flow.bench import Bench
+from node.flow.plans import finding_json, plan_json, read_finding, read_plan
+from node.flow.workfiles import (
+    WorkFile,
+    pack_result,
+    read_work,
+    remove_work,
+    unpack_result,
+    write_work,
+)
+from node.pipeline import (
+    Examined,
+    Verdict,
+    encode,
+    examine,
+    make_plan,
+    rules_for,
+    synthesise,
+)
+
+OUTPUTS = "outputs"
+# A progress sentence is one durable commit: not more often than a person looks.
+_PROGRESS_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """How a step went."""
+
+    sentence: str
+    """For the timeline."""
+    ended: bool = False
+    """Whether the run has ended with it."""
+    file: WorkFile | None = None
+    """What it leaves for the next step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """Which route a series takes and what the checks say under it."""
+
+    route: Route | None
+    examined: tuple[Examined, ...]
+    sentence: str
+    """Why there is no route; empty when there is one."""
+
+
+def collect_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
+    """Read every instance and compare it with what was received."""
+    loaded = bench.load(run)
+    if not loaded.stacks:
+        raise Defect(f"Series {run.series_instance_uid} has no image.")
+    return Done(sentence=f"{len(loaded.datasets)} instance(s), {len(loaded.stacks)} stack(s).")
+
+
+def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
+    """Choose the route and run every check; the line ends here without a route or a good stack."""
+    decision = _decide(bench, run)
+    if decision.route is None:
+        bench.runs.finish(run.id, State.KEPT, decision.sentence)
+        return Done(sentence=decision.sentence, ended=True)
+    found = [
+        finding_json(f, stage="check", stack=n, verdict=examined.verdict.value)
+        for n, examined in enumerate(decision.examined)
+        for f in examined.findings
+    ]
+    found += [finding_json(f, stage="check") for f in _conflicts(bench, run)]
+    bench.runs.record_check(run.id, found, route=decision.route.name, model=decision.route.model)
+    reach("check.recorded")
+    if _accepted(decision) is None:
+        sentence = _refusal_sentence(decision.examined)
+        bench.runs.finish(run.id, State.REFUSED, sentence)
+        return Done(sentence=sentence, ended=True)
+    return Done(sentence=f"Route {decision.route.name}; {len(found)} finding(s).")
+
+
+def plan_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
+    """Record, once, everything that decides voxels and identity."""
+    if run.plan is None:
+        decision = _decide(bench, run)
+        chosen = _accepted(decision)
+        if decision.route is None or chosen is None:
+            raise Defect("The routes changed between two steps; run the series again.")
+        plan = make_plan(
+            decision.examined[chosen].stack,
+            model=bench.model_named(decision.route.model),
+            route=decision.route,
+            revision=run.revision,
+            attempt=run.attempt,
+            software_version=bench.rules.software_version,
+            created_at=run.created_at,
+            label=bench.rules.label,
+            predecessor_series_uid=run.predecessor_series_uid,
+        )
+        bench.runs.record_plan(run.id, plan_json(plan, stack=chosen))
+    reach("plan.recorded")
+    plan, _stack = _plan(bench, run)
+    slices, rows, columns = plan.grid.shape
+    spacing = plan.grid.spacing_mm[0]
+    return Done(
+        sentence=f"{plan.model.name} {plan.model.version}, {slices} slices of {rows} x {columns} "
+        f"at {spacing:.3g} mm."
+    )
+
+
+def synthesise_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
+    """Run the generator and leave the sCT as a work file."""
+    plan, number = _plan(bench, run)
+    loaded = bench.load(run)
+    made = synthesise(
+        loaded.stacks[number],
+        loaded.datasets,
+        plan,
+        bench.generator(plan.model),
+        _Progress(bench, run),
+    )
+    bench.runs.record_quality(
+        run.id, [finding_json(f, stage="quality") for f in made.result.findings]
+    )
+    file = write_work(bench.folder, work_name(run), pack_result(made.result))
+    reach("synthesise.written")
+    refusal = next((f for f in made.result.findings if f.severity is Severity.REFUSE), None)
+    if refusal is not None:
+        bench.runs.finish(run.id, State.REFUSED, refusal.sentence)
+        return Done(sentence=refusal.sentence, ended=True)
+    bench.keep_result(run, made.result)
+    return Done(sentence=made.result.runtime, file=file)
+
+
+def encode_series(bench: Bench, run: Run, before: WorkFile | None) -> Done:
+    """Write the CT files, verified against the volume, and index them."""
+    plan, number = _plan(bench, run)
+    loaded = bench.load(run)
+    stack = loaded.stacks[number]
+    encoded = encode(
+        _result(bench, run, before),
+        plan,
+        stack,
+        loaded.datasets[stack.header.sop_instance_uid],
+        mark_synthetic=bench.rules.mark_synthetic,
+    )
+    files = []
+    for n, instance in enumerate(encoded):
+        if n == len(encoded) // 2:
+            reach("encode.partial")
+        files.append(_write_output(bench, instance, number))
+    reach("encode.written")
+    bench.runs.record_outputs(run.id, files)
+    reach("encode.indexed")
+    size_mb = sum(f.size for f in files) / 1e6
+    return Done(sentence=f"{len(files)} CT images, {size_mb:.1f} MB, read back and compared.")
+
+
+def release_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
+    """Apply the route's release policy: on its way, or held for a person."""
+    plan, _number = _plan(bench, run)
+    decision = decide(plan.release, _standing(bench, run))
+    if decision.released:
+        bench.runs.release(run.id, plan.destinations, decision.sentence, who="policy")
+    else:
+        bench.runs.finish(run.id, State.REVIEW, decision.sentence)
+    reach("release.decided")
+    return Done(sentence=decision.sentence, ended=True)
+
+
+STEPS: dict[str, tuple[str, Callable[[Bench, Run, WorkFile | None], Done]]] = {
+    "collect": ("Reading the images.", collect_series),
+    "check": ("Checking the images.", check_series),
+    "plan": ("Planning the synthetic CT.", plan_series),
+    "synthesise": ("Making the synthetic CT.", synthesise_series),
+    "encode": ("Writing the synthetic CT.", encode_series),
+    "release": ("Deciding whether it may leave.", release_series),
+}
+"""Name, what the page says meanwhile, and the step, in order."""
+
+
+def work_name(run: Run) -> str:
+    """Name of the run's work file: the same run writes the same file."""
+    return f"{run.series_instance_uid}-{run.revision}-{run.attempt}.npz"
+
+
+def tidy(bench: Bench, run: Run) -> None:
+    """Remove what only the steps needed."""
+    remove_work(bench.folder, work_name(run))
+    bench.forget()
+
+
+def _decide(bench: Bench, run: Run) -> _Decision:
+    loaded = bench.load(run)
+    sender = Sender(peer=run.peer, called_ae=run.called_ae)
+    choice = choose(bench.site(), loaded.stacks[0].header, sender)
+    if choice.route is None:
+        why = "; ".join(f"{name}: {reason}" for name, reason in choice.reasons.items())
+        told = f" ({why})" if why else ""
+        return _Decision(route=None, examined=(), sentence=f"Kept: no route asks for it{told}.")
+    rules = rules_for(choice.route, bench.model_named(choice.route.model))
+    examined = examine(loaded.stacks, rules)
+    return _Decision(route=choice.route, examined=examined, sentence="")
+
+
+def _accepted(decision: _Decision) -> int | None:
+    """Number of the one stack that is accepted; `examine` lets no second one stand."""
+    numbers = (n for n, e in enumerate(decision.examined) if e.verdict is Verdict.ACCEPTED)
+    return next(numbers, None)
+
+
+def _conflicts(bench: Bench, run: Run) -> list[Finding]:
+    # What was received first is used; that another version came is for a person to read.
+    return [
+        finding("INSTANCE_CONFLICT", uid=uid, uids=[uid], severity=Severity.WARNING)
+        for uid in bench.runs.conflicting(run)
+    ]
+
+
+def _refusal_sentence(examined: Sequence[Examined]) -> str:
+    found = [f for e in examined for f in e.findings if f.severity is Severity.REFUSE]
+    if not found:
+        return "Refused: no stack can be used."
+    more = f" {len(found) - 1} more finding(s)." if len(found) > 1 else ""
+    return f"{found[0].sentence} {found[0].remedy}{more}"
+
+
+def _plan(bench: Bench, run: Run) -> tuple[Plan, int]:
+    recorded = run.plan if run.plan is not None else bench.runs.get(run.id).plan
+    if recorded is None:
+        raise Defect("The plan of this run is not there.")
+    return read_plan(recorded)
+
+
+def _result(bench: Bench, run: Run, file: WorkFile | None) -> SctResult:
+    kept = bench.result(run)
+    if kept is not None:
+        return kept
+    if file is None:
+        raise Defect("The step before left no work file.")
+    return unpack_result(read_work(bench.folder, file))
+
+
+def _write_output(bench: Bench, instance: EncodedInstance, stack: int) -> OutputFile:
+    name = PurePosixPath(OUTPUTS, instance.series_instance_uid, f"{instance.sop_instance_uid}.dcm")
+    bench.folder.write(name, instance.data)
+    return OutputFile(
+        sop_instance_uid=instance.sop_instance_uid,
+        sop_class_uid=instance.sop_class_uid,
+        transfer_syntax_uid=instance.transfer_syntax_uid,
+        series_instance_uid=instance.series_instance_uid,
+        number=instance.instance_number,
+        kind="ct",
+        stack=stack,
+        path=str(name),
+        size=len(instance.data),
+        sha256=hashlib.sha256(instance.data).hexdigest(),
+    )
+
+
+def _standing(bench: Bench, run: Run) -> list[Finding]:
+    """The findings that decide about release: those of the stack that was used."""
+    _plan_value, number = _plan(bench, run)
+    recorded = bench.runs.findings(run.id)
+    return [_without_drop(f) for f in recorded if f.get("stack", number) == number]
+
+
+def _without_drop(value: dict[str, Any]) -> Finding:
+    found = read_finding(value)
+    return replace(found, severity=Severity.INFO) if found.severity is Severity.DROP else found
+
+
+class _Progress:
+    """Says on the page how far a long step is."""
+
+    def __init__(self, bench: Bench, run: Run) -> None:
+        self._bench = bench
+        self._run = run
+        self._said_at = time.monotonic()
+
+    def __call__(self, word: str, share: float) -> None:
+        now = time.monotonic()
+        if now - self._said_at < _PROGRESS_S:
+            return
+        self._said_at = now
+        sentence = f"Making the synthetic CT: {word}, {share:.0%}."
+        self._bench.runs.say(self._run.id, sentence)

@@ -1,0 +1,155 @@
+"""One worker process: runs workflows, looks for due work, gives signs of life, ends in order."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from node.archive.deliveries import Deliveries
+from node.archive.files import Folder
+from node.archive.leases import Leases
+from node.archive.runs import Runs
+from node.domain.plan import ModelRef
+from node.domain.site import Site
+from node.flow import engine
+from node.flow.bench import Bench, Rules
+from node.flow.delivery import DeliveryWork, RetryRule
+from node.flow.destinations import DESTINATIONS, Destination
+from node.flow.echo import EchoWork
+from node.flow.intake import POLL_S, SWEEP_S, Intake, Outbox
+from node.flow.leases import BEAT_S, TIME_TO_LIVE_S, Keeper, Slot
+from node.flow.series import SeriesWork
+from node.log import get_logger
+from node.pipeline import Synthesiser
+
+log = get_logger(__name__)
+
+
+class Stop(Protocol):
+    """An event of threading or of multiprocessing."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until it is set, or for ``timeout`` seconds; whether it is set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerValues:
+    """Everything a worker is built from."""
+
+    database: sa.Engine
+    """The node's own database, migrated."""
+    engine_url: str
+    """Where the engine keeps its rows."""
+    folder: Folder
+    """The data folder."""
+    locks: Path
+    """Folder of the slots' locks."""
+    site: Callable[[], Site]
+    """Peers and routes as they are now."""
+    model_named: Callable[[str], ModelRef]
+    generator: Callable[[ModelRef], Synthesiser]
+    rules: Rules
+    ae_title: str
+    quiet_s: float
+    slot: int = 0
+    retry: RetryRule = field(default_factory=RetryRule)
+    destinations: Mapping[str, Destination] = field(default_factory=lambda: DESTINATIONS)
+    drain_s: int = 20
+    """How long running steps may go on after the stop; what is left goes on after a restart."""
+    time_to_live_s: float = TIME_TO_LIVE_S
+    """Silence after which another worker's work is taken over."""
+    beat_s: float = BEAT_S
+
+
+def run_worker(
+    values: WorkerValues, stop: Stop, *, ready: Callable[[], None] | None = None
+) -> None:
+    """Run workflows until ``stop`` is set, then drain."""
+    slot = Slot(values.locks, values.slot)
+    keeper = Keeper(Leases(values.database), slot.executor_id, holder=str(os.getpid()))
+    keeper.beat()
+    engine.create(values.engine_url, slot.executor_id)
+    _register(values)
+    engine.launch()
+    client = engine.open_client(values.engine_url)
+    runs, deliveries = Runs(values.database), Deliveries(values.database)
+    intake = Intake(
+        runs=runs,
+        deliveries=deliveries,
+        outbox=Outbox(runs, deliveries, client),
+        quiet_s=values.quiet_s,
+    )
+    log.info("worker_ready", executor=slot.executor_id)
+    if ready:
+        ready()
+    try:
+        _look_until(stop, values, intake, keeper)
+    finally:
+        client.destroy()
+        engine.shut_down(drain_s=values.drain_s)
+        slot.close()
+        log.info("worker_stopped", executor=slot.executor_id)
+
+
+def _register(values: WorkerValues) -> None:
+    series = SeriesWork(
+        Bench(
+            folder=values.folder,
+            runs=Runs(values.database),
+            site=values.site,
+            model_named=values.model_named,
+            generator=values.generator,
+            rules=values.rules,
+        )
+    )
+    delivery = DeliveryWork(
+        folder=values.folder,
+        deliveries=Deliveries(values.database),
+        site=values.site,
+        destinations=values.destinations,
+        retry=values.retry,
+        calling_ae=values.ae_title,
+    )
+    engine.workflow(engine.SERIES_WORKFLOW, series.run)
+    engine.workflow(engine.DELIVERY_WORKFLOW, delivery.run)
+    engine.workflow(engine.ECHO_WORKFLOW, EchoWork(values.site, values.ae_title).run)
+
+
+def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper) -> None:
+    duties = (
+        _Duty("look", POLL_S, intake.look),
+        _Duty("beat", values.beat_s, keeper.beat),
+        _Duty("take over", values.beat_s, lambda: _take_over(keeper, values.time_to_live_s)),
+        _Duty("sweep", SWEEP_S, intake.sweep),
+    )
+    while not stop.wait(POLL_S):
+        for duty in duties:
+            duty.when_due()
+
+
+def _take_over(keeper: Keeper, time_to_live_s: float) -> None:
+    keeper.take_over(time_to_live_s=time_to_live_s)
+
+
+class _Duty:
+    """Something done now and then, that must not end the worker when it fails once."""
+
+    def __init__(self, name: str, every_s: float, what: Callable[[], Any]) -> None:
+        self._name = name
+        self._every_s = every_s
+        self._what = what
+        self._due_at = 0.0
+
+    def when_due(self) -> None:
+        if time.monotonic() < self._due_at:
+            return
+        self._due_at = time.monotonic() + self._every_s
+        try:
+            self._what()
+        except Exception:  # a worker's edge: the database may be away for a moment
+            log.exception("duty_failed", duty=self._name, thread=threading.current_thread().name)

@@ -1,0 +1,100 @@
+"""What one step leaves for the next: large data as files, small enough records for the database."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Self
+
+import numpy as np
+
+from node.archive.files import Folder
+from node.domain.errors import Defect
+from node.domain.geometry import Affine
+from node.domain.plan import SctResult
+from node.domain.volume import Unit, Volume
+from node.flow.plans import finding_json, read_finding
+
+WORK = "work"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkFile:
+    """A file in the data folder, as a step's record holds it."""
+
+    path: str
+    """Relative to the data folder."""
+    size: int
+    sha256: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the record's JSON values."""
+        return {"path": self.path, "size": self.size, "sha256": self.sha256}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what `as_json` wrote."""
+        return cls(path=value["path"], size=value["size"], sha256=value["sha256"])
+
+
+def write_work(folder: Folder, name: str, data: bytes) -> WorkFile:
+    """Write ``data`` durably below the work folder."""
+    path = PurePosixPath(WORK, name)
+    folder.write(path, data)
+    return WorkFile(path=str(path), size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def read_work(folder: Folder, file: WorkFile) -> bytes:
+    """Read a work file back; raise `Defect` unless it is what was written."""
+    data = folder.path(PurePosixPath(file.path)).read_bytes()
+    if len(data) != file.size or hashlib.sha256(data).hexdigest() != file.sha256:
+        raise Defect(f"Work file {file.path} is not what was written.")
+    return data
+
+
+def remove_work(folder: Folder, name: str) -> None:
+    """Remove a work file that is no longer needed."""
+    folder.path(PurePosixPath(WORK, name)).unlink(missing_ok=True)
+
+
+def pack_result(result: SctResult) -> bytes:
+    """Every field of ``result`` as one uncompressed npz; no pickle."""
+    meta = {
+        "frame_of_reference_uid": result.sct.frame_of_reference_uid,
+        "findings": [finding_json(f) for f in result.findings],
+        "runtime": result.runtime,
+    }
+    arrays = {
+        "sct": result.sct.values,
+        "affine": result.sct.affine,
+        "body": np.packbits(result.body),
+        "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8),
+    }
+    if result.uncertainty is not None:
+        arrays["uncertainty"] = result.uncertainty.values
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def unpack_result(data: bytes) -> SctResult:
+    """Give back what `pack_result` packed."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        meta = json.loads(arrays["meta"].tobytes())
+        sct, affine = arrays["sct"], arrays["affine"]
+        body = np.unpackbits(arrays["body"], count=sct.size).reshape(sct.shape).astype(np.bool_)
+        scale = arrays.get("uncertainty")
+    frame = meta["frame_of_reference_uid"]
+    return SctResult(
+        sct=_volume(sct, affine, frame),
+        uncertainty=None if scale is None else _volume(scale, affine, frame),
+        body=body,
+        findings=tuple(read_finding(f) for f in meta["findings"]),
+        runtime=meta["runtime"],
+    )
+
+
+def _volume(values: Any, affine: Affine, frame: str) -> Volume:
+    return Volume(values=values, affine=affine, frame_of_reference_uid=frame, unit=Unit.HU)
