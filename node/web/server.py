@@ -1,0 +1,40 @@
+"""Runs an ASGI application until it is told to stop."""
+
+import asyncio
+from typing import Any, Protocol
+
+import uvicorn
+
+
+class Stop(Protocol):
+    """An event of threading."""
+
+    def is_set(self) -> bool:
+        """Whether it is time to end."""
+
+
+def serve_web(app: Any, host: str, port: int, stop: Stop) -> None:
+    """Serve ``app`` on ``host``:``port``; requests in flight get a few seconds to end."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    asyncio.run(_serve(uvicorn.Server(config), stop))
+
+
+async def _serve(server: uvicorn.Server, stop: Stop) -> None:
+    # In the main thread uvicorn takes the signals itself and hands them on at its end; elsewhere
+    # (a test) the event alone says when.
+    async def watch() -> None:
+        while not stop.is_set():
+            await asyncio.sleep(0.5)
+        server.should_exit = True
+
+    watcher = asyncio.create_task(watch())
+    await server.serve()
+    watcher.cancel()
