@@ -1,0 +1,321 @@
+"""Builds every object from Settings; nothing else builds.
+
+What is expensive or heavy to import is built, and imported, when it is first asked for: a process
+that receives needs no ONNX Runtime.
+"""
+
+import getpass
+import socket
+from collections.abc import Mapping, Sequence
+from functools import cache
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from node import __version__
+from node.archive.actions import Actions
+from node.archive.files import Folder
+from node.archive.migrate import upgrade
+from node.archive.queries import Queries
+from node.archive.site_entries import SiteEntries
+from node.archive.tables import open_engine, sqlite_url
+from node.domain.errors import Misconfigured, Retryable
+from node.domain.plan import ModelRef
+from node.domain.reading import Reader
+from node.domain.site import Site, read_site
+from node.log import get_logger
+from node.settings import Settings
+
+if TYPE_CHECKING:
+    from node.convert import Workshop
+    from node.infer.generator import Generator
+    from node.infer.registry import ModelFolder, Registry
+
+log = get_logger(__name__)
+
+
+def registry(settings: Settings) -> "Registry":
+    """The models of the site's models folder."""
+    from node.infer.registry import Registry
+
+    return Registry.scan(settings.inference.models_dir)
+
+
+class GeneratorPool:
+    """Keeps the session of each model it has opened, when it was first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._open = cache(self._build)
+        self._settings = settings
+
+    def __call__(self, ref: ModelRef) -> "Generator":
+        """The generator for ``ref``."""
+        return self._open(ref.name, ref.sha256)
+
+    def _build(self, name: str, sha256: str) -> "Generator":
+        from node.infer.generator import Generator
+
+        models = registry(self._settings).models  # read anew: one may have been added since
+        folder = next((m for m in models if (m.ref.name, m.ref.sha256) == (name, sha256)), None)
+        if folder is None:
+            raise Misconfigured(
+                f"Model {name} with SHA-256 {sha256[:12]} is not in the models folder.",
+                remedy="Put that version back, or run the series again with the newest.",
+            )
+        inference = self._settings.inference
+        return Generator(
+            folder,
+            providers=inference.providers,
+            memory_budget_bytes=int(inference.vram_budget_gb * 2**30),
+        )
+
+
+def workshop(settings: Settings, *, model_name: str | None) -> "Workshop":
+    """What `convert` needs."""
+    from node.convert import Workshop
+
+    models = registry(settings)
+    return Workshop(
+        site=settings.site,
+        model_named=lambda name: models.find(name).ref,
+        default_model=lambda: _only_model(models),
+        generator=GeneratorPool(settings),
+        model_name=model_name,
+        software_version=__version__,
+        label=settings.output.label,
+        mark_synthetic=settings.output.mark_synthetic,
+    )
+
+
+def database(settings: Settings) -> sa.Engine:
+    """The node's own database, its tables brought up to date."""
+    settings.node.data_dir.mkdir(parents=True, exist_ok=True)
+    url = settings.database.url or sqlite_url(settings.node.data_dir / "node.sqlite")
+    engine = open_engine(url)
+    upgrade(engine, lock_file=settings.node.data_dir / "migrate.lock")
+    return engine
+
+
+def queries(settings: Settings) -> Queries:
+    """What is read from the database."""
+    return Queries(database(settings))
+
+
+def current_site(settings: Settings) -> Site:
+    """Peers and routes of the file, and those added at run time."""
+    return _with_entries(settings, SiteEntries(database(settings)))
+
+
+def add_peer(settings: Settings, mapping: Mapping[str, Any]) -> None:
+    """Check a peer against all others and keep it in the database."""
+    _add_entry(settings, "peer", mapping)
+
+
+def add_route(settings: Settings, mapping: Mapping[str, Any]) -> None:
+    """Check a route against peers and models and keep it in the database."""
+    registry(settings).find(str(mapping["model"]))
+    _add_entry(settings, "route", mapping)
+
+
+def remove_peer(settings: Settings, name: str) -> None:
+    """Remove a peer that was added at run time and that no route names."""
+    using = [r.name for r in current_site(settings).routes if name in r.deliver_to]
+    if using:
+        raise Misconfigured(
+            f"Route {using[0]!r} delivers to {name!r}.", remedy="Remove the route first."
+        )
+    _remove_entry(settings, "peer", name, [p.name for p in settings.site.peers])
+
+
+def remove_route(settings: Settings, name: str) -> None:
+    """Remove a route that was added at run time."""
+    _remove_entry(settings, "route", name, [r.name for r in settings.site.routes])
+
+
+def act_on_series(settings: Settings, series_id: int, action: str, *, reason: str) -> str:
+    """Run again, release, reject or resend a series; the sentence says what happens next."""
+    actions, who = Actions(database(settings)), getpass.getuser()
+    if action == "retry":
+        return actions.retry(series_id, who=who)
+    if action == "release":
+        return actions.release(series_id, who=who, reason=reason)
+    if action == "reject":
+        return actions.reject(series_id, who=who, reason=reason)
+    return actions.resend(series_id, who=who)
+
+
+def echo_peer(settings: Settings, name: str) -> str:
+    """C-ECHO to a peer; `Retryable` says why there was no answer."""
+    from node.scu.echo import echo
+
+    peer = current_site(settings).peer(name)
+    if peer is None:
+        raise Misconfigured(f"There is no peer {name!r}.", remedy="See pctnode peers list.")
+    result = echo(peer, calling_ae=settings.node.ae_title)
+    if not result.ok:
+        raise Retryable(result.sentence, remedy=result.remedy)
+    return result.sentence
+
+
+def run_scp(settings: Settings, listener: socket.socket, stop: Event, slot: int) -> None:
+    """Receive on ``listener`` until ``stop`` is set."""
+    from node.archive.index import Index
+    from node.archive.receive import Receiver
+    from node.scp.admission import Policy
+    from node.scp.server import ScpLimits, serve_scp
+
+    engine = database(settings)
+    index, entries = Index(engine), SiteEntries(engine)
+    folder = Folder(settings.node.data_dir)
+    min_free = int(settings.retention.min_free_gb * 1e9)
+
+    def policy() -> Policy:
+        return Policy(
+            ae_titles=(settings.node.ae_title,),
+            peers=_with_entries(settings, entries).peers,
+            accept_unknown=settings.dicom.unknown_peers == "accept",
+        )
+
+    serve_scp(
+        listener,
+        stop,
+        ae_title=settings.node.ae_title,
+        policy=policy,
+        receiver=Receiver(folder, index, min_free_bytes=min_free),
+        records=index,
+        folder=folder,
+        limits=ScpLimits(
+            max_associations=settings.dicom.max_associations,
+            network_timeout_s=settings.dicom.network_timeout_s,
+        ),
+        ready=lambda: log.info("role_ready", slot=slot),
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Open the DICOM port: one socket that every acceptor process shares."""
+    from node.scp.server import listen as open_port
+
+    return open_port(settings.dicom.host, settings.dicom.port)
+
+
+def run_worker(settings: Settings, stop: Event, slot: int) -> None:
+    """Run the line and deliveries until ``stop`` is set."""
+    from node.flow import worker
+    from node.flow.bench import Rules
+
+    engine = database(settings)
+    entries = SiteEntries(engine)
+    values = worker.WorkerValues(
+        database=engine,
+        engine_url=engine_database(settings),
+        folder=Folder(settings.node.data_dir),
+        locks=settings.node.data_dir / "locks",
+        site=lambda: _with_entries(settings, entries),
+        model_named=lambda name: registry(settings).find(name).ref,
+        generator=GeneratorPool(settings),
+        rules=Rules(
+            software_version=__version__,
+            label=settings.output.label,
+            mark_synthetic=settings.output.mark_synthetic,
+        ),
+        ae_title=settings.node.ae_title,
+        quiet_s=settings.intake.quiet_s,
+        slot=slot,
+    )
+    worker.run_worker(values, stop, ready=lambda: log.info("role_ready", slot=slot))
+
+
+def engine_database(settings: Settings) -> str:
+    """Where the engine of durable work keeps its rows."""
+    from node.flow.engine import engine_url
+
+    return engine_url(settings.database.url, settings.node.data_dir)
+
+
+def run_web(settings: Settings, stop: Event) -> None:
+    """Serve pages and API until ``stop`` is set."""
+    from node.web.server import serve_web
+
+    serve_web(build_web(settings), settings.web.host, settings.web.port, stop)
+
+
+def build_web(settings: Settings) -> Any:
+    """Build the web application: queries, flow client and values, nothing of Settings."""
+    from node.flow.client import FlowClient
+    from node.web.app import create_app
+    from node.web.readiness import readiness
+
+    engine = database(settings)
+    return create_app(
+        queries=Queries(engine),
+        flow=FlowClient(engine, engine_database(settings)),
+        archive_root=settings.node.data_dir,
+        ae_title=settings.node.ae_title,
+        ready=readiness(
+            port=settings.dicom.port,
+            models=settings.inference.models_dir,
+            data=settings.node.data_dir,
+            watermark_bytes=int(settings.retention.min_free_gb * 2**30),
+        ),
+    )
+
+
+def database_sentence(settings: Settings) -> str:
+    """What `check` says of the database."""
+    engine = database(settings)
+    Queries(engine).alive()
+    return f"{engine.url.render_as_string(hide_password=True)} answers."
+
+
+def verify_models(settings: Settings, name: str | None) -> list[dict[str, Any]]:
+    """Hash and golden case of each model, or of all versions of ``name``."""
+    models = registry(settings)
+    wanted = [m for m in models.models if name in (None, m.ref.name)]
+    if name is not None and not wanted:
+        models.find(name)
+    return [_verified(m, settings) for m in wanted]
+
+
+def _verified(model: "ModelFolder", settings: Settings) -> dict[str, Any]:
+    from node.infer.golden import verify
+    from node.infer.session import Session
+
+    providers = settings.inference.providers
+    row: dict[str, Any] = {"name": model.ref.name, "version": model.ref.version}
+    try:
+        sentence = verify(model, providers=providers)
+        provider = Session(model.file, providers=providers).provider
+    except Misconfigured as error:
+        return row | {"provider": "", "ok": False, "verdict": str(error)}
+    return row | {"provider": provider, "ok": True, "verdict": sentence}
+
+
+def _with_entries(settings: Settings, entries: SiteEntries) -> Site:
+    return read_site(Reader(entries.mapping()), source="database", known=settings.site)
+
+
+def _add_entry(settings: Settings, kind: str, mapping: Mapping[str, Any]) -> None:
+    entries = SiteEntries(database(settings))
+    known = _with_entries(settings, entries)
+    read_site(Reader({f"{kind}s": [dict(mapping)]}), source="database", known=known)
+    entries.add(kind, str(mapping["name"]), mapping, who=getpass.getuser())
+
+
+def _remove_entry(settings: Settings, kind: str, name: str, in_file: Sequence[str]) -> None:
+    if name in in_file:
+        raise Misconfigured(
+            f"The {kind} {name!r} comes from {settings.file}.", remedy="Edit that file."
+        )
+    SiteEntries(database(settings)).remove(kind, name, who=getpass.getuser())
+
+
+def _only_model(models: "Registry") -> ModelRef:
+    names = sorted({m.ref.name for m in models.models})
+    if len(names) == 1:
+        return models.find(names[0]).ref
+    raise Misconfigured(
+        f"There are {len(names)} models in {models.root}: {', '.join(names) or 'none'}.",
+        remedy="Choose one with --model, or write a route.",
+    )

@@ -1,0 +1,1 @@
+"""The main job shown once, end to end, on a generated head."""

@@ -1,0 +1,75 @@
+"""What `pctnode check` looks at: settings, folders, database, models, and an echo to each peer."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from node import app
+from node.domain.errors import NodeError
+from node.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    sentence: str
+    """What was found, and what to do where it is wrong."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The item of ``--json``."""
+        return asdict(self)
+
+
+def examine_node(settings: Settings) -> tuple[Diagnosis, ...]:
+    """Look at everything; one fault does not keep the rest from being looked at."""
+    looks: list[tuple[str, Callable[[], str]]] = [
+        ("settings", lambda: str(settings.file or "defaults")),
+        ("data folder", lambda: _folder(settings.node.data_dir)),
+        ("disk", lambda: _disk(settings)),
+        ("database", lambda: app.database_sentence(settings)),
+        ("models", lambda: _models(settings)),
+    ]
+    looks += [
+        (f"peer {peer.name}", partial(app.echo_peer, settings, peer.name))
+        for peer in settings.site.peers
+    ]
+    return tuple(_look(name, look) for name, look in looks)
+
+
+def _look(name: str, look: Callable[[], str]) -> Diagnosis:
+    try:
+        return Diagnosis(name=name, ok=True, sentence=look())
+    except NodeError as error:
+        return Diagnosis(name=name, ok=False, sentence=str(error))
+    except OSError as error:
+        return Diagnosis(name=name, ok=False, sentence=f"{error}. Check the path and its rights.")
+
+
+def _folder(folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        return f"{folder} can be written."
+
+
+def _disk(settings: Settings) -> str:
+    free_gb = shutil.disk_usage(settings.node.data_dir).free / 2**30
+    least = settings.retention.min_free_gb
+    if free_gb < least:
+        raise OSError(f"{free_gb:.1f} GB free, less than min_free_gb = {least:g}")
+    return f"{free_gb:.1f} GB free."
+
+
+def _models(settings: Settings) -> str:
+    rows = app.verify_models(settings, None)
+    bad = [row for row in rows if not row["ok"]]
+    if bad or not rows:
+        words = "; ".join(f"{row['name']}: {row['verdict']}" for row in bad) or "none found"
+        raise OSError(f"Models in {settings.inference.models_dir}: {words}")
+    return "; ".join(f"{row['name']} {row['version']} on {row['provider']}" for row in rows)

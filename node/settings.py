@@ -1,0 +1,354 @@
+"""Frozen settings, read once from node.toml and the environment.
+
+Only `node.cli` and `node.app` read this module; everything below receives plain values. A fault
+names file, line and remedy before anything listens.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.domain.errors import Misconfigured, Rejected
+from node.domain.names import AETitle, ae_title
+from node.domain.reading import BadSetting, Reader
+from node.domain.reading import Path as Place
+from node.domain.site import Site, read_site
+
+ENVIRONMENT_PREFIX = "PCTNODE_"
+PROVIDERS = ("cuda", "tensorrt", "cpu")
+SECTIONS = (
+    "node",
+    "dicom",
+    "web",
+    "database",
+    "intake",
+    "inference",
+    "output",
+    "retention",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """``[node]``."""
+
+    ae_title: AETitle
+    """Our own AE title: called by senders, calling when we send."""
+    data_dir: Path
+    """Archive, database and work files; absolute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """``[dicom] tls``; port 0 means no TLS listener."""
+
+    port: int
+    certificate: str
+    key: str
+    ca: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DicomSettings:
+    """``[dicom]``."""
+
+    host: str
+    port: int
+    unknown_peers: str
+    """``refuse`` or ``accept``."""
+    acceptors: int
+    """Processes that share the port."""
+    max_associations: int
+    """At one time, in each acceptor."""
+    network_timeout_s: float
+    """Silence after which an association is aborted."""
+    tls: TlsSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """``[web]``."""
+
+    host: str
+    port: int
+    auth: str
+    """local, oidc or none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """``[database]``."""
+
+    url: str
+    """SQLAlchemy URL; empty means SQLite in the data folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeSettings:
+    """``[intake]``."""
+
+    quiet_s: float
+    """Silence after the last instance before a series is looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceSettings:
+    """``[inference]``."""
+
+    models_dir: Path
+    providers: tuple[str, ...]
+    """In order of preference: cuda, tensorrt, cpu."""
+    vram_budget_gb: float
+    """0 means whatever is free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings:
+    """``[output]``: what is written into every sCT."""
+
+    label: str
+    """Prefix of SeriesDescription; RESEARCH until a site has released the model."""
+    mark_synthetic: bool
+    """Write SyntheticData (0008,001C)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """``[retention]``."""
+
+    days: int
+    min_free_gb: float
+    """Below this C-STORE answers 0xA700."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the site decides."""
+
+    file: Path | None
+    """Where they were read; None for the defaults."""
+    node: NodeSettings
+    dicom: DicomSettings
+    web: WebSettings
+    database: DatabaseSettings
+    intake: IntakeSettings
+    inference: InferenceSettings
+    output: OutputSettings
+    retention: RetentionSettings
+    site: Site
+    """Peers and routes of the file; those added at run time live in the database."""
+
+
+def load(file: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read ``file`` (None: the defaults, counted from the working folder) and the environment.
+
+    Raises `Misconfigured` naming file, line, value and remedy.
+    """
+    text = _read_text(file) if file else ""
+    overrides = _overrides(os.environ if environment is None else environment)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{file}: {error}.", remedy="Correct the TOML there.") from None
+    try:
+        return _read(Reader(_merged(raw, overrides)), file)
+    except BadSetting as fault:
+        raise Misconfigured(
+            f"{_where(fault.path, text, file, overrides)}: {fault}", remedy=""
+        ) from None
+
+
+def fault_at(settings: Settings, place: Place, message: str, *, remedy: str) -> Misconfigured:
+    """The error for a setting that only a later check could find wrong, with file and line."""
+    text = _read_text(settings.file) if settings.file else ""
+    fault = BadSetting(place, message, remedy=remedy)
+    return Misconfigured(f"{_where(place, text, settings.file, {})}: {fault}")
+
+
+def _read(root: Reader, file: Path | None) -> Settings:
+    folder = file.resolve().parent if file else Path.cwd()
+    settings = Settings(
+        file=file,
+        node=_read_node(root.table("node"), folder),
+        dicom=_read_dicom(root.table("dicom")),
+        web=_read_web(root.table("web")),
+        database=_read_database(root.table("database")),
+        intake=_read_intake(root.table("intake")),
+        inference=_read_inference(root.table("inference"), folder),
+        output=_read_output(root.table("output")),
+        retention=_read_retention(root.table("retention")),
+        site=read_site(root),
+    )
+    root.finish()
+    return settings
+
+
+def _read_node(reader: Reader, folder: Path) -> NodeSettings:
+    title = reader.text("ae_title", "PCTNODE")
+    try:
+        checked = ae_title(title)
+    except Rejected as error:
+        raise reader.fault("ae_title", error.message, error.remedy) from None
+    data_dir = folder / Path(reader.text("data_dir", "var")).expanduser()
+    reader.finish()
+    return NodeSettings(ae_title=checked, data_dir=data_dir)
+
+
+def _read_dicom(reader: Reader) -> DicomSettings:
+    tls = reader.table("tls")
+    settings = DicomSettings(
+        host=reader.text("host", "127.0.0.1"),
+        port=reader.integer("port", 11112, high=65535),
+        unknown_peers=reader.text("unknown_peers", "refuse", choices=("refuse", "accept")),
+        acceptors=reader.integer("acceptors", 2, low=1, high=64),
+        max_associations=reader.integer("max_associations", 50, low=1, high=1000),
+        network_timeout_s=reader.number("network_timeout_s", 60.0, low=1.0),
+        tls=TlsSettings(
+            port=tls.integer("port", 0, high=65535),
+            certificate=tls.text("certificate", ""),
+            key=tls.text("key", ""),
+            ca=tls.text("ca", ""),
+        ),
+    )
+    if settings.tls.port:
+        raise tls.fault(
+            "port", "this version has no TLS listener.", "Set it to 0 and put a TLS proxy in front."
+        )
+    tls.finish()
+    reader.finish()
+    return settings
+
+
+def _read_web(reader: Reader) -> WebSettings:
+    settings = WebSettings(
+        host=reader.text("host", "127.0.0.1"),
+        port=reader.integer("port", 8080, high=65535),
+        auth=reader.text("auth", "local", choices=("local", "oidc", "none")),
+    )
+    reader.finish()
+    return settings
+
+
+def _read_database(reader: Reader) -> DatabaseSettings:
+    url = reader.text("url", "")
+    reader.finish()
+    return DatabaseSettings(url=url)
+
+
+def _read_intake(reader: Reader) -> IntakeSettings:
+    quiet_s = reader.number("quiet_s", 20.0)
+    reader.finish()
+    return IntakeSettings(quiet_s=quiet_s)
+
+
+def _read_inference(reader: Reader, folder: Path) -> InferenceSettings:
+    settings = InferenceSettings(
+        models_dir=folder / Path(reader.text("models_dir", "onnx")).expanduser(),
+        providers=reader.texts("providers", ("cuda", "cpu"), choices=PROVIDERS),
+        vram_budget_gb=reader.number("vram_budget_gb", 0.0),
+    )
+    reader.finish()
+    return settings
+
+
+def _read_output(reader: Reader) -> OutputSettings:
+    settings = OutputSettings(
+        label=reader.text("label", "RESEARCH"),
+        mark_synthetic=reader.flag("mark_synthetic", True),
+    )
+    if len(settings.label) > 16 or not settings.label.isascii():
+        raise reader.fault("label", "is longer than 16 ASCII characters.", "Shorten it.")
+    reader.finish()
+    return settings
+
+
+def _read_retention(reader: Reader) -> RetentionSettings:
+    settings = RetentionSettings(
+        days=reader.integer("days", 30), min_free_gb=reader.number("min_free_gb", 5.0)
+    )
+    reader.finish()
+    return settings
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except FileNotFoundError:
+        raise Misconfigured(
+            f"There is no settings file {file}.", remedy="Name another with --config."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{file} cannot be read: {error}.") from None
+
+
+def _overrides(environment: Mapping[str, str]) -> dict[tuple[str, str], Any]:
+    """``PCTNODE_<SECTION>__<KEY>`` variables; values are TOML, or plain text where that fails."""
+    found: dict[tuple[str, str], Any] = {}
+    for name, raw in environment.items():
+        section, separator, key = name.removeprefix(ENVIRONMENT_PREFIX).partition("__")
+        if not name.startswith(ENVIRONMENT_PREFIX) or not separator:
+            continue
+        if section.lower() not in SECTIONS:
+            raise Misconfigured(
+                f"Environment variable {name}: there is no section [{section.lower()}].",
+                remedy=f"Sections are {', '.join(SECTIONS)}.",
+            )
+        found[section.lower(), key.lower()] = _toml_value(raw)
+    return found
+
+
+def _toml_value(raw: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def _merged(raw: dict[str, Any], overrides: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    merged = dict(raw)
+    for (section, key), value in overrides.items():
+        table = merged.get(section, {})
+        if isinstance(table, Mapping):
+            merged[section] = {**table, key: value}
+    return merged
+
+
+def _where(
+    place: Place, text: str, file: Path | None, overrides: Mapping[tuple[str, str], Any]
+) -> str:
+    if len(place) >= 2 and (place[0], place[1]) in overrides:
+        name = f"{ENVIRONMENT_PREFIX}{place[0]}__{place[1]}".upper()
+        return f"Environment variable {name}"
+    return f"{file or 'settings'}, line {_line_of(place, text)}"
+
+
+def _line_of(place: Place, text: str) -> int:
+    """Line, from 1, where ``place`` stands in the TOML ``text``, or where its table does."""
+    start, end = _table_span(place, text)
+    key = next((part for part in reversed(place) if isinstance(part, str)), "")
+    lines = text.splitlines()
+    for number in range(start, end):
+        if re.match(rf"\s*(\[+\s*)?[\"']?{re.escape(key)}[\"']?\s*(=|\.|\])", lines[number]):
+            return number + 1
+    for number in range(start, end):  # inside an inline table
+        if re.search(rf"[{{,]\s*[\"']?{re.escape(key)}[\"']?\s*=", lines[number]):
+            return number + 1
+    return max(start, 1)
+
+
+def _table_span(place: Place, text: str) -> tuple[int, int]:
+    lines = text.splitlines()
+    if len(place) < 2:
+        return 0, len(lines)
+    index = place[1] if isinstance(place[1], int) else 0
+    header = re.compile(rf"\s*\[+\s*{re.escape(str(place[0]))}\s*\]+")
+    starts = [n for n, line in enumerate(lines) if header.match(line)]
+    if index >= len(starts):
+        return 0, len(lines)
+    start = starts[index]
+    later = (n for n in range(start + 1, len(lines)) if re.match(r"\s*\[", lines[n]))
+    return start + 1, next(later, len(lines))
