@@ -1,0 +1,1 @@
+"""Training, evaluation and export of generators; torch lives only here."""

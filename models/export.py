@@ -1,0 +1,254 @@
+"""A checkpoint becomes a model folder: ``python -m models.export models/head-t1.toml onnx``."""
+
+import argparse
+import hashlib
+import json
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.config import TrainConfig, read_config
+from models.data import NORMALISATION, Sample, cached_tissues, make_sample
+from models.networks import SctNet
+from node.infer.golden import golden_answer, golden_input
+from node.infer.manifest import FORMAT, read_manifest
+from node.infer.registry import ModelFolder
+from node.infer.session import Session
+
+Array = NDArray[Any]
+
+OPSET = 20
+PARITY_HU = 1.0
+# The central 68 % of a Laplace distribution reach this many scales to either side.
+HALF_WIDTH = -math.log(1 - 0.68)
+GOLDEN_SHAPE = (64, 64, 64)
+LOW, HIGH = -1024.0, 3071.0
+
+
+class Deployed(nn.Module):
+    """The network with its units: HU, clamped, and the calibrated half width in HU."""
+
+    def __init__(self, network: SctNet, calibration: float) -> None:
+        super().__init__()
+        self.network = network
+        self.calibration = calibration
+
+    def forward(self, mr: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised signal (1, 1, d, h, w) to HU and half width of that shape."""
+        mu, log_scale = self.network(mr)
+        half = torch.exp(torch.clamp(log_scale, -7.0, 1.0)) * (
+            1000.0 * HALF_WIDTH * self.calibration
+        )
+        return torch.clamp(mu * 1000.0, LOW, HIGH), half
+
+
+def load_network(config: TrainConfig) -> SctNet:
+    """The averaged network of the last checkpoint, ready to answer."""
+    state = torch.load(config.folder / "checkpoint.pt", weights_only=True)
+    network = SctNet(config.widths, config.fine)
+    network.load_state_dict(state["average"])
+    return network.eval()
+
+
+@torch.no_grad()
+def calibrate(network: SctNet, samples: list[Sample]) -> float:
+    """The constant that makes 68 % of body errors lie within the half width on held-out pairs."""
+    ratios = []
+    for sample in samples:
+        _, hu, log_scale = predict(network, sample)
+        error = np.abs(hu - sample.ct[_cut(sample)])
+        half = np.exp(np.clip(log_scale, -7, 1)) * 1000 * HALF_WIDTH
+        body = sample.tissues[_cut(sample)] > 0
+        ratios.append((error / half)[body][::11])
+    return float(np.percentile(np.concatenate(ratios), 68.0))
+
+
+@torch.no_grad()
+def predict(network: SctNet, sample: Sample) -> tuple[Array, Array, Array]:
+    """Input, HU and log scale of a sample cut to the stride."""
+    mr = np.asarray(sample.mr[_cut(sample)], np.float32)
+    mu, log_scale = network(torch.from_numpy(mr)[None, None])
+    return mr, mu[0, 0].numpy() * 1000, log_scale[0, 0].numpy()
+
+
+def _cut(sample: Sample) -> tuple[slice, ...]:
+    return tuple(slice(0, n // SctNet.stride * SctNet.stride) for n in sample.mr.shape)
+
+
+def write_onnx(deployed: Deployed, path: Path, properties: dict[str, str]) -> None:
+    """Export the graph with dynamic spatial axes and the weights inside."""
+    size = torch.export.Dim.DYNAMIC
+    program = torch.onnx.export(
+        deployed,
+        (torch.rand(1, 1, 64, 80, 96),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["mr"],
+        output_names=["hu", "half_width_hu"],
+        dynamic_shapes=({2: size, 3: size, 4: size},),
+        external_data=False,
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("the exporter gave nothing")
+    model = program.model_proto
+    for key, value in properties.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+
+
+@torch.no_grad()
+def parity(deployed: Deployed, path: Path, samples: list[Sample]) -> float:
+    """Largest difference in HU between torch and ONNX Runtime on these samples."""
+    session = Session(path, providers=["cpu"])
+    inputs = [golden_input(GOLDEN_SHAPE)]
+    inputs += [np.asarray(s.mr[_cut(s)][:96, :96, :96], np.float32) for s in samples]
+    worst = 0.0
+    for values in inputs:
+        ours = deployed(torch.from_numpy(values)[None, None])
+        theirs = session.run(values)
+        for a, b in zip(ours, theirs, strict=True):
+            worst = max(worst, float(np.abs(a[0, 0].numpy() - b).max()))
+    return worst
+
+
+def export(config_path: Path, root: Path) -> Path:
+    """Write ``root/<name>/<version>/``; refuse when ONNX and torch differ."""
+    config = read_config(config_path)
+    with config_path.open("rb") as file:
+        told: dict[str, Any] = tomllib.load(file)["export"]
+    network = load_network(config)
+    held_out = [
+        make_sample(cached_tissues(config.labels, config.pool, s), 9000 + i)
+        for i, s in enumerate(config.validate)
+    ]
+    deployed = Deployed(network, calibrate(network, held_out)).eval()
+    folder = root / str(told["name"]) / str(told["version"])
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "model.onnx"
+    keys = ("name", "version", "licence", "training_data", "body_part")
+    write_onnx(deployed, path, {k: str(told[k]) for k in keys})
+    difference = parity(deployed, path, held_out)
+    if difference > PARITY_HU:
+        path.unlink()
+        raise SystemExit(f"ONNX differs from torch by {difference:.3f} HU; nothing is exported.")
+    metrics = measure(network, held_out) | {
+        "parity_hu": round(difference, 4),
+        "uncertainty_calibration": round(deployed.calibration, 4),
+    }
+    write_manifest(folder, told, metrics)
+    write_card(folder)
+    return folder
+
+
+def measure(network: SctNet, samples: list[Sample]) -> dict[str, float]:
+    """Held-out errors: MAE in HU of body, bone and soft tissue, Dice of bone above 250 HU."""
+    rows = []
+    for sample in samples:
+        _, hu, _ = predict(network, sample)
+        rows.append(errors(hu, sample.ct[_cut(sample)], sample.tissues[_cut(sample)] > 0))
+    return {k: round(float(np.mean([r[k] for r in rows])), 4) for k in rows[0]}
+
+
+def errors(hu: Array, truth: Array, body: Array) -> dict[str, float]:
+    """The figures of one pair."""
+    error = np.abs(hu.astype(np.float64) - truth)
+    bone, ours = truth > 250, hu > 250
+    soft = body & (truth > -200) & (truth < 100)
+    return {
+        "mae_body_hu": float(error[body].mean()),
+        "mae_bone_hu": float(error[bone].mean()),
+        "mae_soft_hu": float(error[soft].mean()),
+        "bone_dice": float(2 * (bone & ours).sum() / (bone.sum() + ours.sum())),
+    }
+
+
+def write_manifest(folder: Path, told: dict[str, Any], metrics: dict[str, float]) -> None:
+    """Write the manifest, read it back, then add the golden case the runtime gives."""
+    digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    n = NORMALISATION
+    manifest = {
+        "format": FORMAT,
+        "file": "model.onnx",
+        "sha256": digest,
+        "opset": OPSET,
+        "channels": ["T1"],
+        "spacing_mm": 1.0,
+        "orientation": "axial-lps",
+        "normalisation": {
+            "kind": n.kind,
+            "percentile": n.percentile,
+            "low": n.low,
+            "high": n.high,
+        },
+        "body_mask": True,
+        "padding": 0.0,
+        "stride": SctNet.stride,
+        "reach_voxels": SctNet.reach,
+        "output": {"unit": "HU", "low": LOW, "high": HIGH, "has_scale": True},
+        "metrics": metrics,
+        "golden": None,
+    } | told
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(manifest, indent=2) + "\n")
+    model = ModelFolder(path=folder, manifest=read_manifest(path))
+    mean, sd = golden_answer(model, GOLDEN_SHAPE, ["cpu"])
+    manifest["golden"] = {
+        "shape": list(GOLDEN_SHAPE),
+        "mean_hu": round(mean, 3),
+        "sd_hu": round(sd, 3),
+        "tolerance_hu": 2.0,
+    }
+    path.write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def write_card(folder: Path) -> None:
+    """Write the model card from the manifest."""
+    m = read_manifest(folder / "manifest.json")
+    rows = "\n".join(f"| {key} | {value:g} |" for key, value in sorted(m.metrics.items()))
+    strengths = ", ".join(f"{f:g} T" for f in m.field_strengths_t)
+    text = f"""# {m.name} {m.version}
+
+{m.description}
+
+- **Made for**: {m.region}; {", ".join(m.sequences)}; {strengths};
+  slices up to {m.slice_limit_mm:g} mm apart.
+- **Input**: one channel, {m.spacing_mm:g} mm isotropic, axial LPS; signal over its
+  {m.normalisation.percentile:g}th percentile in the body.
+- **Output**: HU in [{m.output.low:g}, {m.output.high:g}] and the half width of the central
+  68 % interval.
+- **Trained on**: {m.training_data}
+- **Licence**: {m.licence}. SHA-256 of `{m.file}`: `{m.sha256}`.
+- **Not for clinical use.** It never saw a real CT; its HU are literature means, and what MR
+  cannot show (bone density, thin sinus walls, teeth, metal, surgical defects) is a guess.
+
+Held-out synthetic subjects (other label maps than those trained on):
+
+| figure | value |
+|---|---|
+{rows}
+"""
+    (folder / "README.md").write_text(text)
+
+
+def main() -> None:
+    """Export from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("root", type=Path, nargs="?", default=Path("onnx"))
+    given = parser.parse_args()
+    folder = export(given.config, given.root)
+    print(f"wrote {folder}")  # noqa: T201 - the command's answer
+
+
+if __name__ == "__main__":
+    main()
