@@ -1,0 +1,40 @@
+"""Options and fixtures of the whole suite."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.peers.tools import Policy
+
+pytest_plugins = ["tests.peers.fixtures"]
+
+_SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --require-peers."""
+    parser.addoption(
+        "--require-peers",
+        action="store_true",
+        help="a missing peer (DCMTK, Orthanc, ...) fails its tests instead of skipping them",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Decide what a missing peer means."""
+    Policy.required = bool(config.getoption("--require-peers"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Give the folder of real MR data beside the checkout; skip where it is not."""
+    if not _SHARED.is_dir():
+        pytest.skip("no real data beside the checkout (../shared/data)")
+    return _SHARED
+
+
+@pytest.fixture
+def need_gpu() -> None:
+    """Skip without a CUDA device."""
+    if not Path("/dev/nvidiactl").exists():
+        pytest.skip("no CUDA device")

@@ -1,0 +1,70 @@
+"""What must be true after a crash and a restart."""
+
+import hashlib
+from pathlib import Path
+
+import pydicom
+
+from node.archive.records import OutputFile
+from tests.crash.harness import Node
+from tests.peers.dcmtk import Storescp
+
+
+def data_set(path: Path) -> bytes:
+    """Give the bytes of a Part 10 file after its File Meta Information."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[140:144], "little")
+    return data[144 + length :]
+
+
+def acknowledged(said: str) -> int:
+    """How many instances a verbose storescu was told are stored."""
+    return said.count("Received Store Response (Success)")
+
+
+def every_acknowledged_is_there(node: Node, sent: list[Path], count: int) -> None:
+    """The first ``count`` files of ``sent`` are in the index and on disk, byte for byte."""
+    rows = dict(node.instance_rows())
+    for path in sent[:count]:
+        uid = str(pydicom.dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)
+        assert uid in rows, f"acknowledged instance {uid} is lost"
+        assert data_set(node.data / rows[uid]) == data_set(path)
+
+
+def one_sct_delivered(node: Node, tps: Storescp, series_id: int) -> list[OutputFile]:
+    """The series has exactly one sCT, all of it arrived, and each file is the archived one."""
+    outputs = node.queries().output_files(series_id)
+    assert outputs
+    assert len({o.series_instance_uid for o in outputs}) == 1
+    for output in outputs:
+        archived = node.data / output.path
+        assert hashlib.sha256(archived.read_bytes()).hexdigest() == output.sha256
+    mine = {o.series_instance_uid: o for o in outputs}
+    source = {node.data / o.path for o in outputs}
+    arrived = [p for p in tps.files() if _series(p) in mine]
+    assert sorted(map(data_set, arrived)) == sorted(map(data_set, source))
+    return outputs
+
+
+def nothing_else_arrived(node: Node, tps: Storescp) -> None:
+    """No object reached the destination that is not an output of one of the node's series."""
+    known = {
+        o.sop_instance_uid
+        for item in node.series()
+        for o in node.queries().output_files(item["id"])
+    }
+    assert {_instance(p) for p in tps.files()} == known
+
+
+def snapshot(node: Node) -> dict[str, bytes]:
+    """Give every output file as it lies on disk now."""
+    root = node.data / "outputs"
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*.dcm")}
+
+
+def _series(path: Path) -> str:
+    return str(pydicom.dcmread(path, specific_tags=["SeriesInstanceUID"]).SeriesInstanceUID)
+
+
+def _instance(path: Path) -> str:
+    return str(pydicom.dcmread(path, specific_tags=["SOPInstanceUID"]).SOPInstanceUID)

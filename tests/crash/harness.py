@@ -1,0 +1,217 @@
+"""A real node in its own processes, between a real storescu and a real storescp."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
+from node.archive.queries import Queries
+from node.archive.tables import open_engine, sqlite_url
+from node.crashpoints import ENVIRONMENT, MARK
+from tests.peers import processes
+from tests.peers.dcmtk import Storescp
+from tests.peers.waiting import free_port, is_listening, wait_until
+from tests.phantoms.tiny_onnx import write_affine_model
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODEL_SPACING_MM = 4.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Node:
+    """One node's folder, and the supervisor that serves it while it runs."""
+
+    folder: Path
+    config: Path
+    dicom_port: int
+    web_port: int
+    process: "subprocess.Popen[bytes] | None" = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Set on top of ours at every start."""
+
+    @property
+    def log(self) -> Path:
+        """What its processes say."""
+        return self.folder / "node.log"
+
+    @property
+    def data(self) -> Path:
+        """Its data folder."""
+        return self.folder / "var"
+
+    @property
+    def mark(self) -> Path:
+        """The file that appears when a crash point has fired."""
+        return self.folder / "crashed"
+
+    def start(self, *, crash_at: str = "") -> None:
+        """Start the whole tree and wait until the port is open."""
+        environment = dict(os.environ) | dict(self.environment)
+        environment |= {MARK: str(self.mark), "PYTHONUNBUFFERED": "1"}
+        if crash_at:
+            environment[ENVIRONMENT] = crash_at
+        command = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
+        self.process = processes.start(command, self.log, env=environment)
+        wait_until(lambda: self.ended() or is_listening(self.dicom_port), "the DICOM port")
+        assert not self.ended(), self.log.read_text()
+
+    def ended(self) -> bool:
+        """Whether the supervisor is gone."""
+        return self.process is None or self.process.poll() is not None
+
+    def stop(self) -> int:
+        """Ask it to end; return its exit status."""
+        assert self.process is not None
+        status = processes.stop(self.process, timeout_s=60)
+        self.process = None
+        return status
+
+    def kill_supervisor(self) -> None:
+        """Kill -9 the supervisor; the kernel kills its children with it."""
+        assert self.process is not None
+        children = self.children()
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+        self.process = None
+        wait_until(lambda: not any(map(_alive, children.values())), "the children to go")
+
+    def children(self) -> dict[str, int]:
+        """Process ids of the living children, by role and slot."""
+        assert self.process is not None
+        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        found = {}
+        for pid in map(int, task.read_text().split()):
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if "--role" in words:
+                role = words[words.index("--role") + 1]
+                found[f"{role}-{words[words.index('--slot') + 1]}"] = pid
+        return found
+
+    def queries(self) -> Queries:
+        """What its database says."""
+        return Queries(self.engine())
+
+    def engine(self) -> sa.Engine:
+        """Open its database."""
+        return open_engine(sqlite_url(self.data / "node.sqlite"))
+
+    def series(self) -> list[dict[str, Any]]:
+        """The series it knows; none before its database is there."""
+        if not (self.data / "node.sqlite").exists():
+            return []
+        engine = self.engine()
+        try:
+            return Queries(engine).series_items()
+        except sa.exc.OperationalError:  # the tables are being made
+            return []
+        finally:
+            engine.dispose()
+
+    def wait_state(self, *states: str, timeout_s: float = 60.0) -> dict[str, Any]:
+        """Wait until its only series is in one of ``states``; return the item."""
+        found: list[dict[str, Any]] = []
+
+        def look() -> bool:
+            found[:] = [i for i in self.series() if i["state"] in states]
+            return len(found) == 1
+
+        try:
+            wait_until(look, f"state {states}", timeout_s=timeout_s, every_s=0.1)
+        except AssertionError:
+            raise AssertionError(f"{self.series()}\n{self.said()}") from None
+        return found[0]
+
+    def said(self) -> str:
+        """The end of what its processes said, for a failing test."""
+        return self.log.read_text(errors="replace")[-6000:]
+
+    def healthy(self) -> bool:
+        """Whether its web process answers."""
+        try:
+            url = f"http://127.0.0.1:{self.web_port}/healthz"
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def instance_rows(self) -> list[tuple[str, str]]:
+        """(SOP Instance UID, path) of everything it has acknowledged."""
+        engine = self.engine()
+        with t.reading(engine).begin() as connection:
+            i = t.instances.c
+            rows = connection.execute(sa.select(i.sop_instance_uid, i.path)).all()
+        engine.dispose()
+        return [(row.sop_instance_uid, row.path) for row in rows]
+
+
+def make_node(
+    folder: Path,
+    tps: Storescp | int,
+    *,
+    acceptors: int = 1,
+    release: str = "auto",
+    quiet_s: float = 0.5,
+) -> Node:
+    """Write a node's settings and a model of known arithmetic; ``tps`` gets its sCT."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_affine_model(folder / "models", slope=0.2, intercept=-200.0, spacing_mm=MODEL_SPACING_MM)
+    node = Node(
+        folder=folder,
+        config=folder / "node.toml",
+        dicom_port=free_port(),
+        web_port=free_port(),
+    )
+    port = tps if isinstance(tps, int) else tps.port
+    node.config.write_text(
+        f"""
+[node]
+data_dir = "var"
+[dicom]
+port = {node.dicom_port}
+acceptors = {acceptors}
+[web]
+port = {node.web_port}
+[intake]
+quiet_s = {quiet_s}
+[inference]
+models_dir = "models"
+providers = ["cpu"]
+[retention]
+min_free_gb = 0
+[[peers]]
+name = "pacs"
+ae_title = "PACS"
+host = "127.0.0.1"
+port = 1
+may = ["send"]
+[[peers]]
+name = "tps"
+ae_title = "TPS"
+host = "127.0.0.1"
+port = {port}
+[[routes]]
+name = "head"
+when = {{ from = ["pacs"] }}
+model = "tiny"
+deliver_to = ["tps"]
+release = {json.dumps(release)}
+"""
+    )
+    return node
+
+
+def _alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,76 @@
+"""An SCP in a process of its own, as a test drives it: ``python -m tests.interop.scp_process``."""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from pathlib import Path, PurePosixPath
+from types import FrameType
+
+from node import log
+from node.archive import tables
+from node.archive.files import Folder
+from node.archive.index import Index
+from node.archive.receive import Receiver
+from node.domain.names import AETitle
+from node.domain.site import Peer
+from node.scp.admission import Policy
+from node.scp.server import ScpLimits, listen, serve_scp
+
+
+def main() -> None:
+    """Serve until SIGTERM; write the port into ``data_dir/port.json`` once ready."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("--accept-unknown", action="store_true")
+    parser.add_argument("--min-free-bytes", type=int, default=0)
+    parser.add_argument("--limits", type=json.loads, default={})
+    asked = parser.parse_args()
+    log.configure("INFO", role="scp")
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    folder = Folder(asked.data_dir)
+    engine = tables.open_engine(tables.sqlite_url(asked.data_dir / "node.db"))
+    tables.metadata.create_all(engine)
+    index = Index(engine)
+    listener = listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    policy = Policy(
+        ae_titles=("PCTNODE",), peers=(_peer("PACS"),), accept_unknown=asked.accept_unknown
+    )
+    serve_scp(
+        listener,
+        stop,
+        ae_title="PCTNODE",
+        policy=lambda: policy,
+        receiver=Receiver(folder, index, min_free_bytes=asked.min_free_bytes),
+        records=index,
+        folder=folder,
+        limits=ScpLimits(**asked.limits),
+        ready=lambda: _say(folder, port),
+    )
+    sys.stderr.write("ended\n")
+
+
+def _say(folder: Folder, port: int) -> None:
+    folder.write_json(PurePosixPath("port.json"), {"port": port})
+
+
+def _peer(title: str) -> Peer:
+    return Peer(
+        name=title.lower(),
+        ae_title=AETitle(title),
+        host="127.0.0.1",
+        port=104,
+        may=frozenset({"send"}),
+        proof="none",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Real peers that tests drive: DCMTK, dicom3tools, Orthanc, strace."""

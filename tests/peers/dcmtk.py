@@ -1,0 +1,89 @@
+"""DCMTK's storage client and server, and its echo client."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.peers.processes import start, stop
+from tests.peers.tools import need_tool
+from tests.peers.waiting import free_port, is_listening, wait_until
+
+# Without it a stock storescp or storescu waits 44 ms for a delayed ACK at every instance.
+ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storescp:
+    """A running storescp that writes what arrives, byte for byte, into a folder."""
+
+    ae_title: str
+    port: int
+    folder: Path
+    """Where the received files lie."""
+    log: Path
+    """What storescp prints."""
+    process: "subprocess.Popen[bytes]"
+
+    def files(self) -> list[Path]:
+        """Files received so far, sorted by name (storescp names them by SOP Instance UID)."""
+        return sorted(path for path in self.folder.iterdir() if path.is_file())
+
+    def stop(self) -> None:
+        """End the server."""
+        stop(self.process)
+
+
+def start_storescp(
+    folder: Path, *, ae_title: str = "TPS", port: int = 0, options: Sequence[str] = ()
+) -> Storescp:
+    """Start a storescp that accepts every storage class and wait until it listens."""
+    program = need_tool("storescp")
+    folder.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    log = folder.parent / f"{folder.name}.log"
+    command = [program, "-v", "+B", "+xa", "--fork", "-aet", ae_title, "-od", str(folder)]
+    process = start([*command, *options, str(port)], log, env=ENVIRONMENT)
+    wait_until(lambda: is_listening(port) or process.poll() is not None, "storescp to listen")
+    if process.poll() is not None:
+        raise AssertionError(f"storescp ended at once: {log.read_text(errors='replace')}")
+    return Storescp(ae_title=ae_title, port=port, folder=folder, log=log, process=process)
+
+
+def run_storescu(
+    port: int,
+    files: Sequence[Path],
+    *,
+    calling: str = "PACS",
+    called: str = "PCTNODE",
+    options: Sequence[str] = (),
+    timeout_s: float = 120.0,
+) -> "subprocess.CompletedProcess[str]":
+    """Send ``files`` (or folders) in one association with storescu, whatever comes of it."""
+    program = need_tool("storescu")
+    command = [program, "-v", "-aet", calling, "-aec", called, *options]
+    # Folders are read recursively; file arguments are not changed by these options.
+    command += ["+sd", "+r", "127.0.0.1", str(port), *map(str, files)]
+    return _run(command, timeout_s)
+
+
+def run_echoscu(
+    port: int, *, calling: str = "PACS", called: str = "PCTNODE", timeout_s: float = 30.0
+) -> "subprocess.CompletedProcess[str]":
+    """Verify an association with echoscu."""
+    program = need_tool("echoscu")
+    return _run([program, "-v", "-aet", calling, "-aec", called, "127.0.0.1", str(port)], timeout_s)
+
+
+def _run(command: Sequence[str], timeout_s: float) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        check=False,
+    )

@@ -1,0 +1,1 @@
+"""MR series made by code, whole and broken."""

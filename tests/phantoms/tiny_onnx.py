@@ -1,0 +1,88 @@
+"""Real ONNX models of a few kilobytes whose answer is arithmetic, with their manifests."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 20
+
+
+def write_affine_model(
+    folder: Path,
+    *,
+    name: str = "tiny",
+    version: str = "1.0.0",
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    spacing_mm: float = 1.0,
+    **overrides: Any,
+) -> Path:
+    """Write ``folder/<name>/<version>/`` with HU = slope * signal + intercept, unmasked.
+
+    ``overrides`` replace keys of the manifest. Returns the version's folder; ``folder`` is what
+    `Registry.scan` takes.
+    """
+    path = folder / name / version
+    path.mkdir(parents=True, exist_ok=True)
+    data = _graph(slope, intercept).SerializeToString()
+    (path / "model.onnx").write_bytes(data)
+    manifest = affine_manifest(name, version, spacing_mm, hashlib.sha256(data).hexdigest())
+    (path / "manifest.json").write_text(json.dumps(manifest | overrides, indent=2))
+    return path
+
+
+def affine_manifest(name: str, version: str, spacing_mm: float, sha256: str) -> dict[str, Any]:
+    """The manifest `write_affine_model` writes."""
+    return {
+        "format": 1,
+        "name": name,
+        "version": version,
+        "description": "HU as a linear function of signal.",
+        "file": "model.onnx",
+        "sha256": sha256,
+        "opset": OPSET,
+        "channels": ["T1"],
+        "spacing_mm": spacing_mm,
+        "orientation": "axial-lps",
+        "normalisation": {"kind": "none"},
+        "body_mask": False,
+        "padding": 0.0,
+        "stride": 1,
+        "reach_voxels": 0,
+        "bytes_per_voxel": 16,
+        "output": {"unit": "HU", "low": -1024, "high": 3071, "has_scale": False},
+        "body_part": "HEAD",
+        "region": "head",
+        "sequences": [],
+        "field_strengths_t": [],
+        "slice_limit_mm": 6.0,
+        "training_data": "none: arithmetic",
+        "licence": "Apache-2.0",
+        "metrics": {},
+        "quality": None,
+        "golden": None,
+    }
+
+
+def _graph(slope: float, intercept: float) -> onnx.ModelProto:
+    size = [1, 1, "slices", "rows", "columns"]
+    signal = helper.make_tensor_value_info("signal", TensorProto.FLOAT, size)
+    hu = helper.make_tensor_value_info("hu", TensorProto.FLOAT, size)
+    constants = [
+        numpy_helper.from_array(np.array(slope, np.float32), "slope"),
+        numpy_helper.from_array(np.array(intercept, np.float32), "intercept"),
+    ]
+    nodes = [
+        helper.make_node("Mul", ["signal", "slope"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "intercept"], ["hu"]),
+    ]
+    graph = helper.make_graph(nodes, "affine", [signal], [hu], constants)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    onnx.checker.check_model(model)
+    return model

@@ -1,0 +1,174 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import data_element_generator
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+
+from node.archive import peek
+from node.domain.errors import Rejected
+from tests.interop.receiving import data_set_of, mr_image, unpack, write_image
+
+
+def encoded(tmp_path: Path, image: Dataset, syntax: UID) -> bytes:
+    """The data set of ``image`` in ``syntax``."""
+    if syntax == ExplicitVRBigEndian:
+        image.PixelData = b"".join(
+            struct.pack(">H", v) for (v,) in struct.iter_unpack("<H", image.PixelData)
+        )
+        buffer = DicomBytesIO()
+        buffer.is_little_endian, buffer.is_implicit_VR = False, False
+        write_dataset(buffer, image)
+        return bytes(buffer.getvalue())
+    if syntax == RLELossless:
+        image.file_meta = FileMetaDataset()
+        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        image.compress(RLELossless, generate_instance_uid=False)
+    return data_set_of(write_image(tmp_path / "x.dcm", image, syntax))
+
+
+def nested() -> Dataset:
+    """An image with sequences before and after what is wanted, of undefined and defined length."""
+    image = mr_image()
+    inner = Dataset()
+    inner.ReferencedSOPClassUID = "1.2.3.99"
+    inner.SOPInstanceUID = "9.9.9"
+    image.ReferencedImageSequence = Sequence([inner, inner])
+    image["ReferencedImageSequence"].is_undefined_length = True
+    for item in image.ReferencedImageSequence:
+        item.is_undefined_length_sequence_item = True
+    outer = Dataset()
+    outer.PurposeOfReferenceCodeSequence = Sequence([inner])
+    image.RequestAttributesSequence = Sequence([outer])
+    return image
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        ExplicitVRLittleEndian,
+        ImplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+    ],
+)
+def test_identity_is_read_in_every_encoding(tmp_path: Path, syntax: UID) -> None:
+    """The top-level identity is found whatever the encoding, and not that of a nested item."""
+    data = encoded(tmp_path, nested(), syntax)
+
+    values = peek.read_header(data, syntax)
+
+    assert peek.text(values, peek.SOP_INSTANCE_UID) == "1.2.3.4.1"
+    assert peek.text(values, peek.SERIES_INSTANCE_UID) == "1.2.3.4"
+    assert peek.text(values, peek.STUDY_INSTANCE_UID) == "1.2.3"
+    assert peek.text(values, peek.PATIENT_NAME) == "Müller^Jörg"
+    assert peek.text(values, peek.SERIES_DESCRIPTION) == "T1 phantom"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
+def test_every_cut_inside_an_element_is_seen(tmp_path: Path, syntax: UID) -> None:
+    """A data set cut anywhere but between two elements is refused."""
+    data = encoded(tmp_path, nested(), syntax)
+    ends = _element_ends(data, syntax)
+    codes = {cut: _code_of(data[:cut], syntax) for cut in range(1, len(data))}
+    missed = [cut for cut, code in codes.items() if code is None]
+
+    assert set(codes.values()) <= {None, "DATA_TRUNCATED"}
+    # Up to seven zero bytes after an element are harmless padding.
+    assert all(any(0 <= cut - end < 8 for end in ends) for cut in missed), missed
+
+
+def _element_ends(data: bytes, syntax: UID) -> list[int]:
+    stream = io.BytesIO(data)
+    elements = data_element_generator(stream, syntax.is_implicit_VR, True)
+    return [stream.tell() for _ in elements]
+
+
+def _code_of(data: bytes, syntax: UID) -> str | None:
+    try:
+        peek.read_header(data, syntax)
+    except Rejected as error:
+        return error.code
+    return None
+
+
+def test_cut_deflated_data_set_is_seen(tmp_path: Path) -> None:
+    """A deflate stream without its last block is refused."""
+    data = encoded(tmp_path, mr_image(), DeflatedExplicitVRLittleEndian)
+
+    with pytest.raises(Rejected, match="ends before its last block"):
+        peek.read_header(data[:-8], DeflatedExplicitVRLittleEndian)
+
+
+def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small message may not fill the memory."""
+    monkeypatch.setattr(peek, "INFLATED_LIMIT", 1 << 20)
+    packer = zlib.compressobj(wbits=-15)
+    bomb = packer.compress(bytes(1 << 22)) + packer.flush()
+
+    with pytest.raises(Rejected, match="inflates to more than"):
+        peek.read_header(bomb, DeflatedExplicitVRLittleEndian)
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (ImplicitVRLittleEndian, ExplicitVRLittleEndian),
+        (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian),
+        (ExplicitVRLittleEndian, ExplicitVRBigEndian),
+    ],
+)
+def test_another_encoding_than_said_is_refused(tmp_path: Path, sent: UID, said: UID) -> None:
+    """Bytes that are not in their transfer syntax are refused, not misread."""
+    data = encoded(tmp_path, mr_image(), sent)
+
+    with pytest.raises(Rejected) as caught:
+        peek.read_header(data, said)
+
+    assert caught.value.code in {"DATA_TRUNCATED", "DATA_MALFORMED"}
+
+
+def test_deep_nesting_is_refused() -> None:
+    """Sequences nested without end do not exhaust the stack."""
+    opening = struct.pack("<HHI", 0x0008, 0x1140, 0xFFFFFFFF)
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+
+    with pytest.raises(Rejected, match="nested deeper"):
+        peek.read_header((opening + item) * 5000, ImplicitVRLittleEndian)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "archive",
+    [
+        "mr-compressed/philips-mprage-24slices-deflated.tar.xz",
+        "mr-compressed/philips-mprage-24slices-rle.tar.xz",
+        "mr-head/siemens-prisma-t1-2d-sag-HFS.tar.xz",
+    ],
+)
+def test_real_headers_agree_with_pydicom(real_data: Path, tmp_path: Path, archive: str) -> None:
+    """On real objects the identity is pydicom's, private sequences or not."""
+    files = unpack(real_data / archive, tmp_path)
+
+    for path in files:
+        read = pydicom.dcmread(path, stop_before_pixels=True)
+        values = peek.read_header(data_set_of(path), str(read.file_meta.TransferSyntaxUID))
+        assert peek.text(values, peek.SOP_INSTANCE_UID) == read.SOPInstanceUID
+        assert peek.text(values, peek.SERIES_INSTANCE_UID) == read.SeriesInstanceUID
+    assert files

@@ -1,0 +1,61 @@
+"""Sessions run where they were told to or say why not."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from node.domain.errors import Misconfigured
+from node.infer.session import Session, refuse_two_runtimes
+from tests.phantoms.tiny_onnx import write_affine_model
+
+needs_no_gpu = pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="a GPU is here")
+
+
+def test_the_arithmetic_of_the_graph_arrives(tmp_path: Path) -> None:
+    """Slope and intercept act on every voxel."""
+    session = Session(
+        write_affine_model(tmp_path, slope=2, intercept=-3) / "model.onnx", providers=["cpu"]
+    )
+
+    (hu,) = session.run(np.arange(24, dtype=np.float32).reshape(2, 3, 4))
+
+    np.testing.assert_allclose(hu, 2 * np.arange(24).reshape(2, 3, 4) - 3)
+    assert ort.__version__ in session.runtime
+
+
+@needs_no_gpu
+def test_a_provider_that_does_not_start_is_no_silent_cpu(tmp_path: Path) -> None:
+    """Asked for CUDA alone on a machine without one, the session refuses."""
+    path = write_affine_model(tmp_path) / "model.onnx"
+
+    with pytest.raises(Misconfigured, match="none of cuda"):
+        Session(path, providers=["cuda"])
+
+
+@needs_no_gpu
+def test_the_next_provider_is_taken_openly(tmp_path: Path) -> None:
+    """With cpu as second choice the session runs there and says so."""
+    session = Session(write_affine_model(tmp_path) / "model.onnx", providers=["cuda", "cpu"])
+
+    assert session.provider == "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize("providers", [[], ["gpu"]])
+def test_an_unknown_provider_is_refused(tmp_path: Path, providers: list[str]) -> None:
+    """The message lists the names there are."""
+    with pytest.raises(Misconfigured, match="not known"):
+        Session(write_affine_model(tmp_path) / "model.onnx", providers=providers)
+
+
+def test_two_runtimes_together_are_refused() -> None:
+    """Both distributions overwrite each other's files."""
+    refuse_two_runtimes(["onnxruntime-gpu", "numpy"])
+    with pytest.raises(Misconfigured, match="Both"):
+        refuse_two_runtimes(["onnxruntime", "onnxruntime-gpu"])
+
+
+def test_this_installation_holds_one_runtime() -> None:
+    """The environment the tests run in passes its own check."""
+    refuse_two_runtimes()

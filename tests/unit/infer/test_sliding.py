@@ -1,0 +1,49 @@
+"""Tiles cover the volume, start on the stride and agree with the whole."""
+
+import numpy as np
+import pytest
+
+from node.infer.sliding import padded_shape, plan_tiles, run_tiles
+
+
+def test_padding_reaches_the_next_multiple() -> None:
+    """What is a multiple already stays."""
+    assert padded_shape((1, 16, 17), 16) == (16, 16, 32)
+
+
+@pytest.mark.parametrize("budget", [0, 96 * 128 * 80 * 10])
+def test_what_fits_is_one_pass(budget: int) -> None:
+    """A budget of none or just enough gives the whole volume."""
+    tiling = plan_tiles((96, 128, 80), stride=16, reach=16, bytes_per_voxel=10, budget_bytes=budget)
+
+    assert tiling.whole
+    assert tiling.tile == (96, 128, 80)
+
+
+def test_tiles_start_on_the_stride_and_cover_everything() -> None:
+    """No voxel is left out; tiles overlap by the reach."""
+    tiling = plan_tiles(
+        (96, 128, 80), stride=16, reach=16, bytes_per_voxel=10, budget_bytes=64**3 * 10
+    )
+
+    seen = np.zeros((96, 128, 80), int)
+    for start in tiling.starts:
+        assert all(n % 16 == 0 for n in start)
+        seen[tuple(slice(a, a + n) for a, n in zip(start, tiling.tile, strict=True))] += 1
+    assert seen.min() >= 1
+    assert int(np.prod(tiling.tile)) * 10 <= 64**3 * 10
+    assert max(start[1] for start in tiling.starts[:4]) <= 64 - 16
+
+
+def test_blended_tiles_of_a_pointwise_function_are_exact() -> None:
+    """Where tiles agree, blending changes nothing."""
+    values = np.random.default_rng(1).random((96, 128, 80), dtype=np.float32)
+    tiling = plan_tiles(
+        values.shape, stride=16, reach=16, bytes_per_voxel=10, budget_bytes=64**3 * 10
+    )
+
+    shares: list[float] = []
+    (answer,) = run_tiles(values, tiling, lambda tile: [3 * tile], shares.append)
+
+    np.testing.assert_allclose(answer, 3 * values, rtol=1e-5)
+    assert shares[-1] == 1.0

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLSLossless,
+    MRImageStorage,
+)
+
+from node.scu.store import Outgoing, Stored, classify, propose
+
+
+@pytest.mark.parametrize(
+    ("status", "stored"),
+    [
+        (0x0000, Stored.STORED),
+        (0xB000, Stored.WARNED),
+        (0xB006, Stored.WARNED),
+        (0xB007, Stored.WARNED),
+        (0x0111, Stored.WARNED),
+        (0xA700, Stored.BUSY),
+        (0xA7FF, Stored.BUSY),
+        (0xA900, Stored.REFUSED),
+        (0xC000, Stored.REFUSED),
+        (0x0110, Stored.REFUSED),
+        (0x0122, Stored.REFUSED),
+        (0xFE00, Stored.REFUSED),
+    ],
+)
+def test_a_status_says_where_the_instance_is(status: int, stored: Stored) -> None:
+    """Only success and warnings mean that the peer has it; out of resources means later."""
+    assert classify(status) is stored
+
+
+def outgoing(sop_class: str, syntax: str) -> Outgoing:
+    """Something to send."""
+    return Outgoing(
+        sop_class_uid=sop_class,
+        sop_instance_uid="1.2",
+        transfer_syntax_uid=syntax,
+        path=Path("nowhere"),
+    )
+
+
+def test_each_syntax_is_offered_alone() -> None:
+    """The archived syntax and both uncompressed ones are offered for each class, once."""
+    files = [
+        outgoing(CTImageStorage, ExplicitVRLittleEndian),
+        outgoing(CTImageStorage, ExplicitVRLittleEndian),
+        outgoing(MRImageStorage, JPEGLSLossless),
+    ]
+
+    offered = [(c.abstract_syntax, *c.transfer_syntax) for c in propose(files)]
+
+    assert offered == [
+        (CTImageStorage, ExplicitVRLittleEndian),
+        (CTImageStorage, ImplicitVRLittleEndian),
+        (MRImageStorage, JPEGLSLossless),
+        (MRImageStorage, ExplicitVRLittleEndian),
+        (MRImageStorage, ImplicitVRLittleEndian),
+    ]

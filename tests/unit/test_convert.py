@@ -1,0 +1,185 @@
+"""The line on a folder, through a real ONNX model of known arithmetic."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import FileDataset
+
+from node.cli import main
+from node.domain.geometry import Grid, lps_from_index
+from tests.phantoms import signals
+from tests.phantoms.mr import MrSeries, enhanced_mr, mr_series
+from tests.phantoms.tiny_onnx import write_affine_model
+
+LANDMARK = (12.0, -18.0, 15.0)
+SLOPE, INTERCEPT = 1.0, -1000.0
+FINE = (96, 100, 92)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a site whose only model is arithmetic."""
+    folder = tmp_path_factory.mktemp("site")
+    write_affine_model(folder / "onnx", slope=SLOPE, intercept=INTERCEPT)
+    file = folder / "node.toml"
+    file.write_text('[inference]\nproviders = ["cpu"]\n')
+    return file
+
+
+def convert(source: Path, target: Path, config: Path) -> int:
+    """Run the command."""
+    return main(["convert", str(source), str(target), "--config", str(config), "--json"])
+
+
+def read_ct(target: Path) -> tuple[np.ndarray, Grid, list[FileDataset]]:
+    """Read the CT series back as a planning system does: from its attributes alone."""
+    files = sorted(target.glob("*/ct/*.dcm"))
+    datasets = sorted((pydicom.dcmread(f) for f in files), key=lambda d: d.ImagePositionPatient[2])
+    hu = np.stack([d.pixel_array * d.RescaleSlope + d.RescaleIntercept for d in datasets])
+    affine = np.eye(4)
+    affine[:3, 0] = np.subtract(datasets[1].ImagePositionPatient, datasets[0].ImagePositionPatient)
+    orientation = np.array(datasets[0].ImageOrientationPatient, float)
+    affine[:3, 1] = orientation[3:] * float(datasets[0].PixelSpacing[0])
+    affine[:3, 2] = orientation[:3] * float(datasets[0].PixelSpacing[1])
+    affine[:3, 3] = datasets[0].ImagePositionPatient
+    return hu, Grid(shape=hu.shape, affine=affine), datasets
+
+
+def found_landmark(hu: np.ndarray, grid: Grid) -> np.ndarray:
+    """Centre of mass of the blob over the smooth background, in LPS mm."""
+    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
+    lps = lps_from_index(grid.affine, index)
+    close = np.linalg.norm(lps - np.array(LANDMARK), axis=-1) < 9.0
+    background = signals.linear(lps) + INTERCEPT
+    return signals.centre_of_mass(
+        np.where(close, np.clip(hu - background, 0, None), 0), grid.affine
+    )
+
+
+def landmarked(kind: str) -> MrSeries:
+    """Make a series of a kind, with a landmark."""
+    options: dict[str, Any] = {
+        "landmark_mm": LANDMARK,
+        "landmark_sigma_mm": 2.5,
+        "signal": signals.linear,
+    }
+    if kind == "enhanced":
+        return enhanced_mr(FINE, (1.0, 1.0, 1.0), "sagittal", reverse=True, **options)
+    if kind == "anisotropic":
+        return mr_series((34, 120, 80), (3.0, 0.8, 1.2), "axial", **options)
+    orientation, _, reverse = kind.partition("-")
+    return mr_series(FINE, (1.1, 0.9, 0.9), orientation, reverse=bool(reverse), **options)
+
+
+KINDS = (
+    "axial", "axial-reversed", "sagittal", "sagittal-reversed", "coronal", "coronal-reversed",
+    "oblique", "double_oblique", "anisotropic", "enhanced",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_landmark_stays_where_it_is(kind: str, tmp_path: Path, config: Path) -> None:
+    """Within 0.1 mm, whatever the orientation of the MR."""
+    landmarked(kind).write(tmp_path / "mr")
+
+    status = convert(tmp_path / "mr", tmp_path / "out", config)
+
+    assert status == 0
+    hu, grid, _ = read_ct(tmp_path / "out")
+    assert np.linalg.norm(found_landmark(hu, grid) - LANDMARK) < 0.1
+
+
+def test_hu_of_an_axial_series_are_exact(tmp_path: Path, config: Path) -> None:
+    """No resampling, integers in, integers out."""
+    series = mr_series(FINE, (1.0, 1.0, 1.0))
+    series.write(tmp_path / "mr")
+
+    convert(tmp_path / "mr", tmp_path / "out", config)
+
+    hu, grid, _ = read_ct(tmp_path / "out")
+    assert np.allclose(grid.affine, series.grid.affine, atol=1e-3)
+    assert np.array_equal(hu, np.clip(series.values * SLOPE + INTERCEPT, -1024, 3071))
+
+
+def test_the_series_belongs_to_the_patient_and_space_of_the_mr(
+    tmp_path: Path, config: Path
+) -> None:
+    """Same patient, study and frame of reference; a new series, derived and synthetic."""
+    datasets = mr_series().datasets
+    mr_series().write(tmp_path / "mr")
+
+    convert(tmp_path / "mr", tmp_path / "out", config)
+
+    _, _, made = read_ct(tmp_path / "out")
+    for keyword in (
+        "PatientName",
+        "PatientID",
+        "StudyInstanceUID",
+        "FrameOfReferenceUID",
+        "SpecificCharacterSet",
+        "AccessionNumber",
+    ):
+        assert made[0][keyword].value == datasets[0][keyword].value
+    assert made[0].SeriesInstanceUID != datasets[0].SeriesInstanceUID
+    assert list(made[0].ImageType) == ["DERIVED", "SECONDARY", "AXIAL"]
+    assert made[0].SyntheticData == "YES"
+    assert len(made[0].SourceImageSequence) == len(datasets)
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path, config: Path) -> None:
+    """Every file of two conversions is equal, report included."""
+    source = tmp_path / "mr"
+    mr_series(orientation="oblique").write(source)
+
+    convert(source, tmp_path / "a", config)
+    convert(source, tmp_path / "b", config)
+
+    first = {p.relative_to(tmp_path / "a"): p.read_bytes() for p in (tmp_path / "a").rglob("*.*")
+             if p.is_file()}  # fmt: skip
+    second = {p.relative_to(tmp_path / "b"): p.read_bytes() for p in (tmp_path / "b").rglob("*.*")
+              if p.is_file()}  # fmt: skip
+    assert len(first) > 10
+    assert first == second
+
+
+def test_a_byte_identical_repeat_is_no_fault(tmp_path: Path, config: Path) -> None:
+    """The other bytes under the same UID are."""
+    source = tmp_path / "mr"
+    mr_series().write(source)
+    again = (source / "0003.dcm").read_bytes()
+    (source / "again.dcm").write_bytes(again)
+    assert convert(source, tmp_path / "a", config) == 0
+
+    other = pydicom.dcmread(io.BytesIO(again))
+    other.PixelData = bytes(len(other.PixelData))
+    other.save_as(source / "again.dcm")
+    assert convert(source, tmp_path / "b", config) == 3
+    assert not list((tmp_path / "b").glob("*"))
+
+
+def test_bad_files_are_named_and_nothing_is_half_written(
+    tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty file, one that is no DICOM, and one cut in its header."""
+    folder = tmp_path / "mr"
+    folder.mkdir()
+    whole = mr_series().files()[0]
+    (folder / "empty.dcm").write_bytes(b"")
+    (folder / "text.dcm").write_bytes(b"hello" * 100)
+    (folder / "cut.dcm").write_bytes(whole[:420])
+
+    status = convert(folder, tmp_path / "out", config)
+
+    text = capsys.readouterr().out
+    assert status == 3
+    assert all(code in text for code in ("FILE_EMPTY", "FILE_NOT_DICOM", "FILE_TRUNCATED"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_folder_is_wrong_usage(tmp_path: Path, config: Path) -> None:
+    """Exit status 2, with a sentence."""
+    assert convert(tmp_path / "nowhere", tmp_path / "out", config) == 2

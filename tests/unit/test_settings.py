@@ -1,0 +1,123 @@
+"""Settings: what is read, and how a fault is told."""
+
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import Misconfigured
+from node.settings import load
+
+GOOD = """
+[node]
+ae_title = "PCTNODE"
+data_dir = "var"
+
+[dicom]
+port = 11112
+tls = { port = 0, certificate = "" }
+
+[[peers]]
+name = "pacs"
+ae_title = "PACS"
+host = "10.0.0.5"
+port = 104
+may = ["send", "query"]
+
+[[peers]]
+name = "tps"
+ae_title = "TPS"
+host = "10.0.0.9"
+port = 104
+may = ["query"]
+
+[[routes]]
+name = "head"
+when = { from = ["pacs"], body_part = ["HEAD", "BRAIN"], series_description = "*T1*" }
+model = "head-t1"
+deliver_to = ["tps"]
+release = "checks-passed"
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    """Write a settings file."""
+    file = tmp_path / "node.toml"
+    file.write_text(text)
+    return file
+
+
+def test_relative_paths_count_from_the_file(tmp_path: Path) -> None:
+    """Not from where the command was started."""
+    settings = load(written(tmp_path, GOOD), {})
+
+    assert settings.node.data_dir == tmp_path / "var"
+    assert settings.inference.models_dir == tmp_path / "onnx"
+
+
+def test_peers_and_routes_are_read(tmp_path: Path) -> None:
+    """As the contract writes them."""
+    site = load(written(tmp_path, GOOD), {}).site
+
+    assert [p.ae_title for p in site.peers] == ["PACS", "TPS"]
+    assert site.routes[0].when.patterns["series_description"] == ("*T1*",)
+
+
+def test_environment_overrides_a_key(tmp_path: Path) -> None:
+    """PCTNODE_<SECTION>__<KEY>, numbers and lists as TOML, anything else as text."""
+    environment = {
+        "PCTNODE_DICOM__PORT": "4242",
+        "PCTNODE_INFERENCE__PROVIDERS": '["cpu"]',
+        "PCTNODE_NODE__AE_TITLE": "OTHER",
+    }
+
+    settings = load(written(tmp_path, GOOD), environment)
+
+    assert settings.dicom.port == 4242
+    assert settings.inference.providers == ("cpu",)
+    assert settings.node.ae_title == "OTHER"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "words"),
+    [
+        ("port = 11112", "prot = 11112", 7, "Did you mean 'port'"),
+        ('ae_title = "TPS"', 'ae_title = "PACS"', 19, "already"),
+        ('deliver_to = ["tps"]', 'deliver_to = ["tsp"]', 28, "no peer 'tsp'"),
+        ("certificate", "certifikate", 8, "Did you mean 'certificate'"),
+        ("[dicom]", "[dicon]", 6, "Did you mean 'dicom'"),
+        ('host = "10.0.0.9"', 'host = "10.0.0.9 x"', 20, "neither a host name nor an address"),
+        ("body_part", "bodypart", 26, "Did you mean 'body_part'"),
+        ('"checks-passed"', '"maybe"', 29, "auto, checks-passed, signature"),
+        ('name = "tps"', 'name = "pacs"', 18, "used twice"),
+    ],
+)
+def test_a_fault_names_file_line_and_remedy(
+    tmp_path: Path, before: str, after: str, line: int, words: str
+) -> None:
+    """Before anything listens."""
+    file = written(tmp_path, GOOD.replace(before, after, 1))
+
+    with pytest.raises(Misconfigured) as fault:
+        load(file, {})
+
+    assert str(file) in str(fault.value)
+    assert f"line {line}:" in str(fault.value)
+    assert words in str(fault.value)
+
+
+def test_a_fault_in_the_environment_names_the_variable(tmp_path: Path) -> None:
+    """The file is not to blame."""
+    with pytest.raises(Misconfigured, match="PCTNODE_DICOM__PORT"):
+        load(written(tmp_path, GOOD), {"PCTNODE_DICOM__PORT": "many"})
+
+
+def test_an_unknown_section_in_the_environment_is_an_error(tmp_path: Path) -> None:
+    """A misspelt variable is never silently ignored."""
+    with pytest.raises(Misconfigured, match="no section"):
+        load(written(tmp_path, GOOD), {"PCTNODE_DICON__PORT": "1"})
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    """With the way out."""
+    with pytest.raises(Misconfigured, match="--config"):
+        load(tmp_path / "nowhere.toml", {})
