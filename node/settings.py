@@ -1,6 +1,6 @@
 """Frozen settings, read once from node.toml and the environment.
 
-Only `node.cli` and `node.app` read this module; everything below receives plain values. A fault
+Only the commands and `node.app` read this module; everything below receives plain values. A fault
 names file, line and remedy before anything listens.
 """
 

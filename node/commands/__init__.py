@@ -1,0 +1,1 @@
+"""One module for each command of ``pctnode``: its arguments, and what it calls."""

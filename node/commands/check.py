@@ -1,0 +1,27 @@
+"""``pctnode check``: verify an installation."""
+
+import argparse
+import json
+from typing import Any
+
+from node.commands.common import settings_of
+
+
+def add(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add its arguments."""
+    parser = commands.add_parser(
+        "check", parents=[common], help="verify settings, folders, database, models and peers"
+    )
+    parser.set_defaults(command=_run_check)
+
+
+def _run_check(arguments: argparse.Namespace) -> int:
+    from node.doctor import examine_node
+
+    results = examine_node(settings_of(arguments))
+    if arguments.json:
+        print(json.dumps([r.as_json() for r in results], indent=1))
+    else:
+        for result in results:
+            print(f"{'ok  ' if result.ok else 'FAIL'} {result.name}: {result.sentence}")
+    return 0 if all(r.ok for r in results) else 4
