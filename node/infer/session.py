@@ -20,6 +20,8 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+# One of these is there wherever a driver has a GPU: Linux, and Linux under Windows.
+_NVIDIA_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/nvidia0"), Path("/dev/dxg"))
 
 
 class Session:
@@ -94,6 +96,10 @@ def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSessio
     for name in providers:
         if PROVIDERS[name] not in ort.get_available_providers():
             reasons.append(f"{name} is not built in")
+            continue
+        if name != "cpu" and not any(device.exists() for device in _NVIDIA_DEVICES):
+            # Without this the runtime fills the terminal with what it could not load.
+            reasons.append(f"{name}: this machine has no NVIDIA device")
             continue
         try:
             session = ort.InferenceSession(

@@ -35,11 +35,14 @@ def test_a_provider_that_does_not_start_is_no_silent_cpu(tmp_path: Path) -> None
 
 
 @needs_no_gpu
-def test_the_next_provider_is_taken_openly(tmp_path: Path) -> None:
-    """With cpu as second choice the session runs there and says so."""
+def test_the_next_provider_is_taken_openly(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With cpu as second choice the session runs there, says so, and the runtime is silent."""
     session = Session(write_affine_model(tmp_path) / "model.onnx", providers=["cuda", "cpu"])
 
     assert session.provider == "CPUExecutionProvider"
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("providers", [[], ["gpu"]])
