@@ -3,13 +3,13 @@
 set -euo pipefail
 python=$1
 venv=$2
-if "$python" -m venv "$venv" 2>/dev/null; then
+if "$python" -m venv "$venv" >/dev/null 2>&1; then
     exit 0
 fi
 rm -rf "$venv"
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+    echo "installing python3-venv"
+    .ci/apt.sh python3-venv
     exec "$python" -m venv "$venv"
 fi
 "$python" -m pip install --quiet --user --break-system-packages virtualenv
