@@ -38,7 +38,8 @@ demo: $(VENV)/.base ## run the main job once, end to end (SERIES=folder for your
 serve: $(VENV)/.base ## run the node until it is stopped
 	$(BIN)/pctnode serve
 
-lint: $(VENV)/.dev ## ruff, mypy, import rules
+lint: $(VENV)/.dev ## ruff, mypy, import rules, no medical images
+	@.ci/refuse_dicom.sh
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
