@@ -1,0 +1,152 @@
+"""Codes of what arrives: files, data sets, identity, completeness."""
+
+from node.domain.wording import EXPORT, RESEND, row
+
+ARRIVAL = {
+    "FILE_EMPTY": row(
+        "refuse",
+        en=("Empty file", "File {file} is empty.", RESEND[0]),
+        fr=("Fichier vide", "Le fichier {file} est vide.", RESEND[1]),
+    ),
+    "FILE_NOT_DICOM": row(
+        "refuse",
+        en=(
+            "Not a DICOM file",
+            "File {file} is not a DICOM file: {reason}.",
+            "Remove it from the folder, or export it again as a DICOM Part 10 file.",
+        ),
+        fr=(
+            "Pas un fichier DICOM",
+            "{file} n'est pas un fichier DICOM : {reason}.",
+            "Retirez-le du dossier, ou réexportez-le au format DICOM Part 10.",
+        ),
+    ),
+    "FILE_TRUNCATED": row(
+        "refuse",
+        en=(
+            "File cut off",
+            "File {file} ends in the middle of its header: {reason}.",
+            RESEND[0],
+        ),
+        fr=(
+            "Fichier tronqué",
+            "Le fichier {file} s'arrête au milieu de son en-tête : {reason}.",
+            RESEND[1],
+        ),
+    ),
+    "UID_MISSING": row(
+        "refuse",
+        en=("Identifier missing", "{attribute} is missing.", EXPORT[0]),
+        fr=("Identifiant absent", "{attribute} est absent.", EXPORT[1]),
+    ),
+    "UID_INVALID": row(
+        "refuse",
+        en=("Invalid identifier", "{attribute} is {value}, which is not a UID.", EXPORT[0]),
+        fr=(
+            "Identifiant invalide",
+            "{attribute} vaut {value}, ce qui n'est pas un UID.",
+            EXPORT[1],
+        ),
+    ),
+    "INSTANCE_CONFLICT": row(
+        "refuse",
+        en=(
+            "Two versions of one image",
+            "SOP instance {uid} arrived twice with different bytes.",
+            "Find out which of the two the PACS holds and send that one under its own UID.",
+        ),
+        fr=(
+            "Deux versions d'une image",
+            "L'instance SOP {uid} est arrivée deux fois avec des contenus différents.",
+            "Cherchez laquelle le PACS détient et envoyez celle-là sous son propre UID.",
+        ),
+    ),
+    "SERIES_INCOMPLETE": row(
+        "hold",
+        en=(
+            "Images may be missing",
+            "{count} image(s) arrived where {source} says {expected}.",
+            "Compare with the PACS; send the whole series again if images are missing there too.",
+        ),
+        fr=(
+            "Images peut-être manquantes",
+            "{count} image(s) reçue(s) alors que {source} en annonce {expected}.",
+            "Comparez avec le PACS ; renvoyez la série entière s'il en manque aussi là-bas.",
+        ),
+    ),
+    "DATA_TRUNCATED": row(
+        "refuse",
+        en=("Data set cut off", "The data set ends in the middle of an element.", RESEND[0]),
+        fr=("Objet tronqué", "L'objet s'arrête au milieu d'un élément.", RESEND[1]),
+    ),
+    "DATA_MALFORMED": row(
+        "refuse",
+        en=(
+            "Data set malformed",
+            "The data set is not encoded as its transfer syntax says.",
+            "Export the object again at the sender and send it once more.",
+        ),
+        fr=(
+            "Objet mal encodé",
+            "L'objet n'est pas encodé comme l'annonce sa syntaxe de transfert.",
+            "Réexportez l'objet chez l'expéditeur et renvoyez-le.",
+        ),
+    ),
+    "DATA_MISSING": row(
+        "refuse",
+        en=("No data set", "The request to store has no data set.", "Send it again."),
+        fr=("Objet absent", "La demande de stockage ne contient pas d'objet.", "Renvoyez-le."),
+    ),
+    "DATA_TOO_LARGE": row(
+        "refuse",
+        en=(
+            "Object too large",
+            "The object is larger than the node takes.",
+            "Send the planning series alone, or raise the limit in node.toml.",
+        ),
+        fr=(
+            "Objet trop volumineux",
+            "L'objet dépasse la taille que le nœud accepte.",
+            "Envoyez la seule série de planification, ou relevez la limite dans node.toml.",
+        ),
+    ),
+    "SOP_CLASS_MISMATCH": row(
+        "refuse",
+        en=(
+            "Two kinds for one object",
+            "The command and the data set name different SOP classes.",
+            "The sender's database and file disagree; export the object again there.",
+        ),
+        fr=(
+            "Deux types pour un objet",
+            "La commande et l'objet annoncent des classes SOP différentes.",
+            "La base et le fichier de l'expéditeur divergent ; réexportez l'objet là-bas.",
+        ),
+    ),
+    "SOP_INSTANCE_MISMATCH": row(
+        "refuse",
+        en=(
+            "Two names for one object",
+            "The command and the data set name different SOP instances.",
+            "The sender's database and file disagree; export the object again there.",
+        ),
+        fr=(
+            "Deux noms pour un objet",
+            "La commande et l'objet désignent des instances SOP différentes.",
+            "La base et le fichier de l'expéditeur divergent ; réexportez l'objet là-bas.",
+        ),
+    ),
+    "NOT_AUTHORISED": row(
+        "refuse",
+        en=(
+            "Peer may not send",
+            "The peer is known but may not send.",
+            "Add send to what the peer may do.",
+        ),
+        fr=(
+            "Envoi non autorisé",
+            "Le correspondant est connu mais n'a pas le droit d'envoyer.",
+            "Ajoutez send à ce que ce correspondant peut faire.",
+        ),
+    ),
+}
