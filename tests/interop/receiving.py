@@ -4,7 +4,6 @@ import json
 import sqlite3
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -114,10 +113,3 @@ def data_set_of(path: Path) -> bytes:
     """The data set's bytes of a Part 10 file, as they are."""
     _, offset = split_dataset(path)
     return path.read_bytes()[offset:]
-
-
-def unpack(archive: Path, folder: Path) -> list[Path]:
-    """Unpack a series of the real data; its DICOM files."""
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
-    return sorted(p for p in folder.rglob("*") if p.is_file())

@@ -1,6 +1,5 @@
 """The full circle with DCMTK: storescu pushes a scanner's series, storescp gets its sCT."""
 
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from tests.crash.harness import Node, make_node
 from tests.peers.dcmtk import Storescp, run_storescu
 from tests.peers.fixtures import StartStorescp
+from tests.realdata import unpack
 
 pytestmark = [pytest.mark.interop, pytest.mark.realdata]
 
@@ -56,8 +56,4 @@ def test_a_scanners_series_comes_back_as_it_was_archived(
 
 
 def _unpacked(source: Path, target: Path) -> list[Path]:
-    if source.suffix == ".dcm":
-        return [source]
-    with tarfile.open(source) as packed:
-        packed.extractall(target, filter="data")
-    return [path for path in sorted(target.rglob("*")) if path.is_file()]
+    return [source] if source.suffix == ".dcm" else unpack(source, target)

@@ -1,6 +1,5 @@
 """The full circle with a PACS: Orthanc sends the MR to the node and gets the sCT back."""
 
-import tarfile
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.peers.orthanc import Modality, Orthanc
 from tests.peers.waiting import free_port
 from tests.phantoms import signals
 from tests.phantoms.mr import enhanced_mr, mr_series
+from tests.realdata import unpack
 
 pytestmark = [pytest.mark.interop, pytest.mark.orthanc]
 
@@ -95,9 +95,8 @@ def test_real_series_makes_the_circle(
     tmp_path: Path, real_data: Path, pacs: Orthanc, node: Node
 ) -> None:
     """A scanner's own series goes from Orthanc to the node and comes back as an sCT."""
-    with tarfile.open(real_data / "mr-head/philips-elition-3t-mprage-sag-oblique.tar.xz") as packed:
-        packed.extractall(tmp_path / "mr", filter="data")
-    files = [path for path in sorted((tmp_path / "mr").rglob("*")) if path.is_file()]
+    archive = real_data / "mr-head/philips-elition-3t-mprage-sag-oblique.tar.xz"
+    files = unpack(archive, tmp_path / "mr")
 
     item = _circle(pacs, node, files)
 

@@ -15,12 +15,12 @@ from tests.interop.receiving import (
     mr_image,
     running_node,
     start_node,
-    unpack,
     write_image,
 )
 from tests.peers.dcmtk import run_echoscu, run_storescu
 from tests.peers.tools import need_tool
 from tests.peers.waiting import wait_until
+from tests.realdata import unpack
 
 pytestmark = pytest.mark.interop
 

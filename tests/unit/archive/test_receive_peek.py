@@ -21,7 +21,8 @@ from pydicom.uid import (
 
 from node.archive import peek
 from node.domain.errors import Rejected
-from tests.interop.receiving import data_set_of, mr_image, unpack, write_image
+from tests.interop.receiving import data_set_of, mr_image, write_image
+from tests.realdata import unpack
 
 
 def encoded(tmp_path: Path, image: Dataset, syntax: UID) -> bytes:
