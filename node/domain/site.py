@@ -13,6 +13,7 @@ from node.domain.errors import Rejected
 from node.domain.names import AETitle, ae_title
 from node.domain.plan import ReleasePolicy
 from node.domain.reading import Reader
+from node.domain.storage import STORAGE_KINDS
 
 MAY = ("send", "query")
 PROOFS = ("none", "commitment", "find")
@@ -43,6 +44,10 @@ class Peer:
     """What it may ask of us: ``send`` (C-STORE), ``query`` (query and retrieve)."""
     proof: str
     """What counts as delivered to it: none, commitment or find."""
+    accept: tuple[str, ...] = ()
+    """Kinds of object it may send (`node.domain.storage`); empty: every kind the node stores."""
+    max_associations: int = 0
+    """It may have open at one time; 0: as many as the node serves."""
     source: str = "file"
     """Where it was configured: ``file`` (read-only) or ``database``."""
 
@@ -118,6 +123,8 @@ def peer_mapping(peer: Peer) -> dict[str, Any]:
         "port": peer.port,
         "may": sorted(peer.may),
         "proof": peer.proof,
+        "accept": list(peer.accept),
+        "max_associations": peer.max_associations,
     }
 
 
@@ -147,6 +154,8 @@ def _read_peer(reader: Reader, before: Iterable[Peer], source: str) -> Peer:
         port=reader.integer("port", low=1, high=65535),
         may=frozenset(reader.texts("may", (), choices=MAY)),
         proof=reader.text("proof", "none", choices=PROOFS),
+        accept=reader.texts("accept", (), choices=tuple(STORAGE_KINDS)),
+        max_associations=reader.integer("max_associations", 0, high=1000),
         source=source,
     )
     reader.finish()

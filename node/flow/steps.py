@@ -23,6 +23,7 @@ from node.domain.release import decide
 from node.domain.routing import Sender, choose
 from node.domain.site import Route
 from node.domain.states import State
+from node.domain.storage import WORKED_ON, kind_of
 from node.flow.bench import Bench
 from node.flow.plans import finding_json, plan_json, read_finding, read_plan
 from node.flow.workfiles import (
@@ -71,7 +72,13 @@ class _Decision:
 
 
 def collect_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
-    """Read every instance and compare it with what was received."""
+    """Read every instance and compare it with what was received; keep what is no MR at all."""
+    kinds = {kind_of(s.sop_class_uid) for s in bench.runs.sources(run)}
+    if not kinds & {*WORKED_ON}:
+        names = ", ".join(sorted(kind or "other objects" for kind in kinds))
+        sentence = f"Kept: no synthetic CT is made of {names}."
+        bench.runs.finish(run.id, State.KEPT, sentence)
+        return Done(sentence=sentence, ended=True)
     loaded = bench.load(run)
     if not loaded.stacks:
         raise Defect(f"Series {run.series_instance_uid} has no image.")

@@ -29,7 +29,7 @@ from node.scp.admission import (
     Refused,
     admit,
 )
-from node.scp.contexts import supported_contexts
+from node.scp.contexts import contexts_for
 from node.scp.resolver import Resolver
 from node.scp.store import StoreHandler
 from node.scp.visits import Records, Visits
@@ -197,6 +197,10 @@ class Door:
             log.exception("admission_failed")
             decision = _fault_of_ours(asked)
         if isinstance(decision, Admitted):
+            roles = association.requestor.role_selection
+            association.acceptor.supported_contexts = contexts_for(
+                decision.peer, peer_as_scp=[u for u, role in roles.items() if role.scp_role]
+            )
             self._visits.open(association, asked, decision.peer)
             return
         upper_layer.refuse(association, decision.result, decision.source, decision.reason)
@@ -256,7 +260,8 @@ def _entity(ae_title: str, limits: ScpLimits) -> AE:
     entity.network_timeout = limits.network_timeout_s
     entity.acse_timeout = limits.acse_timeout_s
     entity.dimse_timeout = limits.network_timeout_s
-    entity.supported_contexts = supported_contexts()
+    # Each association gets its own when its peer is known; copying all of them costs 50 ms.
+    entity.supported_contexts = contexts_for(None)[:1]
     return entity
 
 

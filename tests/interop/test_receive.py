@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.uid import CTImageStorage
+from pydicom.uid import RTDoseStorage
 
 from tests.interop.receiving import (
     Node,
@@ -125,13 +125,13 @@ def test_a_wrong_called_title_is_refused_with_the_reason(node: Node) -> None:
     assert "'ELSEWHERE'" in node.associations(1)[0][1]
 
 
-def test_what_is_no_mr_has_no_context(node: Node, tmp_path: Path) -> None:
-    """A CT image is refused at the negotiation, where the sender can see why."""
+def test_a_class_nobody_serves_has_no_context(node: Node, tmp_path: Path) -> None:
+    """A dose is refused at the negotiation, where the sender can see why."""
     image = mr_image()
-    image.SOPClassUID = CTImageStorage
-    write_image(tmp_path / "ct" / "1.dcm", image)
+    image.SOPClassUID = RTDoseStorage
+    write_image(tmp_path / "dose" / "1.dcm", image)
 
-    done = run_storescu(node.port, [tmp_path / "ct"])
+    done = run_storescu(node.port, [tmp_path / "dose"])
 
     assert done.returncode != 0
     assert "No valid Presentation Context ID" in done.stderr

@@ -5,6 +5,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -15,6 +16,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEGLSLossless,
     RLELossless,
+    RTDoseStorage,
 )
 from pynetdicom import AE, evt
 
@@ -194,10 +196,11 @@ def test_a_wrong_called_title(tmp_path: Path, series: list[Outgoing]) -> None:
 
 
 def test_a_peer_that_takes_no_such_class(tmp_path: Path, series: list[Outgoing]) -> None:
-    """A node that takes MR only accepts no CT; the sentence says so."""
+    """A node takes no doses; the sentence says so."""
+    doses = [replace(file, sop_class_uid=RTDoseStorage) for file in series]
     for node in running_node(tmp_path / "var", "--accept-unknown"):
         with pytest.raises(Rejected) as caught:
-            send_all(peer_at(node.port, "PCTNODE"), series)
+            send_all(peer_at(node.port, "PCTNODE"), doses)
 
     assert caught.value.code == "NO_CONTEXT"
 
