@@ -105,6 +105,19 @@ def test_hu_of_an_axial_series_are_exact(tmp_path: Path, config: Path) -> None:
     assert np.array_equal(hu, np.clip(series.values * SLOPE + INTERCEPT, -1024, 3071))
 
 
+def test_hu_are_rounded_to_the_nearest(tmp_path: Path) -> None:
+    """Never down: that would darken every sCT by half a unit."""
+    write_affine_model(tmp_path / "onnx", slope=0.75, intercept=INTERCEPT)
+    (tmp_path / "node.toml").write_text('[inference]\nproviders = ["cpu"]\n')
+    series = mr_series(FINE, (1.0, 1.0, 1.0))
+    series.write(tmp_path / "mr")
+
+    convert(tmp_path / "mr", tmp_path / "out", tmp_path / "node.toml")
+
+    hu, _, _ = read_ct(tmp_path / "out")
+    assert np.array_equal(hu, np.clip(np.rint(series.values * 0.75 + INTERCEPT), -1024, 3071))
+
+
 def test_the_series_belongs_to_the_patient_and_space_of_the_mr(
     tmp_path: Path, config: Path
 ) -> None:
