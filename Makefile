@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERIES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test lint fmt types crash interop export peers
+.PHONY: help setup setup-dev demo serve test lint fmt types assets crash interop export peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ crash: $(VENV)/.dev ## every named crash point
 
 interop: $(VENV)/.dev peers ## the tests that drive real peers
 	$(BIN)/pytest -m "interop or orthanc" $(if $(CI),--require-peers)
+
+assets: ## fetch the page's scripts, fonts and icons anew (npm, by the lock file)
+	cd .ci/assets && npm ci --ignore-scripts --no-audit --no-fund && node vendor.mjs
 
 export: $(VENV)/.dev ## export a trained model: make export MODEL=name
 	$(BIN)/python -m models.export models/$(MODEL).toml

@@ -253,6 +253,7 @@ def build_web(settings: Settings) -> Any:
         flow=FlowClient(engine, engine_database(settings)),
         archive_root=settings.node.data_dir,
         ae_title=settings.node.ae_title,
+        dicom_port=settings.dicom.port,
         ready=readiness(
             port=settings.dicom.port,
             models=settings.inference.models_dir,

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.index import moment, stored_instance
+from node.archive.queue_queries import QueueReads
 from node.archive.records import OutputFile, StoredInstance
 from node.archive.runs import output_value
 
 Item = dict[str, Any]
 
 
-class Queries:
+class Queries(QueueReads):
     """The database for those who only look; safe to use from several threads."""
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -136,13 +137,6 @@ class Queries:
         with self._engine.begin() as connection:
             rows = connection.execute(query).mappings().all()
         return [dict(row) | {"at": iso(row["at"])} for row in rows]
-
-    def counts(self) -> dict[str, int]:
-        """How many series stand in each state, for the metrics."""
-        s = t.series.c
-        query = sa.select(s.state, sa.func.count()).group_by(s.state)
-        with self._engine.begin() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
 
     def totals(self) -> dict[str, int]:
         """Rows of the counting tables, for the metrics."""

@@ -1,4 +1,4 @@
-"""The web application: pages, JSON API, health and metrics.
+"""The web application: frame, guard, events, and one router for each page and interface.
 
 There is no authentication yet: it is served on loopback only, and answers loopback names only, so
 that a foreign page cannot reach it by rebinding its own name (DNS rebinding).
@@ -6,33 +6,34 @@ that a foreign page cannot reach it by rebinding its own name (DNS rebinding).
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
-from fastapi.templating import Jinja2Templates
-from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
 
-from node.domain.errors import Rejected
 from node.log import get_logger
-from node.web.metrics import Counts, exposition
-from node.web.volumes import KINDS, PLANES, Files, Planes3
-from node.web.words import LOOKS, clock, grouped
+from node.web import api, events, health, images
+from node.web.assets import STATIC
+from node.web.layout import Frame, layout
+from node.web.metrics import Counts
+from node.web.pages import preferences, queue, series
+from node.web.volumes import Files, Planes3
 
 log = get_logger(__name__)
-_HERE = Path(__file__).parent
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
 }
+_KEEP, _ASK, _NEVER = "public, max-age=31536000, immutable", "no-cache", "no-store"
 Ready = Callable[[], Mapping[str, str | None]]
 Next = Callable[[Request], Awaitable[Response]]
 
@@ -42,6 +43,9 @@ class Reads(Counts, Files, Protocol):
 
     def alive(self) -> bool:
         """Whether the database answers."""
+
+    def marks(self) -> dict[str, str]:
+        """For each topic a text that changes with it."""
 
     def series_items(
         self, *, limit: int = 200, offset: int = 0, states: Iterable[str] = ()
@@ -63,6 +67,7 @@ def create_app(
     archive_root: Path | None = None,
     ready: Ready = _unknown,
     ae_title: str = "",
+    dicom_port: int = 0,
     hosts: Iterable[str] = _HOSTS,
 ) -> FastAPI:
     """Build the application from what it reads and what it may ask for.
@@ -75,22 +80,21 @@ def create_app(
         The data folder the paths of the archive are relative to; without it there are no images.
     ready
         Gives each readiness check its reason, or None where it passes.
-    ae_title
+    ae_title, dicom_port
         The node's own, shown on every page.
     hosts
         Names in the Host header that are answered.
     """
     app = FastAPI(title="pctnode", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    app.state.queries, app.state.flow = queries, flow
-    templates = Jinja2Templates(_HERE / "templates")
-    templates.env.globals.update(looks=LOOKS, clock=clock, ae_title=ae_title)
-    templates.env.trim_blocks = templates.env.lstrip_blocks = True
+    app.state.queries, app.state.flow, app.state.ready = queries, flow, ready
+    app.state.frame = Frame(ae_title=ae_title, port=dicom_port, counts=queries.counts)
+    app.state.notifier = events.Notifier(queries.marks)
+    app.state.planes = None if archive_root is None else Planes3(queries, archive_root)
     _guard(app, frozenset(hosts))
-    _api(app, queries)
-    _health(app, queries, ready)
-    _pages(app, queries, templates)
-    _images(app, None if archive_root is None else Planes3(queries, archive_root))
-    app.mount("/static", StaticFiles(directory=_HERE / "static"))
+    for part in (api, health, events, images, preferences, queue, series):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_exception_handler(HTTPException, _not_found)
     return app
 
 
@@ -104,83 +108,23 @@ def _guard(app: FastAPI, hosts: frozenset[str]) -> None:
         else:
             response = PlainTextResponse("This node does not answer to that name.", 400)
         response.headers.update(_HEADERS)
+        response.headers["Cache-Control"] = _caching(request, response)
         return response
 
 
-def _found(queries: Reads, series_id: int) -> dict[str, Any]:
-    # SQLite's integers end there; a larger one is no id of ours.
-    item = queries.series_detail(series_id) if series_id < 2**31 else None
-    if item is None:
-        raise HTTPException(404, f"There is no series {series_id}.")
-    return item
+def _caching(request: Request, response: Response) -> str:
+    """Files named with their hash stay in the browser; what shows patients never does."""
+    if not request.url.path.startswith("/static/") or response.status_code >= 400:
+        return _NEVER
+    return _KEEP if "v" in request.query_params else _ASK
 
 
-def _api(app: FastAPI, queries: Reads) -> None:
-    @app.get("/api/series")
-    def series(
-        limit: Annotated[int, Query(ge=1, le=1000)] = 200,
-        offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
-        state: Annotated[list[str] | None, Query()] = None,
-    ) -> list[dict[str, Any]]:
-        """List the series, the one that changed last first."""
-        return queries.series_items(limit=limit, offset=offset, states=state or ())
-
-    @app.get("/api/series/{series_id}")
-    def one(series_id: int) -> dict[str, Any]:
-        """Give one series with its runs, steps and timeline."""
-        return _found(queries, series_id)
-
-
-def _health(app: FastAPI, queries: Reads, ready: Ready) -> None:
-    @app.get("/healthz")
-    def healthz() -> JSONResponse:
-        """Say whether process and database answer."""
-        try:
-            ok = queries.alive()
-        except SQLAlchemyError as error:
-            log.warning("database_silent", error=type(error).__name__)
-            ok = False
-        return JSONResponse({"ok": ok}, 200 if ok else 503)
-
-    @app.get("/readyz")
-    def readyz() -> JSONResponse:
-        """Say whether the node can take a series now, and if not, why."""
-        checks = dict(ready())
-        reasons = {name: why for name, why in checks.items() if why is not None}
-        body = {"ok": not reasons, "checks": sorted(checks), "reasons": reasons}
-        return JSONResponse(body, 503 if reasons else 200)
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        """Give the counts in Prometheus' text format."""
-        return Response(exposition(queries), media_type="text/plain; version=0.0.4")
-
-
-def _pages(app: FastAPI, queries: Reads, templates: Jinja2Templates) -> None:
-    @app.get("/", include_in_schema=False)
-    def queue(request: Request) -> HTMLResponse:
-        groups = grouped(queries.series_items())
-        return templates.TemplateResponse(request, "queue.html", {"groups": groups})
-
-    @app.get("/series/{series_id}", include_in_schema=False)
-    def detail(request: Request, series_id: int) -> HTMLResponse:
-        values = {"item": _found(queries, series_id), "planes": PLANES}
-        return templates.TemplateResponse(request, "series.html", values)
-
-    @app.get("/api/docs", include_in_schema=False)
-    def docs(request: Request) -> HTMLResponse:
-        return templates.TemplateResponse(request, "api.html", {"paths": app.openapi()["paths"]})
-
-
-def _images(app: FastAPI, planes: Planes3 | None) -> None:
-    @app.get("/series/{series_id}/{kind}/{plane}.png", include_in_schema=False)
-    def image(series_id: int, kind: str, plane: str) -> Response:
-        known = kind in KINDS and plane in PLANES and series_id < 2**31
-        try:
-            png = planes.png(series_id, kind, plane) if planes is not None and known else None
-        except (Rejected, OSError) as error:
-            log.warning("planes_unavailable", series=series_id, error=type(error).__name__)
-            raise HTTPException(404, "The files make no image.") from error
-        if png is None:
-            raise HTTPException(404, "There is no such image.")
-        return Response(png, media_type="image/png")
+async def _not_found(request: Request, error: Exception) -> Response:
+    """A page for a person who follows a dead link, JSON for a program."""
+    if not isinstance(error, HTTPException):
+        raise error
+    wants_page = "text/html" in request.headers.get("accept", "")
+    if error.status_code == 404 and wants_page and not request.url.path.startswith("/api"):
+        page: HTMLResponse = layout(request).page("not_found.html", status=404)
+        return page
+    return api.problem(error.status_code, str(error.detail), headers=error.headers)

@@ -1,6 +1,7 @@
 """Runs an ASGI application until it is told to stop."""
 
 import asyncio
+from threading import Event
 from typing import Any, Protocol
 
 import uvicorn
@@ -24,15 +25,16 @@ def serve_web(app: Any, host: str, port: int, stop: Stop) -> None:
         server_header=False,
         timeout_graceful_shutdown=5,
     )
-    asyncio.run(_serve(uvicorn.Server(config), stop))
+    asyncio.run(_serve(uvicorn.Server(config), stop, app.state.notifier.closing))
 
 
-async def _serve(server: uvicorn.Server, stop: Stop) -> None:
+async def _serve(server: uvicorn.Server, stop: Stop, closing: Event) -> None:
     # In the main thread uvicorn takes the signals itself and hands them on at its end; elsewhere
     # (a test) the event alone says when.
     async def watch() -> None:
-        while not stop.is_set():
+        while not stop.is_set() and not server.should_exit:
             await asyncio.sleep(0.5)
+        closing.set()  # event streams would otherwise stay open until they are cut
         server.should_exit = True
 
     watcher = asyncio.create_task(watch())

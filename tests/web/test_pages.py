@@ -25,6 +25,7 @@ from node.archive.queries import Queries
 from node.archive.records import ReceivedHeader, StoredInstance
 from node.domain.states import State
 from node.web.app import create_app
+from node.web.assets import asset
 from node.web.words import LOOKS
 from tests.phantoms.mr import mr_series, part10
 from tests.phantoms.signals import constant
@@ -116,6 +117,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     yield Site(port=listener.getsockname()[1], engine=engine, checks=checks)
+    app.state.notifier.closing.set()
     server.should_exit = True
     thread.join(10)
     listener.close()
@@ -193,3 +195,57 @@ def test_planes_are_radiological(site: Site, plane: str) -> None:
     down, across = (axis.mean() + 8 for axis in np.nonzero(mass))
     assert across < columns / 2
     assert down < rows / 2
+
+
+def test_language_and_theme_are_remembered(site: Site) -> None:
+    """What was chosen is kept in a cookie and rules the page; a foreign way back is not taken."""
+    jar = urllib.request.HTTPCookieProcessor()
+    opener = urllib.request.build_opener(jar)
+    root = f"http://127.0.0.1:{site.port}"
+    with opener.open(f"{root}/preferences?language=fr&theme=light&back=/") as answer:
+        text = answer.read().decode()
+    assert '<html lang="fr" data-theme="light">' in text
+    with opener.open(f"{root}/preferences?theme=dark&back=//evil.example/") as answer:
+        assert answer.geturl() == f"{root}/"
+
+
+def test_browser_language_is_the_first_choice(site: Site) -> None:
+    """Without a choice the browser's language rules, English where it is not spoken here."""
+    text = site.get("/", **{"Accept-Language": "de, fr;q=0.8"}).body.decode()
+    assert '<html lang="fr"' in text
+    assert '<html lang="en"' in site.get("/", **{"Accept-Language": "de"}).body.decode()
+
+
+def test_only_files_named_with_their_hash_are_kept_by_browsers(site: Site) -> None:
+    """Pages with patients are never stored; files with their hash in the address for a year."""
+    assert site.get("/").headers["Cache-Control"] == "no-store"
+    assert "immutable" in site.get(asset("style.css")).headers["Cache-Control"]
+    assert site.get("/static/style.css").headers["Cache-Control"] == "no-cache"
+
+
+def test_a_dead_link_is_a_page_for_people_and_json_for_programs(site: Site) -> None:
+    """What is not there is said in four parts to a reader, in JSON to a program."""
+    assert b"There is no such page" in site.get("/none", Accept="text/html").body
+    assert site.get("/api/series/99", Accept="text/html").body.startswith(b"{")
+
+
+def test_events_tell_what_changed(site: Site) -> None:
+    """A listener is told "series" within seconds of a change, and the stream ends with the node."""
+    request = urllib.request.urlopen(f"http://127.0.0.1:{site.port}/events", timeout=20)
+    with request as stream:
+        lines = iter(stream.readline, b"")
+        assert next(line for line in lines if line.startswith(b"data")) == b"data: all\n"
+        stop = threading.Event()
+
+        def keep_changing() -> None:
+            number = 0
+            while not stop.wait(0.3):
+                number += 1
+                _set(site.engine, sentence=f"Change {number}.")
+
+        changer = threading.Thread(target=keep_changing)
+        changer.start()
+        told = next(line for line in lines if line.startswith(b"data"))
+        stop.set()
+        changer.join()
+    assert told == b"data: series\n"

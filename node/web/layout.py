@@ -1,0 +1,120 @@
+"""The frame every page stands in: templates, language, theme, navigation.
+
+A page is a module in ``pages`` with a ``router``; it answers with `Layout.page`:
+
+    return layout(request).page("queue.html", place="queue", groups=groups)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from fastapi.templating import Jinja2Templates
+
+from node.domain.wording import Language
+from node.web.assets import asset
+from node.web.texts import Translator
+from node.web.when import ago, clock_time, day_time
+from node.web.words import LOOKS
+
+_TEMPLATES = Path(__file__).parent / "templates"
+LANGUAGE_COOKIE, THEME_COOKIE = "pctnode_language", "pctnode_theme"
+THEMES = ("dark", "light")
+Load = Callable[[], Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One entry of the navigation."""
+
+    name: str
+    """Text is ``nav.<name>``; a page says it as its ``place``."""
+    href: str
+
+
+# Pages add their line here, in the order of the design.
+NAVIGATION: list[Place] = [Place(name="queue", href="/")]
+
+
+def language(request: Request) -> Language:
+    """The language chosen before, or the first of the browser's that is spoken here."""
+    wanted = request.cookies.get(LANGUAGE_COOKIE, "")
+    if wanted in tuple(Language):
+        return Language(wanted)
+    for part in request.headers.get("accept-language", "").split(","):
+        code = part.split(";")[0].strip()[:2].lower()
+        if code in tuple(Language):
+            return Language(code)
+    return Language.EN
+
+
+def theme(request: Request) -> str:
+    """The theme chosen before; dark otherwise, for reading rooms."""
+    wanted = request.cookies.get(THEME_COOKIE, "")
+    return wanted if wanted in THEMES else THEMES[0]
+
+
+class Frame:
+    """Renders pages; one for the application."""
+
+    def __init__(self, *, ae_title: str, port: int, counts: Load) -> None:
+        self._templates = Jinja2Templates(_TEMPLATES)
+        self._counts = counts
+        env = self._templates.env
+        env.trim_blocks = env.lstrip_blocks = True
+        env.globals.update(
+            asset=asset, looks=LOOKS, ae_title=ae_title, dicom_port=port, navigation=NAVIGATION
+        )
+
+    def page(
+        self, request: Request, template: str, *, place: str = "", status: int = 200, **values: Any
+    ) -> HTMLResponse:
+        """Render ``template`` in the reader's language and theme."""
+        spoken = language(request)
+        counts = self._counts()
+        running = counts.get("running", 0) + counts.get("delivering", 0)
+        frame = {
+            "t": Translator(spoken),
+            "lang": spoken.value,
+            "theme": theme(request),
+            "place": place,
+            "here": _here(request),
+            "user": getattr(request.state, "user", None),
+            "load": {"running": running, "waiting": counts.get("queued", 0)},
+            "now": datetime.now(UTC),
+            "clock": clock_time,
+            "day_time": day_time,
+            "ago": ago,
+        }
+        return self._templates.TemplateResponse(
+            request, template, {**frame, **values}, status_code=status
+        )
+
+
+class Layout:
+    """`Frame` for one request."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.say = Translator(language(request))
+
+    def page(
+        self, template: str, *, place: str = "", status: int = 200, **values: Any
+    ) -> HTMLResponse:
+        """Render ``template``; ``place`` marks the navigation."""
+        frame: Frame = self._request.app.state.frame
+        return frame.page(self._request, template, place=place, status=status, **values)
+
+
+def layout(request: Request) -> Layout:
+    """The frame for one request."""
+    return Layout(request)
+
+
+def _here(request: Request) -> str:
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")

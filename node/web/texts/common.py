@@ -1,0 +1,40 @@
+"""Texts of every page: frame, navigation, things said everywhere."""
+
+COMMON: dict[str, tuple[str, str]] = {
+    "app.name": ("sCT Node", "sCT Node"),
+    "app.skip": ("Skip to content", "Aller au contenu"),
+    "app.main_navigation": ("Main", "Principale"),
+    "app.account_navigation": ("Language, theme and account", "Langue, thème et compte"),
+    "app.language": ("Language", "Langue"),
+    "app.theme.light": ("Light theme", "Thème clair"),
+    "app.theme.dark": ("Dark theme", "Thème sombre"),
+    "app.offline": (
+        "No contact with the node. The page catches up by itself.",
+        "Plus de contact avec le nœud. La page se remet à jour d’elle-même.",
+    ),
+    "app.load": (
+        "{running} running, {waiting} waiting",
+        "{running} en cours, {waiting} en attente",
+    ),
+    "nav.queue": ("Queue", "File"),
+    "nav.network": ("Network", "Réseau"),
+    "nav.models": ("Models", "Modèles"),
+    "nav.audit": ("Audit", "Traçabilité"),
+    "nav.system": ("System", "Système"),
+    "nav.api": ("API", "API"),
+    "do.cancel": ("Cancel", "Annuler"),
+    "do.close": ("Close", "Fermer"),
+    "do.back_to_queue": ("Back to the queue", "Retour à la file"),
+    "say.none": ("None", "Aucun"),
+    "say.unknown": ("Unknown", "Inconnu"),
+    "say.details": ("Technical details", "Détails techniques"),
+    "error.404.title": ("There is no such page", "Cette page n’existe pas"),
+    "error.404.safe": ("Nothing was changed.", "Rien n’a été modifié."),
+    "error.404.why": (
+        "Nothing answers to {path} on this node.",
+        "Rien ne répond à {path} sur ce nœud.",
+    ),
+    "error.404.do": ("Go to the queue.", "Revenez à la file."),
+    "error.why": ("Why", "Pourquoi"),
+    "error.what_to_do": ("What to do", "Que faire"),
+}

@@ -1,0 +1,28 @@
+"""Words of the states of a series, of its steps and of its deliveries."""
+
+STATES: dict[str, tuple[str, str]] = {
+    "state.receiving": ("Receiving", "Réception"),
+    "state.kept": ("Kept", "Conservé"),
+    "state.queued": ("Queued", "En attente"),
+    "state.running": ("Running", "En cours"),
+    "state.refused": ("Refused", "Refusée par un contrôle"),
+    "state.review": ("Waiting for review", "À valider"),
+    "state.delivering": ("Sending", "Envoi"),
+    "state.delivered": ("Delivered", "Envoyé"),
+    "state.rejected": ("Rejected", "Rejetée"),
+    "state.failed": ("Failed", "Échec"),
+    "step.receive": ("Receive", "Réception"),
+    "step.check": ("Check", "Contrôle"),
+    "step.infer": ("Infer", "Calcul"),
+    "step.encode": ("Encode", "Encodage"),
+    "step.deliver": ("Deliver", "Envoi"),
+    "delivery.waiting": ("Waiting", "En attente"),
+    "delivery.sent": ("Sent, proof awaited", "Envoyé, preuve attendue"),
+    "delivery.confirmed": ("Confirmed", "Confirmé"),
+    "delivery.failed": ("Failed", "Échec"),
+    "severity.info": ("Note", "Note"),
+    "severity.drop": ("Set aside", "Mis de côté"),
+    "severity.warning": ("Warning", "Avertissement"),
+    "severity.hold": ("Hold", "Blocage"),
+    "severity.refuse": ("Refused", "Refus"),
+}
