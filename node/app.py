@@ -160,6 +160,7 @@ def echo_peer(settings: Settings, name: str) -> str:
 
 def run_scp(settings: Settings, listener: socket.socket, stop: Event, slot: int) -> None:
     """Receive on ``listener`` until ``stop`` is set."""
+    from node.archive.catalogue import Catalogue
     from node.archive.index import Index
     from node.archive.receive import Receiver
     from node.scp.admission import Policy
@@ -185,6 +186,7 @@ def run_scp(settings: Settings, listener: socket.socket, stop: Event, slot: int)
         receiver=Receiver(folder, index, min_free_bytes=min_free),
         records=index,
         folder=folder,
+        catalogue=Catalogue(engine),
         limits=ScpLimits(
             max_associations=settings.dicom.max_associations,
             network_timeout_s=settings.dicom.network_timeout_s,

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from node.archive import tables as t
+from node.archive.describe import image_header, series_header
+from node.archive.matching import fold
 from node.archive.records import AssociationRecord, Conflict, ReceivedHeader, StoredInstance
 from node.domain.states import State, move
 
@@ -48,8 +50,8 @@ class Index:
         """
         with self.engine.begin() as connection:
             for stored, header in received:
-                series = _series_for(connection, stored.series_instance_uid, header)
-                if _insert_instance(connection, stored, series):
+                series = _series_for(connection, stored, header)
+                if _insert_instance(connection, stored, series, header):
                     _count_instance(connection, series)
 
     def add_conflict(self, conflict: Conflict) -> None:
@@ -102,6 +104,23 @@ def insert_missing(
     """Insert a row unless one with its key is there already."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing())
+
+
+def add_to_catalogue(
+    connection: sa.Connection, series_instance_uid: str, header: Mapping[str, Any], **own: Any
+) -> None:
+    """Let a series be found by queries; ``own`` says what it belongs to."""
+    values = {
+        "series_instance_uid": series_instance_uid,
+        "study_instance_uid": header.get("StudyInstanceUID", ""),
+        "patient_id": header.get("PatientID", ""),
+        "folded_name": fold(header.get("PatientName", "")),
+        "study_date": "".join(c for c in header.get("StudyDate", "") if c.isdigit()),
+        "accession_number": header.get("AccessionNumber", ""),
+        "header": dict(header),
+        **own,
+    }
+    insert_missing(connection, t.catalogue, values)
 
 
 def add_event(
@@ -168,15 +187,15 @@ def moment(at_s: float) -> datetime:
 
 
 def _series_for(
-    connection: sa.Connection, series_instance_uid: str, header: ReceivedHeader
+    connection: sa.Connection, stored: StoredInstance, header: ReceivedHeader
 ) -> sa.RowMapping:
-    by_uid = t.series.c.series_instance_uid == series_instance_uid
+    by_uid = t.series.c.series_instance_uid == stored.series_instance_uid
     query = sa.select(t.series).where(by_uid).with_for_update()
     row = connection.execute(query).mappings().one_or_none()
     if row is not None:
         return row
     values: dict[str, Any] = {
-        "series_instance_uid": series_instance_uid,
+        "series_instance_uid": stored.series_instance_uid,
         "study_instance_uid": header.study_instance_uid,
         "patient_id": header.patient_id,
         "patient_name": header.patient_name,
@@ -198,11 +217,27 @@ def _series_for(
     row = connection.execute(query).mappings().one()
     if inserted.rowcount:
         add_event(connection, row["id"], State.RECEIVING.value, "The first instance arrived.")
+        _add_received(connection, row["id"], stored, header)
     return row
 
 
+def _add_received(
+    connection: sa.Connection,
+    series_id: int,
+    stored: StoredInstance,
+    header: ReceivedHeader,
+) -> None:
+    described = series_header(header.values, header.transfer_syntax_uid)
+    described.setdefault("StudyInstanceUID", header.study_instance_uid)
+    own = {"series_id": series_id, "sop_class_uid": stored.sop_class_uid}
+    add_to_catalogue(connection, stored.series_instance_uid, described, **own)
+
+
 def _insert_instance(
-    connection: sa.Connection, stored: StoredInstance, series: sa.RowMapping
+    connection: sa.Connection,
+    stored: StoredInstance,
+    series: sa.RowMapping,
+    header: ReceivedHeader,
 ) -> bool:
     again = State(series["state"]) is not State.RECEIVING
     values = {
@@ -215,6 +250,7 @@ def _insert_instance(
         "sha256": stored.sha256,
         "received_at": seconds(stored.received_at),
         "revision": series["revision"] + (1 if again else 0),
+        "header": image_header(header.values, header.transfer_syntax_uid),
     }
     return insert_missing(connection, t.instances, values).rowcount == 1
 

@@ -18,6 +18,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from node.archive.attributes import ATTRIBUTES
 from node.domain.errors import Rejected
 
 CHARACTER_SET = 0x00080005
@@ -26,13 +27,7 @@ ACCESSION_NUMBER, MODALITY, SERIES_DESCRIPTION = 0x00080050, 0x00080060, 0x00081
 PATIENT_NAME, PATIENT_ID, BODY_PART = 0x00100010, 0x00100020, 0x00180015
 STUDY_INSTANCE_UID, SERIES_INSTANCE_UID = 0x0020000D, 0x0020000E
 PIXEL_DATA = 0x7FE00010
-WANTED = frozenset(
-    {
-        CHARACTER_SET, SOP_CLASS_UID, SOP_INSTANCE_UID, ACCESSION_NUMBER, MODALITY,
-        SERIES_DESCRIPTION, PATIENT_NAME, PATIENT_ID, BODY_PART, STUDY_INSTANCE_UID,
-        SERIES_INSTANCE_UID,
-    }
-)  # fmt: skip
+WANTED = frozenset({CHARACTER_SET, *(attribute.tag for attribute in ATTRIBUTES)})
 
 # A deflated data set may not unpack to more than this: a small message must not fill the memory.
 INFLATED_LIMIT = 1 << 29
@@ -135,9 +130,9 @@ def _walk(data: bytes, encoding: _Encoding) -> dict[int, bytes]:
         elif start + length > end:
             raise _truncated(position, end, tag)
         else:
-            if tag in WANTED and tag not in found:
-                found[tag] = data[start : start + length]
             position = start + length
+        if tag in WANTED and tag not in found:
+            found[tag] = data[start:position]
         if tag > _LAST_WANTED and not checked_end:
             # PS3.5 7.1: tags ascend, so nothing wanted follows.
             if _pixels_fill(data, position, encoding):

@@ -313,4 +313,6 @@ def _header(values: Mapping[int, bytes], context: ReceiveContext) -> ReceivedHea
         calling_ae=context.calling_ae,
         called_ae=context.called_ae,
         peer=context.peer,
+        values=values,
+        transfer_syntax_uid=context.transfer_syntax_uid,
     )

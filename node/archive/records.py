@@ -39,6 +39,10 @@ class ReceivedHeader:
     called_ae: str
     peer: str | None = None
     """Name of the peer that sent it; None for an unknown one."""
+    values: Mapping[int, bytes] = field(default_factory=dict)
+    """Raw values by tag, as `node.archive.peek` reads them, for queries."""
+    transfer_syntax_uid: str = ""
+    """How they are encoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +125,8 @@ class OutputFile:
     size: int
     sha256: str
     """Of the file."""
+    values: Mapping[int, bytes] = field(default_factory=dict)
+    """Raw values by tag, as `node.archive.peek` reads them, for queries; only on the way in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.archive.describe import image_header, series_header
 from node.archive.index import (
+    add_to_catalogue,
     insert_missing,
     lock_series,
     moment,
@@ -177,6 +179,7 @@ class Runs:
 
     def record_outputs(self, run_id: int, files: Iterable[OutputFile]) -> None:
         """Index the objects made; raise `Defect` when one of that UID has other bytes."""
+        files = list(files)
         with self.engine.begin() as connection:
             current_run(connection, run_id)
             for file in files:
@@ -192,9 +195,11 @@ class Runs:
                     "path": file.path,
                     "size": file.size,
                     "sha256": file.sha256,
+                    "header": image_header(file.values, file.transfer_syntax_uid),
                 }
                 if not insert_missing(connection, t.outputs, values).rowcount:
                     _same_output(connection, file)
+            _catalogue_outputs(connection, run_id, files)
 
     def outputs(self, run_id: int) -> list[OutputFile]:
         """The objects of a run, by stack, kind and number."""
@@ -352,6 +357,15 @@ def _latest_sct(connection: sa.Connection, series_id: int) -> str | None:
         .limit(1)
     )
     return connection.execute(query).scalar_one_or_none()
+
+
+def _catalogue_outputs(connection: sa.Connection, run_id: int, files: Iterable[OutputFile]) -> None:
+    """Let each series made be found by queries, once it is released."""
+    firsts = {file.series_instance_uid: file for file in reversed(list(files))}
+    for uid, file in firsts.items():
+        header = series_header(file.values, file.transfer_syntax_uid)
+        own = {"run_id": run_id, "sop_class_uid": file.sop_class_uid}
+        add_to_catalogue(connection, uid, header, **own)
 
 
 def _same_output(connection: sa.Connection, file: OutputFile) -> None:

@@ -26,10 +26,10 @@ def _id() -> sa.Column[int]:
     return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
 
 
-def _of(table: str) -> sa.Column[int]:
+def _of(table: str, *, nullable: bool = False) -> sa.Column[int]:
     column = sa.ForeignKey(f"{table}.id", ondelete="CASCADE")
     name = {"series": "series_id", "runs": "run_id", "deliveries": "delivery_id"}[table]
-    return sa.Column(name, sa.Integer, column, nullable=False, index=True)
+    return sa.Column(name, sa.Integer, column, nullable=nullable, index=True)
 
 
 def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
@@ -38,6 +38,10 @@ def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
 
 def _time(name: str, *, nullable: bool = True) -> sa.Column[float]:
     return sa.Column(name, sa.Float(53), nullable=nullable)
+
+
+def _json(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.JSON, nullable=False, server_default="{}")
 
 
 def _number(name: str, default: int = 0) -> sa.Column[int]:
@@ -84,6 +88,7 @@ instances = sa.Table(
     _text("sha256"),
     _time("received_at", nullable=False),
     _number("revision", 1),
+    _json("header"),
 )
 
 conflicts = sa.Table(
@@ -132,6 +137,23 @@ outputs = sa.Table(
     _text("path"),
     _number("size"),
     _text("sha256"),
+    _json("header"),
+)
+
+# One row for each DICOM series a peer may ask for: received (series_id) or made here (run_id).
+catalogue = sa.Table(
+    "catalogue",
+    metadata,
+    sa.Column("series_instance_uid", _UID, primary_key=True),
+    sa.Column("study_instance_uid", sa.Text, nullable=False, index=True),
+    sa.Column("patient_id", sa.Text, nullable=False, server_default="", index=True),
+    _text("folded_name"),
+    sa.Column("study_date", sa.Text, nullable=False, server_default="", index=True),
+    sa.Column("accession_number", sa.Text, nullable=False, server_default="", index=True),
+    _text("sop_class_uid"),
+    _json("header"),
+    _of("series", nullable=True),
+    _of("runs", nullable=True),
 )
 
 deliveries = sa.Table(
@@ -140,7 +162,10 @@ deliveries = sa.Table(
     _id(),
     _of("runs"),
     _text("destination"),
+    _text("via", nullable=True),
     sa.Column("state", sa.String(16), nullable=False, index=True),
+    _text("proof"),
+    _number("proof_tries"),
     _number("attempts"),
     _number("tries"),
     _time("next_try_at"),
@@ -164,6 +189,44 @@ delivery_instances = sa.Table(
     sa.Column("stored", sa.Boolean, nullable=False),
     _text("sentence"),
     _time("at", nullable=False),
+)
+
+# Storage commitments (PS3.4 J): those we asked a peer for, and those a peer asked of us.
+commitments = sa.Table(
+    "commitments",
+    metadata,
+    _id(),
+    sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("transaction_uid", _UID, nullable=False),
+    _text("peer"),
+    sa.Column(
+        "delivery_id",
+        sa.Integer,
+        sa.ForeignKey("deliveries.id", ondelete="CASCADE"),
+        nullable=True,
+        index=True,
+    ),
+    _json("instances"),
+    sa.Column("result", sa.JSON(none_as_null=True), nullable=True),
+    _time("created_at", nullable=False),
+    _time("answered_at"),
+    _number("tries"),
+    _time("next_try_at"),
+    _time("enqueued_at"),
+    _text("sentence"),
+    sa.UniqueConstraint("kind", "transaction_uid", "peer"),
+)
+
+# How many instances an archive says a series has.
+expectations = sa.Table(
+    "expectations",
+    metadata,
+    sa.Column("series_instance_uid", _UID, primary_key=True),
+    _text("peer"),
+    _number("instances"),
+    _time("asked_at", nullable=False),
+    _time("moved_at"),
+    _text("sentence"),
 )
 
 steps = sa.Table(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from node.archive.describe import part10_values
 from node.archive.records import OutputFile, Run
 from node.crashpoints import reach
 from node.dicom.ct_series import EncodedInstance
@@ -282,6 +283,7 @@ def _write_output(bench: Bench, instance: EncodedInstance, stack: int) -> Output
         path=str(name),
         size=len(instance.data),
         sha256=hashlib.sha256(instance.data).hexdigest(),
+        values=part10_values(instance.data, instance.transfer_syntax_uid),
     )
 
 

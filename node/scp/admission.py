@@ -82,6 +82,11 @@ def may_send(peer: Peer | None) -> bool:
     return peer is None or "send" in peer.may
 
 
+def may_query(peer: Peer | None) -> bool:
+    """Whether an admitted association may query and retrieve: only peers that are told so."""
+    return peer is not None and "query" in peer.may
+
+
 def _wrong_called(asked: Asked, policy: Policy) -> Refused:
     return Refused(
         result=PERMANENT,

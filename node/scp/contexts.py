@@ -11,7 +11,11 @@ from functools import lru_cache
 from pydicom import uid
 from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import (
+    PatientRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
 
 from node.domain.site import Peer
 from node.domain.storage import STORAGE_KINDS, kind_of
@@ -41,6 +45,10 @@ TRANSFER_SYNTAXES = (
 PLAIN_SYNTAXES = TRANSFER_SYNTAXES[:4]
 MESSAGE_SYNTAXES = (uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian)
 STORAGE_CLASSES = tuple(UID(u) for uids in STORAGE_KINDS.values() for u in uids)
+QUERY_CLASSES = (
+    StudyRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelFind,
+)
 _WITHOUT_PIXELS = ("RTSTRUCT", "SR", "REG")
 
 
@@ -71,6 +79,7 @@ def _storage(kind: str) -> Service:
 SERVICES: tuple[Service, ...] = (
     Service(name="Verification", sop_classes=(Verification,), syntaxes=MESSAGE_SYNTAXES),
     *(_storage(kind) for kind in STORAGE_KINDS),
+    Service(name="Query", sop_classes=QUERY_CLASSES, syntaxes=MESSAGE_SYNTAXES, right="query"),
 )
 
 

@@ -13,6 +13,7 @@ from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT
 from pynetdicom.transport import AssociationServer
 
+from node.archive.catalogue import Catalogue
 from node.archive.files import Folder
 from node.archive.receive import Receiver
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -30,6 +31,7 @@ from node.scp.admission import (
     admit,
 )
 from node.scp.contexts import contexts_for
+from node.scp.query import FindHandler
 from node.scp.resolver import Resolver
 from node.scp.store import StoreHandler
 from node.scp.visits import Records, Visits
@@ -92,6 +94,7 @@ def serve_scp(
     receiver: Receiver,
     records: Records,
     folder: Folder,
+    catalogue: Catalogue,
     limits: ScpLimits | None = None,
     ready: Callable[[], None] | None = None,
 ) -> None:
@@ -107,7 +110,9 @@ def serve_scp(
     entity = _entity(ae_title, limits)
     server = entity.make_server(
         listener.getsockname(),
-        evt_handlers=_handlers(door, StoreHandler(receiver, visits)),
+        evt_handlers=_handlers(
+            door, StoreHandler(receiver, visits), FindHandler(catalogue, visits, ae_title)
+        ),
         server_class=InheritedServer,
         request_handler=upper_layer.Connection,
         listener=listener,
@@ -238,7 +243,9 @@ class Door:
             upper_layer.forget_silent(event.assoc)
 
 
-def _handlers(door: Door, store: StoreHandler) -> list[tuple[Any, Callable[[Any], Any]]]:
+def _handlers(
+    door: Door, store: StoreHandler, find: FindHandler
+) -> list[tuple[Any, Callable[[Any], Any]]]:
     return [
         (evt.EVT_REQUESTED, door.requested),
         (evt.EVT_REJECTED, door.rejected),
@@ -248,6 +255,7 @@ def _handlers(door: Door, store: StoreHandler) -> list[tuple[Any, Callable[[Any]
         (evt.EVT_CONN_CLOSE, door.closed),
         (evt.EVT_C_ECHO, lambda _event: 0x0000),
         (evt.EVT_C_STORE, store),
+        (evt.EVT_C_FIND, find),
     ]
 
 

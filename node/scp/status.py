@@ -29,7 +29,6 @@ NOT_UNDERSTOOD = Status(0xC000, "Error: cannot understand", "PS3.4 B.2.3")
 PROCESSING_FAILURE = Status(0x0110, "Processing failure", "PS3.7 C.5.10")
 INVALID_INSTANCE = Status(0x0117, "Invalid SOP Instance UID", "PS3.7 C.5.12")
 NOT_AUTHORISED = Status(0x0124, "Refused: not authorised", "PS3.7 C.5.18")
-
 # Code of a `Rejected` to its status; every other code is "cannot understand".
 REJECTED = {
     "SOP_CLASS_MISMATCH": WRONG_CLASS,

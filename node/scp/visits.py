@@ -17,6 +17,8 @@ from node.scp.admission import Asked, Refused
 
 log = get_logger(__name__)
 
+_MOST_NOTES = 20
+
 
 class Records(Protocol):
     """Where association records go; `node.archive.index.Index` is one."""
@@ -38,6 +40,14 @@ class Visit:
     """Why the last refused instance was refused."""
     abort: str = ""
     """How the abort came about, as far as it is known."""
+
+    notes: list[str] = field(default_factory=list)
+    """What was asked and answered besides, a few words each; the first `_MOST_NOTES` are kept."""
+
+    def note(self, words: str) -> None:
+        """Remember what a request came to."""
+        if len(self.notes) < _MOST_NOTES:
+            self.notes.append(words)
 
     @property
     def arrived(self) -> int:
@@ -121,9 +131,10 @@ class Visits:
 
 
 def _sentence(visit: Visit, how: str) -> str:
-    if not visit.arrived:
+    if not visit.arrived and not visit.notes:
         return how
     parts = [f"{count} {outcome.value}" for outcome, count in visit.outcomes.items() if count]
+    parts += visit.notes
     if visit.failures:
         parts.append(f"{visit.failures} refused (last: {visit.last_failure})")
     return f"{how} {', '.join(parts)}."

@@ -10,6 +10,7 @@ from types import FrameType
 
 from node import log
 from node.archive import tables
+from node.archive.catalogue import Catalogue
 from node.archive.files import Folder
 from node.archive.index import Index
 from node.archive.receive import Receiver
@@ -51,6 +52,7 @@ def main() -> None:
         receiver=Receiver(folder, index, min_free_bytes=asked.min_free_bytes),
         records=index,
         folder=folder,
+        catalogue=Catalogue(engine),
         limits=ScpLimits(**asked.limits),
         ready=lambda: _say(folder, port),
     )
@@ -67,7 +69,7 @@ def _peer(title: str) -> Peer:
         ae_title=AETitle(title),
         host="127.0.0.1",
         port=104,
-        may=frozenset({"send"}),
+        may=frozenset({"send", "query"}),
         proof="none",
     )
 

@@ -9,6 +9,7 @@ from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.domain.storage import STORAGE_KINDS
 from node.scp.contexts import (
+    QUERY_CLASSES,
     STORAGE_CLASSES,
     TRANSFER_SYNTAXES,
     contexts_for,
@@ -83,6 +84,8 @@ def test_a_peer_negotiates_what_it_may(who: Peer | None, stores: set[str]) -> No
     negotiable = classes(contexts_for(who))
 
     assert Verification in negotiable
+    assert negotiable >= set(QUERY_CLASSES) or who is None or "query" not in who.may
+    assert who is not None or not negotiable & set(QUERY_CLASSES)
     assert negotiable & set(STORAGE_CLASSES) == stores
 
 

@@ -138,6 +138,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.Text(), server_default="", nullable=False),
         sa.Column("received_at", sa.Float(precision=53), nullable=False),
         sa.Column("revision", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("header", sa.JSON(), server_default="{}", nullable=False),
         sa.ForeignKeyConstraint(
             ["series_id"], ["series.id"], name=op.f("fk_instances_series_id"), ondelete="CASCADE"
         ),
@@ -178,7 +179,10 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("destination", sa.Text(), server_default="", nullable=False),
+        sa.Column("via", sa.Text(), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("proof", sa.Text(), server_default="", nullable=False),
+        sa.Column("proof_tries", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("next_try_at", sa.Float(precision=53), nullable=True),
@@ -208,6 +212,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text(), server_default="", nullable=False),
         sa.Column("size", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("sha256", sa.Text(), server_default="", nullable=False),
+        sa.Column("header", sa.JSON(), server_default="{}", nullable=False),
         sa.ForeignKeyConstraint(
             ["run_id"], ["runs.id"], name=op.f("fk_outputs_run_id"), ondelete="CASCADE"
         ),
@@ -253,9 +258,88 @@ def upgrade() -> None:
         ),
     )
 
+    op.create_table(
+        "catalogue",
+        sa.Column("series_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("study_instance_uid", sa.Text(), nullable=False),
+        sa.Column("patient_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("folded_name", sa.Text(), server_default="", nullable=False),
+        sa.Column("study_date", sa.Text(), server_default="", nullable=False),
+        sa.Column("accession_number", sa.Text(), server_default="", nullable=False),
+        sa.Column("sop_class_uid", sa.Text(), server_default="", nullable=False),
+        sa.Column("header", sa.JSON(), server_default="{}", nullable=False),
+        sa.Column("series_id", sa.Integer(), nullable=True),
+        sa.Column("run_id", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_catalogue_run_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["series_id"], ["series.id"], name=op.f("fk_catalogue_series_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("series_instance_uid", name=op.f("pk_catalogue")),
+    )
+    with op.batch_alter_table("catalogue", schema=None) as batch_op:
+        for column in (
+            "accession_number",
+            "patient_id",
+            "run_id",
+            "series_id",
+            "study_date",
+            "study_instance_uid",
+        ):
+            batch_op.create_index(batch_op.f(f"ix_catalogue_{column}"), [column], unique=False)
+
+    op.create_table(
+        "commitments",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("transaction_uid", sa.String(length=64), nullable=False),
+        sa.Column("peer", sa.Text(), server_default="", nullable=False),
+        sa.Column("delivery_id", sa.Integer(), nullable=True),
+        sa.Column("instances", sa.JSON(), server_default="{}", nullable=False),
+        sa.Column("result", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("answered_at", sa.Float(precision=53), nullable=True),
+        sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("next_try_at", sa.Float(precision=53), nullable=True),
+        sa.Column("enqueued_at", sa.Float(precision=53), nullable=True),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"],
+            ["deliveries.id"],
+            name=op.f("fk_commitments_delivery_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_commitments")),
+        sa.UniqueConstraint(
+            "kind", "transaction_uid", "peer", name=op.f("uq_commitments_kind_transaction_uid_peer")
+        ),
+    )
+    with op.batch_alter_table("commitments", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_commitments_delivery_id"), ["delivery_id"], unique=False
+        )
+
+    op.create_table(
+        "expectations",
+        sa.Column("series_instance_uid", sa.String(length=64), nullable=False),
+        sa.Column("peer", sa.Text(), server_default="", nullable=False),
+        sa.Column("instances", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("asked_at", sa.Float(precision=53), nullable=False),
+        sa.Column("moved_at", sa.Float(precision=53), nullable=True),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("series_instance_uid", name=op.f("pk_expectations")),
+    )
+
 
 def downgrade() -> None:
     """Take them back."""
+    op.drop_table("expectations")
+    with op.batch_alter_table("commitments", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_commitments_delivery_id"))
+
+    op.drop_table("commitments")
+    op.drop_table("catalogue")
     op.drop_table("delivery_instances")
     with op.batch_alter_table("steps", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_steps_run_id"))
