@@ -173,7 +173,7 @@ def run_scp(settings: Settings, listener: socket.socket, stop: Event, slot: int)
 
     def policy() -> Policy:
         return Policy(
-            ae_titles=(settings.node.ae_title,),
+            ae_titles=(settings.node.ae_title, *settings.dicom.called_ae_titles),
             peers=_with_entries(settings, entries).peers,
             accept_unknown=settings.dicom.unknown_peers == "accept",
         )

@@ -66,6 +66,8 @@ class DicomSettings:
     """At one time, in each acceptor."""
     network_timeout_s: float
     """Silence after which an association is aborted."""
+    called_ae_titles: tuple[AETitle, ...]
+    """AE titles the node answers to besides its own."""
     tls: TlsSettings
 
 
@@ -188,14 +190,21 @@ def _read(root: Reader, file: Path | None) -> Settings:
 
 
 def _read_node(reader: Reader, folder: Path) -> NodeSettings:
-    title = reader.text("ae_title", "PCTNODE")
-    try:
-        checked = ae_title(title)
-    except Rejected as error:
-        raise reader.fault("ae_title", error.message, error.remedy) from None
+    checked = _checked_title(reader, "ae_title", reader.text("ae_title", "PCTNODE"))
     data_dir = folder / Path(reader.text("data_dir", "var")).expanduser()
     reader.finish()
     return NodeSettings(ae_title=checked, data_dir=data_dir)
+
+
+def _read_titles(reader: Reader, key: str) -> tuple[AETitle, ...]:
+    return tuple(_checked_title(reader, key, title) for title in reader.texts(key, ()))
+
+
+def _checked_title(reader: Reader, key: str, title: str) -> AETitle:
+    try:
+        return ae_title(title)
+    except Rejected as error:
+        raise reader.fault(key, error.message, error.remedy) from None
 
 
 def _read_dicom(reader: Reader) -> DicomSettings:
@@ -207,6 +216,7 @@ def _read_dicom(reader: Reader) -> DicomSettings:
         acceptors=reader.integer("acceptors", 2, low=1, high=64),
         max_associations=reader.integer("max_associations", 50, low=1, high=1000),
         network_timeout_s=reader.number("network_timeout_s", 60.0, low=1.0),
+        called_ae_titles=_read_titles(reader, "called_ae_titles"),
         tls=TlsSettings(
             port=tls.integer("port", 0, high=65535),
             certificate=tls.text("certificate", ""),

@@ -126,7 +126,12 @@ class Queries(QueueReads):
         with self._engine.begin() as connection:
             rows = connection.execute(query).mappings().all()
         return [
-            dict(row) | {"opened_at": iso(row["opened_at"]), "closed_at": iso(row["closed_at"])}
+            dict(row)
+            | {
+                "opened_at": iso(row["opened_at"]),
+                "closed_at": iso(row["closed_at"]),
+                "megabytes_per_s": _rate(row["received_bytes"], row["receiving_s"]),
+            }
             for row in rows
         ]
 
@@ -182,6 +187,11 @@ class Queries(QueueReads):
 def iso(at_s: float | None) -> str | None:
     """A time of the tables as ISO 8601 in UTC, milliseconds."""
     return None if at_s is None else moment(at_s).isoformat(timespec="milliseconds")
+
+
+def _rate(size_bytes: int, took_s: float) -> float | None:
+    """Megabytes a second; None where nothing arrived."""
+    return round(size_bytes / took_s / 1e6, 2) if size_bytes and took_s > 0 else None
 
 
 def _items(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> list[Item]:

@@ -74,6 +74,22 @@ class AssociationRecord:
     accepted: bool
     sentence: str
     """How it ended, or why it was refused and what to do."""
+    rule: str = ""
+    """Which rule refused it (`node.scp.admission.Rule`); empty when it was let in."""
+    remedy: str = ""
+    """What to do about a refusal."""
+    contexts: tuple[Mapping[str, Any], ...] = ()
+    """Presentation contexts offered: sop_class, offered syntaxes, accepted syntax or why not."""
+    implementation: str = ""
+    """Implementation version name, or class UID, of the peer."""
+    tls: str = ""
+    """TLS version and the name in the peer's certificate; empty without TLS."""
+    services: Mapping[str, int] = field(default_factory=dict)
+    """Requests answered, by name: ``C-ECHO``, ``C-STORE`` and so on."""
+    received_bytes: int = 0
+    """Of data sets that arrived."""
+    receiving_s: float = 0.0
+    """From the acceptance to the last instance's answer; with the bytes, the throughput."""
     stored: int = 0
     """Instances stored."""
     duplicates: int = 0

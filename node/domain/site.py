@@ -48,6 +48,10 @@ class Peer:
     """Kinds of object it may send (`node.domain.storage`); empty: every kind the node stores."""
     max_associations: int = 0
     """It may have open at one time; 0: as many as the node serves."""
+    tls: bool = False
+    """We call it over TLS, and it must call us so."""
+    tls_name: str = ""
+    """Name or address its certificate must stand for; empty: its host when we call it."""
     source: str = "file"
     """Where it was configured: ``file`` (read-only) or ``database``."""
 
@@ -125,6 +129,8 @@ def peer_mapping(peer: Peer) -> dict[str, Any]:
         "proof": peer.proof,
         "accept": list(peer.accept),
         "max_associations": peer.max_associations,
+        "tls": peer.tls,
+        "tls_name": peer.tls_name,
     }
 
 
@@ -156,6 +162,8 @@ def _read_peer(reader: Reader, before: Iterable[Peer], source: str) -> Peer:
         proof=reader.text("proof", "none", choices=PROOFS),
         accept=reader.texts("accept", (), choices=tuple(STORAGE_KINDS)),
         max_associations=reader.integer("max_associations", 0, high=1000),
+        tls=reader.flag("tls", False),
+        tls_name=reader.text("tls_name", ""),
         source=source,
     )
     reader.finish()

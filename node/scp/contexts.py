@@ -49,6 +49,7 @@ QUERY_CLASSES = (
     StudyRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelFind,
 )
+NOT_SERVED = "is no class the node serves"
 _WITHOUT_PIXELS = ("RTSTRUCT", "SR", "REG")
 
 
@@ -105,7 +106,7 @@ def why_refused(peer: Peer | None, sop_class_uid: str) -> str:
     name = UID(sop_class_uid).name
     known = [s for s in SERVICES if sop_class_uid in s.sop_classes]
     if not known:
-        return f"{name} is no class the node serves"
+        return f"{name} {NOT_SERVED}"
     if peer is not None and not any(s.right is None or s.right in peer.may for s in known):
         return f"{name}: peer {peer.name} may not {known[0].right}"
     kind = kind_of(sop_class_uid)

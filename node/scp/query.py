@@ -77,6 +77,7 @@ class FindHandler:
             count += 1
             yield pending, answer(found, asked.keys, level, retrieve_ae=self._ae_title)
         if visit:
+            visit.services["C-FIND"] += 1
             visit.note(f"{level.value} query: {count} match(es)")
         log.info("query_answered", query_level=level.value, keys=len(asked.keys), matches=count)
 

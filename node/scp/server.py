@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import pynetdicom
 from pynetdicom import AE, evt
-from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT
 from pynetdicom.transport import AssociationServer
 
 from node.archive.catalogue import Catalogue
@@ -20,19 +19,11 @@ from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSIO
 from node.domain.errors import Misconfigured
 from node.log import get_logger
 from node.scp import upper_layer
-from node.scp.admission import (
-    NO_REASON,
-    SERVICE_USER,
-    TRANSIENT,
-    Admitted,
-    Asked,
-    Policy,
-    Refused,
-    admit,
-)
+from node.scp.admission import Policy
 from node.scp.contexts import contexts_for
+from node.scp.door import Door
+from node.scp.places import Places
 from node.scp.query import FindHandler
-from node.scp.resolver import Resolver
 from node.scp.store import StoreHandler
 from node.scp.visits import Records, Visits
 from node.scu.association import quiet_pynetdicom
@@ -106,7 +97,8 @@ def serve_scp(
     limits = limits or ScpLimits()
     quiet_pynetdicom()
     visits = Visits(records)
-    door = Door(policy, visits)
+    places = Places(folder.root / "locks" / "peers")
+    door = Door(policy, visits, places, max_associations=limits.max_associations)
     entity = _entity(ae_title, limits)
     server = entity.make_server(
         listener.getsockname(),
@@ -179,81 +171,18 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         self.socket.close()
 
 
-class Door:
-    """Handlers of what happens around the services of an association."""
-
-    def __init__(self, policy: Callable[[], Policy], visits: Visits) -> None:
-        self._policy = policy
-        self._visits = visits
-        self._addresses_of = Resolver()
-
-    def requested(self, event: evt.Event) -> None:
-        """Let in or send away."""
-        association, request = event.assoc, event.assoc.requestor.primitive
-        asked = Asked(
-            calling_ae=request.calling_ae_title.strip(),
-            called_ae=request.called_ae_title.strip(),
-            address=association.requestor.address,
-        )
-        try:
-            decision = admit(asked, self._policy(), self._addresses_of)
-        except Exception:
-            # The edge of DIMSE: pynetdicom would log a fault of ours and let everybody in.
-            log.exception("admission_failed")
-            decision = _fault_of_ours(asked)
-        if isinstance(decision, Admitted):
-            roles = association.requestor.role_selection
-            association.acceptor.supported_contexts = contexts_for(
-                decision.peer, peer_as_scp=[u for u, role in roles.items() if role.scp_role]
-            )
-            self._visits.open(association, asked, decision.peer)
-            return
-        upper_layer.refuse(association, decision.result, decision.source, decision.reason)
-        self._visits.refuse(asked, decision)
-
-    def rejected(self, event: evt.Event) -> None:
-        """An admitted association was refused by a limit."""
-        how = "Refused: the node serves as many associations as it may; try again later."
-        self._visits.close(event.assoc, how, accepted=False)
-
-    def released(self, event: evt.Event) -> None:
-        """The peer ended the association in order."""
-        self._visits.close(event.assoc, "Released.")
-
-    def acse_received(self, event: evt.Event) -> None:
-        """Remember which abort it was that ends the association."""
-        visit = self._visits.of(event.assoc)
-        if visit is None:
-            return
-        if isinstance(event.primitive, A_ABORT):
-            visit.abort = "Aborted by the peer."
-        elif isinstance(event.primitive, A_P_ABORT):
-            visit.abort = "The connection broke."
-
-    def aborted(self, event: evt.Event) -> None:
-        """The association ended out of order."""
-        visit = self._visits.of(event.assoc)
-        how = visit.abort if visit else ""
-        self._visits.close(event.assoc, how or "Aborted by the node: the peer was silent too long.")
-
-    def closed(self, event: evt.Event) -> None:
-        """The connection is gone."""
-        if event.assoc.requestor.primitive is None:
-            log.info("connection_without_association", address=event.assoc.requestor.address)
-            upper_layer.forget_silent(event.assoc)
-
-
 def _handlers(
     door: Door, store: StoreHandler, find: FindHandler
 ) -> list[tuple[Any, Callable[[Any], Any]]]:
     return [
         (evt.EVT_REQUESTED, door.requested),
+        (evt.EVT_ACCEPTED, door.accepted),
         (evt.EVT_REJECTED, door.rejected),
         (evt.EVT_RELEASED, door.released),
         (evt.EVT_ACSE_RECV, door.acse_received),
         (evt.EVT_ABORTED, door.aborted),
         (evt.EVT_CONN_CLOSE, door.closed),
-        (evt.EVT_C_ECHO, lambda _event: 0x0000),
+        (evt.EVT_C_ECHO, door.echoed),
         (evt.EVT_C_STORE, store),
         (evt.EVT_C_FIND, find),
     ]
@@ -281,16 +210,6 @@ def _drain(server: InheritedServer, drain_s: float) -> None:
     for association in server.active_associations:
         log.warning("association_aborted_at_stop", address=association.requestor.address)
         association.abort()
-
-
-def _fault_of_ours(asked: Asked) -> Refused:
-    return Refused(
-        result=TRANSIENT,
-        source=SERVICE_USER,
-        reason=NO_REASON,
-        sentence=f"{asked.calling_ae!r} at {asked.address} could not be checked.",
-        remedy="See the node's log.",
-    )
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -28,17 +28,22 @@ class StoreHandler:
         except NodeError as error:
             answer = status.status_of(error)
             log.warning("instance_refused", status=f"{answer.code:04X}", sentence=error.message)
-            _count_failure(visit, error.message)
+            if visit:
+                visit.failed(error.message)
             return status.response(answer, error.message)
         except Exception:
             # The edge of DIMSE: whatever is wrong with us, the sender must hear a failure, keep
             # its instance and the association.
             log.exception("store_failed")
-            _count_failure(visit, "a fault of the node, see its log")
+            if visit:
+                visit.failed("a fault of the node, see its log")
             return status.response(status.PROCESSING_FAILURE, "Fault of the node, see its log.")
 
     def _store(self, event: evt.Event, visit: Visit | None) -> Dataset:
         peer = visit.peer if visit else None
+        data_set = _data_set(event)
+        if visit:
+            visit.received(len(data_set))
         if not may_send(peer):
             raise Rejected(
                 f"Peer {peer.name if peer else ''!r} may not send.",
@@ -47,13 +52,13 @@ class StoreHandler:
             )
         context = ReceiveContext(
             transfer_syntax_uid=str(event.context.transfer_syntax),
-            calling_ae=event.assoc.requestor.ae_title,
+            calling_ae=visit.asked.calling_ae if visit else event.assoc.requestor.ae_title,
             called_ae=visit.asked.called_ae if visit else event.assoc.acceptor.ae_title,
             sop_class_uid=str(event.request.AffectedSOPClassUID or ""),
             sop_instance_uid=str(event.request.AffectedSOPInstanceUID or ""),
             peer=peer.name if peer else None,
         )
-        receipt = self._receiver.receive(_data_set(event), context)
+        receipt = self._receiver.receive(data_set, context)
         if visit:
             visit.outcomes[receipt.outcome] += 1
         if receipt.outcome is Outcome.CONFLICT:
@@ -67,9 +72,3 @@ def _data_set(event: evt.Event) -> bytes:
         raise Rejected("The request has no data set.", code="DATA_MISSING", remedy="Send it again.")
     data: bytes = event.encoded_dataset(include_meta=False)
     return data
-
-
-def _count_failure(visit: Visit | None, why: str) -> None:
-    if visit:
-        visit.failures += 1
-        visit.last_failure = why

@@ -6,14 +6,21 @@ in `Connection`, too.
 """
 
 import socket
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pynetdicom.transport import RequestHandler
 
 # Longest protocol data unit that is read into memory. P-DATA is bound by what we negotiate (128
 # KiB); an A-ASSOCIATE-RQ of 128 contexts with 40 syntaxes each stays below this.
 PDU_LIMIT = 1 << 20
+_ASSOCIATE_RQ = 1
+# PS3.8 table 9-11, counted from after the PDU's length: called and calling AE title.
+_CALLED, _CALLING = slice(4, 20), slice(20, 36)
+_titles: "WeakKeyDictionary[Any, tuple[str, str]]" = WeakKeyDictionary()
 
 
 class Connection(RequestHandler):  # type: ignore[misc] # pynetdicom has no types
@@ -22,7 +29,7 @@ class Connection(RequestHandler):  # type: ignore[misc] # pynetdicom has no type
     def _create_association(self) -> Any:
         association = super()._create_association()
         wrapper = association.dul.socket
-        wrapper.recv = _bounded_reader(wrapper)
+        wrapper.recv = _bounded_reader(wrapper, association)
         return association
 
 
@@ -40,20 +47,91 @@ def refuse(association: Any, result: int, source: int, reason: int) -> None:
     association.kill()
 
 
-def _bounded_reader(wrapper: Any) -> Callable[[int], bytearray]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a request says, and what its connection shows."""
+
+    called_ae: str
+    """As it arrived, without padding."""
+    calling_ae: str
+    address: str
+    implementation: str
+    """Implementation version name, else class UID; empty where neither was sent."""
+    tls_version: str
+    """Empty without TLS."""
+    certificate_names: tuple[str, ...]
+    """Names and addresses the peer's certificate stands for."""
+
+
+def facts(association: Any) -> Facts:
+    """Who opened ``association``, once its request is there."""
+    requestor, request = association.requestor, association.requestor.primitive
+    # pynetdicom aborts where a title is blank or not ASCII; it is given one it can read, and
+    # admission judges what really came.
+    read = (request.called_ae_title.strip(), request.calling_ae_title.strip())
+    called, calling = _titles.get(association, read)
+    version, names = _security(association.dul.socket.socket)
+    return Facts(
+        called_ae=called,
+        calling_ae=calling,
+        address=requestor.address,
+        implementation=str(
+            requestor.implementation_version_name or requestor.implementation_class_uid or ""
+        ),
+        tls_version=version,
+        certificate_names=names,
+    )
+
+
+def _security(connection: socket.socket | None) -> tuple[str, tuple[str, ...]]:
+    if not isinstance(connection, ssl.SSLSocket):
+        return "", ()
+    shown: dict[str, Any] = dict(connection.getpeercert() or {})
+    names = [str(value) for _kind, value in shown.get("subjectAltName", ())]
+    for part in shown.get("subject", ()):
+        names += [str(value) for key, value in part if key == "commonName"]
+    return connection.version() or "", tuple(dict.fromkeys(names))
+
+
+def _bounded_reader(wrapper: Any, association: Any = None) -> Callable[[int], bytearray]:
+    coming = 0  # type of the PDU whose header was read last
+
     def receive(count: int) -> bytearray:
         """Read ``count`` bytes; fewer when the peer closed. An `OSError` closes the connection."""
+        nonlocal coming
         if count > PDU_LIMIT:
             raise OSError(f"the peer announced a PDU of {count} bytes")
-        connection: socket.socket = wrapper.socket
-        data = bytearray(count)
-        view, filled = memoryview(data), 0
-        while filled < count:
-            # The socket's time-out is the network time-out: a PDU that stops half-way ends here.
-            got = connection.recv_into(view[filled:])
-            if not got:
-                return data[:filled]
-            filled += got
+        data = _read(wrapper.socket, count)
+        if coming == _ASSOCIATE_RQ and len(data) == count >= _CALLING.stop:
+            _keep_titles(association, data)
+            coming = 0
+        elif count == 6 and len(data) == 6:
+            coming = data[0]
         return data
 
     return receive
+
+
+def _read(connection: socket.socket, count: int) -> bytearray:
+    data = bytearray(count)
+    view, filled = memoryview(data), 0
+    while filled < count:
+        # The socket's time-out is the network time-out: a PDU that stops half-way ends here.
+        got = connection.recv_into(view[filled:])
+        if not got:
+            return data[:filled]
+        filled += got
+    return data
+
+
+def _keep_titles(association: Any, request: bytearray) -> None:
+    """Remember the titles of an A-ASSOCIATE-RQ, and leave none in it that would be an abort."""
+    if association is not None:
+        _titles[association] = (_title(bytes(request[_CALLED])), _title(bytes(request[_CALLING])))
+    for place in (_CALLED, _CALLING):
+        plain = bytes(b if 0x20 < b < 0x7F and b != 0x5C else 0x20 for b in request[place])
+        request[place] = plain if plain.strip() else b"?".ljust(16)
+
+
+def _title(raw: bytes) -> str:
+    return raw.strip(b" \0").decode("ascii", "backslashreplace")

@@ -1,7 +1,8 @@
-"""Who came, what arrived and how it ended: one record for each association."""
+"""Who came, what was agreed, what arrived and how it ended: one record for each association."""
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -14,10 +15,13 @@ from node.archive.records import AssociationRecord
 from node.domain.site import Peer
 from node.log import get_logger
 from node.scp.admission import Asked, Refused
+from node.scp.contexts import NOT_SERVED
 
 log = get_logger(__name__)
 
 _MOST_NOTES = 20
+_KEPT_CONTEXTS = 128  # PS3.8 9.3.2.2: odd context IDs from 1 to 255
+_TOLD = 3  # a general storage client offers a hundred classes; the record holds them all
 
 
 class Records(Protocol):
@@ -27,6 +31,13 @@ class Records(Protocol):
         """Keep one record."""
 
 
+class Place(Protocol):
+    """What an association holds of its peer's limit; `node.scp.places.Held` is one."""
+
+    def free(self) -> None:
+        """Give it back."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Visit:
     """An association while it lasts."""
@@ -34,7 +45,15 @@ class Visit:
     asked: Asked
     peer: Peer | None
     opened_at: datetime
+    contexts: tuple[Mapping[str, Any], ...] = ()
+    """Offered and what was answered, as `node.scp.agreed.agreement` gives them."""
+    place: Place | None = None
+    """None where the peer has no limit of its own."""
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    services: Counter[str] = field(default_factory=Counter)
+    """Requests answered, by name."""
+    received_bytes: int = 0
+    last_received_at: datetime | None = None
     failures: int = 0
     last_failure: str = ""
     """Why the last refused instance was refused."""
@@ -54,6 +73,17 @@ class Visit:
         """Instances answered so far."""
         return sum(self.outcomes.values()) + self.failures
 
+    def received(self, size: int, at: datetime | None = None) -> None:
+        """A data set of ``size`` bytes arrived, whatever becomes of it."""
+        self.services["C-STORE"] += 1
+        self.received_bytes += size
+        self.last_received_at = at or datetime.now(UTC)
+
+    def failed(self, why: str) -> None:
+        """An instance was answered with a failure."""
+        self.failures += 1
+        self.last_failure = why
+
 
 class Visits:
     """Keeps the visits of one process and writes each when it ends, once."""
@@ -66,12 +96,19 @@ class Visits:
         self._open: WeakKeyDictionary[Any, Visit] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def open(self, association: Any, asked: Asked, peer: Peer | None) -> Visit:
+    def open(
+        self, association: Any, asked: Asked, peer: Peer | None, place: Place | None = None
+    ) -> Visit:
         """An association was let in."""
-        visit = Visit(asked=asked, peer=peer, opened_at=self._now())
+        visit = Visit(asked=asked, peer=peer, opened_at=self._now(), place=place)
         with self._lock:
             self._open[association] = visit
-        log.info("association_accepted", calling=asked.calling_ae, address=asked.address)
+        log.info(
+            "association_accepted",
+            calling=asked.calling_ae,
+            address=asked.address,
+            tls=asked.tls_version,
+        )
         return visit
 
     def of(self, association: Any) -> Visit | None:
@@ -79,25 +116,33 @@ class Visits:
         with self._lock:
             return self._open.get(association)
 
-    def refuse(self, asked: Asked, refused: Refused) -> None:
+    def refuse(
+        self, asked: Asked, refused: Refused, contexts: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         """An association was sent away."""
         log.warning(
             "association_refused",
             calling=asked.calling_ae,
             called=asked.called_ae,
             address=asked.address,
+            rule=refused.rule.value,
             result=refused.result,
             source=refused.source,
             reason=refused.reason,
             sentence=refused.sentence,
         )
-        visit = Visit(asked=asked, peer=None, opened_at=self._now())
-        self._write(visit, accepted=False, sentence=f"{refused.sentence} {refused.remedy}")
+        visit = Visit(asked=asked, peer=None, opened_at=self._now(), contexts=tuple(contexts))
+        self._write(visit, f"{refused.sentence} {refused.remedy}", refused=refused)
 
-    def close(self, association: Any, how: str, *, accepted: bool = True) -> None:
+    def turn_away(self, association: Any, refused: Refused) -> None:
+        """An association that was let in is refused after all, by a limit."""
+        visit = self._end(association)
+        if visit is not None:
+            self.refuse(visit.asked, refused, visit.contexts)
+
+    def close(self, association: Any, how: str) -> None:
         """An association ended; ``how`` says so in a few words. Only the first call counts."""
-        with self._lock:
-            visit = self._open.pop(association, None)
+        visit = self._end(association)
         if visit is None:
             return
         log.info(
@@ -105,11 +150,20 @@ class Visits:
             calling=visit.asked.calling_ae,
             how=how,
             failures=visit.failures,
+            received_bytes=visit.received_bytes,
             **{outcome.value: count for outcome, count in visit.outcomes.items()},
         )
-        self._write(visit, accepted=accepted, sentence=_sentence(visit, how))
+        self._write(visit, _sentence(visit, how))
 
-    def _write(self, visit: Visit, *, accepted: bool, sentence: str) -> None:
+    def _end(self, association: Any) -> Visit | None:
+        with self._lock:
+            visit = self._open.pop(association, None)
+        if visit is not None and visit.place is not None:
+            visit.place.free()
+        return visit
+
+    def _write(self, visit: Visit, sentence: str, *, refused: Refused | None = None) -> None:
+        last = visit.last_received_at
         record = AssociationRecord(
             opened_at=visit.opened_at,
             closed_at=self._now(),
@@ -117,8 +171,16 @@ class Visits:
             called_ae=visit.asked.called_ae,
             address=visit.asked.address,
             peer=visit.peer.name if visit.peer else None,
-            accepted=accepted,
+            accepted=refused is None,
             sentence=sentence,
+            rule=refused.rule.value if refused else "",
+            remedy=refused.remedy if refused else "",
+            contexts=visit.contexts[:_KEPT_CONTEXTS],
+            implementation=visit.asked.implementation,
+            tls=visit.asked.tls,
+            services=dict(visit.services),
+            received_bytes=visit.received_bytes,
+            receiving_s=(last - visit.opened_at).total_seconds() if last else 0.0,
             stored=visit.outcomes[Outcome.STORED],
             duplicates=visit.outcomes[Outcome.DUPLICATE],
             conflicts=visit.outcomes[Outcome.CONFLICT],
@@ -131,10 +193,16 @@ class Visits:
 
 
 def _sentence(visit: Visit, how: str) -> str:
-    if not visit.arrived and not visit.notes:
-        return how
     parts = [f"{count} {outcome.value}" for outcome, count in visit.outcomes.items() if count]
     parts += visit.notes
     if visit.failures:
         parts.append(f"{visit.failures} refused (last: {visit.last_failure})")
-    return f"{how} {', '.join(parts)}."
+    said = f"{how} {', '.join(parts)}." if parts else how
+    kept_out = [str(context["why"]) for context in visit.contexts if context["why"]]
+    if visit.services or visit.notes or not kept_out:  # what was wanted was served
+        return said
+    # A general client offers everything there is: what a peer could be allowed comes first.
+    reasons = sorted(dict.fromkeys(kept_out), key=lambda why: why.endswith(NOT_SERVED))
+    more = f"; and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
+    told = "; ".join(reasons[:_TOLD])
+    return f"{said} {len(kept_out)} of {len(visit.contexts)} contexts not accepted: {told}{more}."

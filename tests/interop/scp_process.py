@@ -14,10 +14,18 @@ from node.archive.catalogue import Catalogue
 from node.archive.files import Folder
 from node.archive.index import Index
 from node.archive.receive import Receiver
-from node.domain.names import AETitle
-from node.domain.site import Peer
+from node.domain.reading import Reader
+from node.domain.site import read_site
 from node.scp.admission import Policy
 from node.scp.server import ScpLimits, listen, serve_scp
+
+PACS = {
+    "name": "pacs",
+    "ae_title": "PACS",
+    "host": "127.0.0.1",
+    "port": 104,
+    "may": ["send", "query"],
+}
 
 
 def main() -> None:
@@ -27,6 +35,8 @@ def main() -> None:
     parser.add_argument("--accept-unknown", action="store_true")
     parser.add_argument("--min-free-bytes", type=int, default=0)
     parser.add_argument("--limits", type=json.loads, default={})
+    parser.add_argument("--peers", type=json.loads, default=[PACS], help="as in node.toml")
+    parser.add_argument("--titles", nargs="*", default=["PCTNODE"])
     asked = parser.parse_args()
     log.configure("INFO", role="scp")
     stop = threading.Event()
@@ -41,9 +51,8 @@ def main() -> None:
     index = Index(engine)
     listener = listen("127.0.0.1", 0)
     port = listener.getsockname()[1]
-    policy = Policy(
-        ae_titles=("PCTNODE",), peers=(_peer("PACS"),), accept_unknown=asked.accept_unknown
-    )
+    peers = read_site(Reader({"peers": asked.peers})).peers
+    policy = Policy(ae_titles=tuple(asked.titles), peers=peers, accept_unknown=asked.accept_unknown)
     serve_scp(
         listener,
         stop,
@@ -61,17 +70,6 @@ def main() -> None:
 
 def _say(folder: Folder, port: int) -> None:
     folder.write_json(PurePosixPath("port.json"), {"port": port})
-
-
-def _peer(title: str) -> Peer:
-    return Peer(
-        name=title.lower(),
-        ae_title=AETitle(title),
-        host="127.0.0.1",
-        port=104,
-        may=frozenset({"send", "query"}),
-        proof="none",
-    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from node.domain.names import AETitle
 from node.domain.site import Peer
-from node.scp.admission import Admitted, Asked, Policy, Refused, admit, may_send
+from node.scp.admission import Admitted, Asked, Policy, Refused, Rule, admit, may_send
 
 
 def peer(title: str, host: str = "10.0.0.5", may: tuple[str, ...] = ("send",)) -> Peer:
@@ -60,7 +62,9 @@ def test_a_peer_from_its_own_address_is_let_in(question: Asked, host: str) -> No
         (asked(called="OTHER"), (1, 1, 7), ["'OTHER'", "PCTNODE or MRSCT", "10.0.0.5"]),
         (asked(called="pctnode"), (1, 1, 7), ["'pctnode'"]),
         (asked(calling="NOBODY"), (1, 1, 3), ["'NOBODY'", "known AE titles: PACS"]),
-        (asked(calling=""), (1, 1, 3), ["''"]),
+        (asked(calling=""), (1, 1, 3), ["gives no calling AE title", "10.0.0.5"]),
+        (asked(calling="PA\\xe9CS"), (1, 1, 3), ["xe9CS", "printable ASCII"]),
+        (asked(called=""), (1, 1, 7), ["called no AE title"]),
         (asked(address="10.0.0.6"), (1, 1, 3), ["10.0.0.6", "'pacs'", "10.0.0.5"]),
     ],
 )
@@ -99,3 +103,31 @@ def test_a_peer_may_send_only_when_told_so() -> None:
     assert may_send(peer("PACS"))
     assert not may_send(peer("TPS", may=("query",)))
     assert may_send(None)
+
+
+def test_even_an_open_node_wants_a_title() -> None:
+    """A blank title could never be told from another in the records."""
+    decision = decide(asked(calling=""), accept_unknown=True)
+
+    assert isinstance(decision, Refused)
+    assert decision.rule is Rule.NOT_A_TITLE
+
+
+@pytest.mark.parametrize(
+    ("version", "names", "rule"),
+    [
+        ("", (), Rule.TLS_NEEDED),
+        ("TLSv1.3", ("other.example",), Rule.CERTIFICATE),
+        ("TLSv1.3", (), Rule.CERTIFICATE),
+        ("TLSv1.3", ("PACS.example", "10.0.0.5"), None),
+    ],
+)
+def test_a_peer_of_tls_comes_over_tls_with_its_certificate(
+    version: str, names: tuple[str, ...], rule: Rule | None
+) -> None:
+    """Neither a plain connection nor another machine's certificate stands for the peer."""
+    known = replace(peer("PACS"), tls=True, tls_name="pacs.example")
+
+    decision = decide(replace(asked(), tls_version=version, certificate_names=names), known)
+
+    assert (decision.rule if isinstance(decision, Refused) else None) is rule

@@ -1,0 +1,132 @@
+"""Who comes in: admission at the request, and the record of how each association went."""
+
+from collections.abc import Callable
+
+from pynetdicom import evt
+from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT
+
+from node.log import get_logger
+from node.scp import upper_layer
+from node.scp.admission import (
+    Admitted,
+    Asked,
+    Policy,
+    Refused,
+    admit,
+    fault_of_ours,
+    node_is_full,
+    peer_is_full,
+)
+from node.scp.agreed import agreement, offer
+from node.scp.contexts import contexts_for
+from node.scp.places import Held, Places
+from node.scp.resolver import Resolver
+from node.scp.visits import Visits
+
+log = get_logger(__name__)
+
+
+class Door:
+    """Handlers of what happens around the services of an association."""
+
+    def __init__(
+        self, policy: Callable[[], Policy], visits: Visits, places: Places, *, max_associations: int
+    ) -> None:
+        self._policy = policy
+        self._visits = visits
+        self._places = places
+        self._max_associations = max_associations
+        self._addresses_of = Resolver()
+
+    def requested(self, event: evt.Event) -> None:
+        """Let in or send away."""
+        association = event.assoc
+        asked = _asked(association)
+        place: Held | None = None
+        try:
+            decision = admit(asked, self._policy(), self._addresses_of)
+            if isinstance(decision, Admitted):
+                decision, place = self._placed(asked, decision)
+        except Exception:
+            # The edge of DIMSE: pynetdicom would log a fault of ours and let everybody in.
+            log.exception("admission_failed")
+            decision = fault_of_ours(asked)
+        if isinstance(decision, Refused):
+            upper_layer.refuse(association, decision.result, decision.source, decision.reason)
+            offered = association.requestor.primitive.presentation_context_definition_list
+            self._visits.refuse(asked, decision, offer(offered))
+            return
+        roles = association.requestor.role_selection
+        association.acceptor.supported_contexts = contexts_for(
+            decision.peer, peer_as_scp=[u for u, role in roles.items() if role.scp_role]
+        )
+        self._visits.open(association, asked, decision.peer, place)
+
+    def _placed(self, asked: Asked, admitted: Admitted) -> tuple[Admitted | Refused, Held | None]:
+        """Take one of the peer's places, where it has a limit of its own."""
+        peer = admitted.peer
+        if peer is None or not peer.max_associations:
+            return admitted, None
+        place = self._places.take(peer.name, peer.max_associations)
+        return (admitted, place) if place else (peer_is_full(asked, peer), None)
+
+    def accepted(self, event: evt.Event) -> None:
+        """Remember what was agreed."""
+        visit = self._visits.of(event.assoc)
+        if visit is not None:
+            requested = event.assoc.requestor.primitive.presentation_context_definition_list
+            visit.contexts = agreement(requested, event.assoc.accepted_contexts, visit.peer)
+
+    def echoed(self, event: evt.Event) -> int:
+        """Answer a C-ECHO (PS3.4 A)."""
+        visit = self._visits.of(event.assoc)
+        if visit is not None:
+            visit.services["C-ECHO"] += 1
+        return 0x0000
+
+    def rejected(self, event: evt.Event) -> None:
+        """An admitted association was refused by the limit of this acceptor."""
+        visit = self._visits.of(event.assoc)
+        if visit is not None:
+            offered = event.assoc.requestor.primitive.presentation_context_definition_list
+            visit.contexts = offer(offered)
+            refused = node_is_full(visit.asked, self._max_associations)
+            self._visits.turn_away(event.assoc, refused)
+
+    def released(self, event: evt.Event) -> None:
+        """The peer ended the association in order."""
+        self._visits.close(event.assoc, "Released.")
+
+    def acse_received(self, event: evt.Event) -> None:
+        """Remember which abort it was that ends the association."""
+        visit = self._visits.of(event.assoc)
+        if visit is None:
+            return
+        if isinstance(event.primitive, A_ABORT):
+            visit.abort = "Aborted by the peer."
+        elif isinstance(event.primitive, A_P_ABORT):
+            visit.abort = "The connection broke."
+
+    def aborted(self, event: evt.Event) -> None:
+        """The association ended out of order."""
+        visit = self._visits.of(event.assoc)
+        how = visit.abort if visit else ""
+        self._visits.close(event.assoc, how or "Aborted by the node: the peer was silent too long.")
+
+    def closed(self, event: evt.Event) -> None:
+        """The connection is gone."""
+        if event.assoc.requestor.primitive is None:
+            log.info("connection_without_association", address=event.assoc.requestor.address)
+            upper_layer.forget_silent(event.assoc)
+
+
+def _asked(association: object) -> Asked:
+    facts = upper_layer.facts(association)
+    return Asked(
+        calling_ae=facts.calling_ae,
+        called_ae=facts.called_ae,
+        address=facts.address,
+        implementation=facts.implementation,
+        tls_version=facts.tls_version,
+        certificate_names=facts.certificate_names,
+    )
