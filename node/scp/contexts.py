@@ -13,7 +13,11 @@ from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import (
     PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelMove,
     StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 
@@ -50,6 +54,12 @@ QUERY_CLASSES = (
     PatientRootQueryRetrieveInformationModelFind,
 )
 NOT_SERVED = "is no class the node serves"
+RETRIEVE_CLASSES = (
+    StudyRootQueryRetrieveInformationModelMove,
+    PatientRootQueryRetrieveInformationModelMove,
+    StudyRootQueryRetrieveInformationModelGet,
+    PatientRootQueryRetrieveInformationModelGet,
+)
 _WITHOUT_PIXELS = ("RTSTRUCT", "SR", "REG")
 
 
@@ -81,6 +91,16 @@ SERVICES: tuple[Service, ...] = (
     Service(name="Verification", sop_classes=(Verification,), syntaxes=MESSAGE_SYNTAXES),
     *(_storage(kind) for kind in STORAGE_KINDS),
     Service(name="Query", sop_classes=QUERY_CLASSES, syntaxes=MESSAGE_SYNTAXES, right="query"),
+    Service(
+        name="Retrieve", sop_classes=RETRIEVE_CLASSES, syntaxes=MESSAGE_SYNTAXES, right="query"
+    ),
+    Service(
+        name="Storage, as sub-operations of C-GET",
+        sop_classes=STORAGE_CLASSES,
+        syntaxes=TRANSFER_SYNTAXES,
+        right="query",
+        peer_is_scp=True,
+    ),
 )
 
 
@@ -104,7 +124,7 @@ def supported_contexts() -> list[PresentationContext]:
 def why_refused(peer: Peer | None, sop_class_uid: str) -> str:
     """The rule that kept a context of ``sop_class_uid`` from being accepted, in words."""
     name = UID(sop_class_uid).name
-    known = [s for s in SERVICES if sop_class_uid in s.sop_classes]
+    known = [s for s in SERVICES if sop_class_uid in s.sop_classes and not s.peer_is_scp]
     if not known:
         return f"{name} {NOT_SERVED}"
     if peer is not None and not any(s.right is None or s.right in peer.may for s in known):

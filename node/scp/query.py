@@ -16,6 +16,7 @@ from node.archive.catalogue import Catalogue
 from node.archive.identifiers import Asked, answer, read_keys
 from node.archive.matching import Key
 from node.domain.errors import NodeError, Rejected
+from node.domain.site import Peer
 from node.log import get_logger
 from node.scp import query_status, status
 from node.scp.admission import may_query
@@ -82,16 +83,17 @@ class FindHandler:
         log.info("query_answered", query_level=level.value, keys=len(asked.keys), matches=count)
 
 
-def require_query(visit: Visit | None) -> None:
-    """Raise `Rejected` unless the peer of the association may ask."""
+def require_query(visit: Visit | None) -> Peer:
+    """Give the peer of the association; raise `Rejected` unless it may ask."""
     peer = visit.peer if visit else None
-    if not may_query(peer):
+    if peer is None or not may_query(peer):
         who = f"Peer {peer.name!r}" if peer else "An unknown peer"
         raise Rejected(
             f"{who} may not query.",
             code="NOT_AUTHORISED",
             remedy="Add query to what the peer may do.",
         )
+    return peer
 
 
 def read_query(identifier: Dataset, sop_class_uid: str) -> tuple[Level, Asked]:

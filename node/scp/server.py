@@ -4,12 +4,13 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pynetdicom
 from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_GET, C_MOVE
 from pynetdicom.transport import AssociationServer
 
 from node.archive.catalogue import Catalogue
@@ -24,6 +25,7 @@ from node.scp.contexts import contexts_for
 from node.scp.door import Door
 from node.scp.places import Places
 from node.scp.query import FindHandler
+from node.scp.retrieve import Retriever
 from node.scp.store import StoreHandler
 from node.scp.visits import Records, Visits
 from node.scu.association import quiet_pynetdicom
@@ -99,6 +101,13 @@ def serve_scp(
     visits = Visits(records)
     places = Places(folder.root / "locks" / "peers")
     door = Door(policy, visits, places, max_associations=limits.max_associations)
+    retriever = Retriever(
+        catalogue,
+        folder,
+        visits,
+        peers=lambda: policy().peers,
+        ae_title=ae_title,
+    )
     entity = _entity(ae_title, limits)
     server = entity.make_server(
         listener.getsockname(),
@@ -109,6 +118,7 @@ def serve_scp(
         request_handler=upper_layer.Connection,
         listener=listener,
         limits=limits,
+        services={C_GET: retriever.get, C_MOVE: retriever.move},
     )
     thread = threading.Thread(target=server.serve_forever, name="acceptor", daemon=True)
     thread.start()
@@ -134,7 +144,15 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
 
     request_queue_size = BACKLOG
 
-    def __init__(self, *args: Any, listener: socket.socket, limits: ScpLimits, **more: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        listener: socket.socket,
+        limits: ScpLimits,
+        services: Mapping[type, upper_layer.Serve],
+        **more: Any,
+    ) -> None:
+        self.services = services
         self._listener = listener.dup()
         # Another acceptor may take the connection first: `accept` must then not wait for the next.
         self._listener.setblocking(False)

@@ -7,7 +7,7 @@ in `Connection`, too.
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,6 +23,10 @@ _CALLED, _CALLING = slice(4, 20), slice(20, 36)
 _titles: "WeakKeyDictionary[Any, tuple[str, str]]" = WeakKeyDictionary()
 
 
+Serve = Callable[[Any, Any, Any], None]
+"""Takes an association, the primitive of a request and its presentation context."""
+
+
 class Connection(RequestHandler):  # type: ignore[misc] # pynetdicom has no types
     """A connection whose association reads whole PDUs, and none that is absurdly long."""
 
@@ -30,7 +34,42 @@ class Connection(RequestHandler):  # type: ignore[misc] # pynetdicom has no type
         association = super()._create_association()
         wrapper = association.dul.socket
         wrapper.recv = _bounded_reader(wrapper, association)
+        _take_over(association, getattr(self.server, "services", {}))
         return association
+
+
+def _take_over(association: Any, services: Mapping[type, Serve]) -> None:
+    """Serve some requests ourselves, in the association's thread; pynetdicom serves the others."""
+    others = association._serve_request
+
+    def serve(message: Any, context_id: int) -> None:
+        own = services.get(type(message))
+        context = association._accepted_cx.get(context_id)
+        if own is None or context is None or not message.is_valid_request:
+            others(message, context_id)
+            return
+        # As pynetdicom does around its own: cancels of earlier requests mean nothing now, and its
+        # `send_*` methods may be used meanwhile.
+        association.dimse.cancel_req = {}
+        association._is_paused = True
+        try:
+            own(association, message, context)
+        finally:
+            association._is_paused = False
+            association.dimse.cancel_req = {}
+
+    association._serve_request = serve
+
+
+def is_cancelled(association: Any, message_id: int) -> bool:
+    """Whether a C-CANCEL for that request has arrived."""
+    return message_id in association.dimse.cancel_req
+
+
+def respond(association: Any, response: Any, context: Any) -> None:
+    """Send a response primitive."""
+    if association.is_established:
+        association.dimse.send_msg(response, context.context_id)
 
 
 def forget_silent(association: Any) -> None:

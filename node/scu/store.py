@@ -19,6 +19,8 @@ from node.scu.association import Timeouts, associate
 
 log = get_logger(__name__)
 
+# Our own word for an instance the peer was never asked about (PS3.7 C.5.21).
+_NOT_SENT = 0x0122
 _FALLBACKS = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 
@@ -55,6 +57,16 @@ class InstanceStatus:
     stored: Stored
     sentence: str
     """The status in words, with the peer's comment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The C-MOVE request a C-STORE is sent for (PS3.7 9.1.1.1.8)."""
+
+    ae_title: str
+    """Who asked."""
+    message_id: int
+    """Of the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +109,25 @@ def send(
     return SendOutcome(sent=len(files), warned=warned, transcoded=transcoded)
 
 
+def store_one(
+    association: Any, peer: Peer, file: Outgoing, number: int, origin: Origin | None = None
+) -> InstanceStatus:
+    """Send one instance as a sub-operation: what cannot be sent is an answer, not an end.
+
+    Raises `Retryable` when the association breaks off.
+    """
+    try:
+        syntax = _choose(association, peer, file)
+        return _send_one(association, peer, file, syntax, number, origin)
+    except Rejected as error:
+        return InstanceStatus(
+            sop_instance_uid=file.sop_instance_uid,
+            status=_NOT_SENT,
+            stored=Stored.REFUSED,
+            sentence=str(error),
+        )
+
+
 def propose(files: Sequence[Outgoing]) -> list[PresentationContext]:
     """One context for each class and archived syntax, and both uncompressed ones for each class.
 
@@ -128,7 +159,7 @@ def _choose(association: Any, peer: Peer, file: Outgoing) -> str:
     accepted = {
         str(context.transfer_syntax[0])
         for context in association.accepted_contexts
-        if context.abstract_syntax == file.sop_class_uid
+        if context.abstract_syntax == file.sop_class_uid and context.as_scu
     }
     for syntax in (file.transfer_syntax_uid, *map(str, _FALLBACKS)):
         if syntax in accepted:
@@ -143,14 +174,24 @@ def _choose(association: Any, peer: Peer, file: Outgoing) -> str:
 
 
 def _send_one(
-    association: Any, peer: Peer, file: Outgoing, syntax: str, number: int
+    association: Any,
+    peer: Peer,
+    file: Outgoing,
+    syntax: str,
+    number: int,
+    origin: Origin | None = None,
 ) -> InstanceStatus:
     if not association.is_established:
         raise _broken_off(peer, file)
     same = syntax == file.transfer_syntax_uid
     what = file.path if same else _transcode(file)
     try:
-        response = association.send_c_store(what, msg_id=(number - 1) % 0xFFFF + 1)
+        response = association.send_c_store(
+            what,
+            msg_id=(number - 1) % 0xFFFF + 1,
+            originator_aet=origin.ae_title if origin else None,
+            originator_id=origin.message_id if origin else None,
+        )
     except ValueError as error:
         raise _not_transcoded(file, str(error)) from None
     except (RuntimeError, AttributeError) as error:  # the association ended under our hands

@@ -1,0 +1,268 @@
+"""C-GET and C-MOVE: archived instances go out as they lie, each answer is counted.
+
+Both are served here rather than by pynetdicom's generators, which decode and encode every data set
+and know neither our peers nor how we open associations.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom.dsutils import decode, encode
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.archive.catalogue import Catalogue, FoundInstance
+from node.archive.files import Folder
+from node.domain.errors import NodeError, Rejected
+from node.domain.site import Peer
+from node.log import get_logger
+from node.scp import query_status
+from node.scp.query import read_query, require_query, unique_keys
+from node.scp.status import Status
+from node.scp.upper_layer import is_cancelled, respond
+from node.scp.visits import Visits
+from node.scu.association import associate
+from node.scu.store import InstanceStatus, Origin, Outgoing, Stored, propose, store_one
+
+log = get_logger(__name__)
+
+# Pending responses are optional (PS3.4 C.4.2.1.5); a person watching wants some.
+_PENDING_EVERY_S = 0.5
+# The counts of sub-operations are US.
+_MOST = 0xFFFF
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the sub-operations went so far."""
+
+    remaining: int
+    completed: int = 0
+    warned: int = 0
+    failed: list[str] = field(default_factory=list)
+    """SOP Instance UIDs."""
+
+    def count(self, answer: InstanceStatus) -> None:
+        """One more has been answered."""
+        self.remaining -= 1
+        if answer.stored is Stored.STORED:
+            self.completed += 1
+        elif answer.stored is Stored.WARNED:
+            self.warned += 1
+        else:
+            self.failed.append(answer.sop_instance_uid)
+
+    def fail(self, uids: Iterable[str]) -> None:
+        """These will not be tried any more."""
+        missed = list(uids)
+        self.remaining -= len(missed)
+        self.failed += missed
+
+    def status(self) -> Status:
+        """How the whole went (PS3.4 C.4.2.1.5)."""
+        if not self.failed and not self.warned:
+            return query_status.SUCCESS
+        if not self.completed and not self.warned:
+            return query_status.NOT_PERFORMED
+        return query_status.SOME_FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A C-GET or C-MOVE in hand."""
+
+    association: Any
+    message: Any
+    context: Any
+
+    def identifier(self) -> Dataset:
+        syntax = self.context.transfer_syntax[0]
+        raw = self.message.Identifier or BytesIO()
+        dataset: Dataset = decode(raw, syntax.is_implicit_VR, syntax.is_little_endian)
+        return dataset
+
+    def cancelled(self) -> bool:
+        return is_cancelled(self.association, self.message.MessageID)
+
+    def answer(self, status: Status, tally: Tally | None = None, comment: str = "") -> None:
+        """Send a response: pending, or the final one with the UIDs that failed."""
+        response = type(self.message)()
+        response.MessageID = self.message.MessageID
+        response.MessageIDBeingRespondedTo = self.message.MessageID
+        response.AffectedSOPClassUID = self.message.AffectedSOPClassUID
+        response.Status = status.code
+        if comment:
+            response.ErrorComment = comment.encode("ascii", "replace").decode("ascii")[:64]
+        if tally is not None:
+            if status in (query_status.PENDING, query_status.CANCELLED):
+                response.NumberOfRemainingSuboperations = tally.remaining
+            response.NumberOfCompletedSuboperations = tally.completed
+            response.NumberOfWarningSuboperations = tally.warned
+            response.NumberOfFailedSuboperations = len(tally.failed)
+            if tally.failed and status is not query_status.PENDING:
+                response.Identifier = BytesIO(self._failed(tally.failed))
+        respond(self.association, response, self.context)
+
+    def _failed(self, uids: Sequence[str]) -> bytes:
+        syntax, identifier = self.context.transfer_syntax[0], Dataset()
+        identifier.FailedSOPInstanceUIDList = list(uids)
+        return bytes(encode(identifier, syntax.is_implicit_VR, syntax.is_little_endian) or b"")
+
+
+class Retriever:
+    """Serves C-GET and C-MOVE; one for all associations of a process."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        folder: Folder,
+        visits: Visits,
+        *,
+        peers: Callable[[], Sequence[Peer]],
+        ae_title: str,
+    ) -> None:
+        self._catalogue = catalogue
+        self._folder = folder
+        self._visits = visits
+        self._peers = peers
+        self._ae_title = ae_title
+
+    def get(self, association: Any, message: Any, context: Any) -> None:
+        """Send what is asked for on the same association (PS3.4 C.4.3)."""
+        request = _Request(association, message, context)
+
+        def send(peer: Peer, files: Sequence[Outgoing], tally: Tally) -> bool:
+            return _send_all(request, association, peer, files, tally, None)
+
+        self._serve(request, "C-GET", send)
+
+    def move(self, association: Any, message: Any, context: Any) -> None:
+        """Send what is asked for to a known peer, on an association of ours (PS3.4 C.4.2)."""
+        request = _Request(association, message, context)
+
+        def send(_peer: Peer, files: Sequence[Outgoing], tally: Tally) -> bool:
+            target = self._destination(str(message.MoveDestination or "").strip())
+            origin = Origin(ae_title=association.requestor.ae_title, message_id=message.MessageID)
+            with associate(target, propose(files), calling_ae=self._ae_title) as outgoing:
+                return _send_all(request, outgoing, target, files, tally, origin)
+
+        self._serve(request, "C-MOVE", send)
+
+    def _serve(
+        self, request: _Request, name: str, send: Callable[[Peer, Sequence[Outgoing], Tally], bool]
+    ) -> None:
+        visit = self._visits.of(request.association)
+        try:
+            peer = require_query(visit)
+            if name == "C-MOVE":
+                self._destination(str(request.message.MoveDestination or "").strip())
+            files = self._files(request)
+            tally = Tally(len(files))
+            status, comment = _carried_out(request, peer, files, tally, send)
+            request.answer(status, tally, comment)
+        except NodeError as error:
+            status = query_status.status_of(error)
+            log.warning("retrieve_refused", status=f"{status.code:04X}", sentence=error.message)
+            request.answer(status, comment=error.message)
+            return
+        except SQLAlchemyError as error:
+            log.warning("retrieve_unanswered", reason=type(error).__name__)
+            request.answer(query_status.OUT_OF_RESOURCES, comment="The database does not answer.")
+            return
+        except Exception:
+            # The edge of DIMSE: whatever is wrong with us, who asked must hear a failure.
+            log.exception("retrieve_failed")
+            request.answer(query_status.UNABLE, comment="Fault of the node, see its log.")
+            return
+        sent = tally.completed + tally.warned
+        if visit:
+            visit.note(f"{name}: {sent} of {len(files)} sent")
+        log.info("retrieved", service=name, sent=sent, failed=len(tally.failed), of=len(files))
+
+    def _files(self, request: _Request) -> list[Outgoing]:
+        identifier = request.identifier()
+        level, asked = read_query(identifier, str(request.message.AffectedSOPClassUID))
+        found = self._catalogue.instances(unique_keys(asked, level))
+        if len(found) > _MOST:
+            raise Rejected(
+                f"{len(found)} instances match; {_MOST} can be counted.",
+                code="TOO_MANY",
+                remedy="Ask for one study or series.",
+            )
+        return [self._outgoing(f) for f in found]
+
+    def _outgoing(self, found: FoundInstance) -> Outgoing:
+        return Outgoing(
+            sop_class_uid=found.sop_class_uid,
+            sop_instance_uid=found.sop_instance_uid,
+            transfer_syntax_uid=found.transfer_syntax_uid,
+            path=self._folder.path(PurePosixPath(found.path)),
+        )
+
+    def _destination(self, title: str) -> Peer:
+        for peer in self._peers():
+            if peer.ae_title == title:
+                return peer
+        raise Rejected(
+            f"Move destination {title!r} is no peer of this node.",
+            code="DESTINATION",
+            remedy="Add it to the peers, with host and port.",
+        )
+
+
+def _carried_out(
+    request: _Request,
+    peer: Peer,
+    files: Sequence[Outgoing],
+    tally: Tally,
+    send: Callable[[Peer, Sequence[Outgoing], Tally], bool],
+) -> tuple[Status, str]:
+    """Send everything; the final status, and why if something is in the way."""
+    comment = ""
+    try:
+        if files and not send(peer, files, tally):
+            return query_status.CANCELLED, ""
+    except NodeError as error:  # no association, or it broke: the rest has failed
+        log.warning("retrieve_broken_off", sentence=error.message)
+        comment = error.message
+        tally.fail(f.sop_instance_uid for f in files[len(files) - tally.remaining :])
+    return tally.status(), comment
+
+
+def _send_all(
+    request: _Request,
+    association: Any,
+    peer: Peer,
+    files: Sequence[Outgoing],
+    tally: Tally,
+    origin: Origin | None,
+) -> bool:
+    """Send each file and count it; False when the request was cancelled meanwhile."""
+    due = _Due(_PENDING_EVERY_S)
+    for number, file in enumerate(files, start=1):
+        if request.cancelled():
+            log.info("retrieve_cancelled", remaining=tally.remaining)
+            return False
+        tally.count(store_one(association, peer, file, number, origin))
+        if tally.remaining and due():
+            request.answer(query_status.PENDING, tally)
+    return True
+
+
+class _Due:
+    """True now and then: the first time at once."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self._at = 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now < self._at:
+            return False
+        self._at = now + self._every_s
+        return True
