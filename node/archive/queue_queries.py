@@ -1,6 +1,10 @@
-"""What the queue reads: counts, marks of change. Nothing here writes."""
+"""What the queue reads: rows with their present run, counts, marks of change. It writes nothing."""
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,6 +15,52 @@ _MOVING = tuple(
     s.value for s in (State.RECEIVING, State.QUEUED, State.RUNNING, State.DELIVERING, State.REVIEW)
 )
 _OPEN = (DeliveryState.WAITING.value, DeliveryState.SENT.value)
+_MOST_WORDS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueRow:
+    """One series as the queue shows it."""
+
+    id: int
+    patient_id: str
+    patient_name: str
+    """As in the header: components parted by ``^``."""
+    description: str
+    body_part: str
+    calling_ae: str
+    instances: int
+    state: str
+    state_at: float
+    """Seconds since 1970 UTC."""
+    sentence: str
+    findings: Sequence[Mapping[str, Any]]
+    model: str | None
+    attempt: int
+    plan: Mapping[str, Any] | None
+    """Of the present run; None before it is made."""
+    released_at: float | None
+    released_by: str | None
+    has_outputs: bool
+    """Whether the present run made an sCT."""
+    step: str | None
+    """The step that runs, or the last one that ran."""
+    deliveries: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which rows of the queue."""
+
+    states: tuple[str, ...]
+    since: float | None = None
+    """State reached at this time or later, seconds since 1970; None: ever."""
+    until: float | None = None
+    """State reached before this time."""
+    words: str = ""
+    """Each word must be part of the patient's name or ID, or of the accession number."""
+    limit: int = 50
+    offset: int = 0
 
 
 class QueueReads:
@@ -18,8 +68,30 @@ class QueueReads:
 
     _engine: sa.Engine
 
+    def queue_rows(self, wanted: Wanted) -> list[QueueRow]:
+        """The rows asked for, the one that changed last first."""
+        query = _newest_first(sa.select(t.series).where(_matching(wanted)))
+        with self._engine.begin() as connection:
+            found = connection.execute(query.limit(wanted.limit).offset(wanted.offset))
+            return _rows(connection, found.mappings().all())
+
+    def queue_count(self, wanted: Wanted) -> int:
+        """How many rows there are in all."""
+        query = sa.select(sa.func.count()).select_from(t.series).where(_matching(wanted))
+        with self._engine.begin() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def queue_search(self, wanted: Wanted) -> tuple[list[QueueRow], int]:
+        """The rows asked for and how many there are in all, with one look at the words."""
+        query = _newest_first(sa.select(t.series.c.id).where(_matching(wanted)))
+        with self._engine.begin() as connection:
+            ids = connection.execute(query).scalars().all()
+            some = ids[wanted.offset : wanted.offset + wanted.limit]
+            rows = _newest_first(sa.select(t.series).where(t.series.c.id.in_(some)))
+            return _rows(connection, connection.execute(rows).mappings().all()), len(ids)
+
     def counts(self) -> dict[str, int]:
-        """How many series stand in each state, for the metrics."""
+        """How many series stand in each state."""
         s = t.series.c
         query = sa.select(s.state, sa.func.count()).group_by(s.state)
         with self._engine.begin() as connection:
@@ -51,3 +123,85 @@ class QueueReads:
 
 def _mark(values: list[object]) -> str:
     return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
+
+
+def _newest_first(query: sa.Select[Any]) -> sa.Select[Any]:
+    return query.order_by(t.series.c.state_at.desc(), t.series.c.id.desc())
+
+
+def _matching(wanted: Wanted) -> sa.ColumnElement[bool]:
+    s = t.series.c
+    conditions: list[sa.ColumnElement[bool]] = [s.state.in_(wanted.states)]
+    if wanted.since is not None:
+        conditions.append(s.state_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(s.state_at < wanted.until)
+    for word in wanted.words.replace("^", " ").split()[:_MOST_WORDS]:
+        columns = (s.patient_name, s.patient_id, s.accession_number)
+        conditions.append(sa.or_(*(c.icontains(word, autoescape=True) for c in columns)))
+    return sa.and_(*conditions)
+
+
+def _rows(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> list[QueueRow]:
+    runs = _runs(connection, [row["id"] for row in rows])
+    ids = [run["id"] for run in runs.values()]
+    with_outputs, steps = _with_outputs(connection, ids), _steps(connection, ids)
+    deliveries = _deliveries(connection, ids)
+    found = []
+    for row in rows:
+        run = runs.get(row["id"])
+        run_id = run["id"] if run else 0
+        found.append(
+            QueueRow(
+                id=row["id"],
+                patient_id=row["patient_id"],
+                patient_name=row["patient_name"],
+                description=row["description"],
+                body_part=row["body_part"],
+                calling_ae=row["calling_ae"],
+                instances=row["instances"],
+                state=row["state"],
+                state_at=row["state_at"],
+                sentence=row["sentence"],
+                findings=row["findings"],
+                model=row["model"],
+                attempt=row["attempt"],
+                plan=run["plan"] if run else None,
+                released_at=run["released_at"] if run else None,
+                released_by=run["released_by"] if run else None,
+                has_outputs=run_id in with_outputs,
+                step=steps.get(run_id),
+                deliveries=deliveries[run_id],
+            )
+        )
+    return found
+
+
+def _runs(connection: sa.Connection, series_ids: Sequence[int]) -> dict[int, sa.RowMapping]:
+    r, s = t.runs.c, t.series.c
+    present = (r.series_id == s.id) & (r.revision == s.revision) & (r.attempt == s.attempt)
+    query = sa.select(t.runs).join(t.series, present).where(s.id.in_(series_ids))
+    return {row["series_id"]: row for row in connection.execute(query).mappings()}
+
+
+def _with_outputs(connection: sa.Connection, run_ids: Sequence[int]) -> set[int]:
+    o = t.outputs.c
+    query = sa.select(o.run_id).where(o.run_id.in_(run_ids)).distinct()
+    return set(connection.execute(query).scalars())
+
+
+def _steps(connection: sa.Connection, run_ids: Sequence[int]) -> dict[int, str]:
+    s = t.steps.c
+    query = sa.select(s.run_id, s.name).where(s.run_id.in_(run_ids)).order_by(s.started_at)
+    return {row.run_id: row.name for row in connection.execute(query)}
+
+
+def _deliveries(
+    connection: sa.Connection, run_ids: Iterable[int]
+) -> dict[int, list[Mapping[str, Any]]]:
+    d = t.deliveries
+    query = sa.select(d).where(d.c.run_id.in_(list(run_ids))).order_by(d.c.id)
+    found: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in connection.execute(query).mappings():
+        found[row["run_id"]].append(dict(row))
+    return found

@@ -74,6 +74,8 @@ series = sa.Table(
     _text("route", nullable=True),
     _text("model", nullable=True),
     sa.Column("findings", sa.JSON, nullable=False),
+    # The queue reads each state newest first; all of it where 100,000 series are stored.
+    sa.Index(None, "state", "state_at", "id"),
 )
 
 instances = sa.Table(

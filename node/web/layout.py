@@ -17,8 +17,9 @@ from fastapi.templating import Jinja2Templates
 
 from node.domain.wording import Language
 from node.web.assets import asset
+from node.web.names import body, person, thousands
 from node.web.texts import Translator
-from node.web.when import ago, clock_time, day_time
+from node.web.when import ago, clock_time, day_time, iso
 from node.web.words import LOOKS
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -67,8 +68,16 @@ class Frame:
         env = self._templates.env
         env.trim_blocks = env.lstrip_blocks = True
         env.globals.update(
-            asset=asset, looks=LOOKS, ae_title=ae_title, dicom_port=port, navigation=NAVIGATION
+            asset=asset,
+            looks=LOOKS,
+            ae_title=ae_title,
+            dicom_port=port,
+            navigation=NAVIGATION,
+            person=person,
+            body=body,
+            iso=iso,
         )
+        env.filters["thousands"] = thousands
 
     def page(
         self, request: Request, template: str, *, place: str = "", status: int = 200, **values: Any

@@ -7,6 +7,11 @@ from node.domain.wording import Language
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 
+def iso(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
 def clock_time(iso: str | None) -> str:
     """Hours, minutes and seconds of an ISO 8601 text; empty for None."""
     return "" if iso is None else _local(iso).strftime("%H:%M:%S")

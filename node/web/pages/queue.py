@@ -1,24 +1,128 @@
 """The queue: what needs a person first."""
 
-from fastapi import APIRouter, Request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from node.web.layout import layout
-from node.web.words import IN_PROGRESS, NEEDS_YOU
+from node.archive.queue_queries import QueueReads, QueueRow, Wanted
+from node.domain.states import State
+from node.web.layout import Layout, layout
+from node.web.story import Story, tell
+from node.web.words import DONE, IN_PROGRESS, NEEDS_YOU
 
 router = APIRouter(include_in_schema=False)
+_PAGE = 50
+_EVERY = tuple(State)
+FILTERS: dict[str, tuple[State, ...]] = {
+    "review": (State.REVIEW,),
+    "failed": (State.FAILED, State.REFUSED),
+    "running": IN_PROGRESS,
+    "delivered": (State.DELIVERED,),
+    "other": (State.KEPT, State.REJECTED),
+}
+TONES = {"review": "attn", "failed": "fail", "running": "run", "delivered": "ok", "other": ""}
+ACTIONS = {State.REVIEW: "review", State.FAILED: "explain", State.REFUSED: "explain"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One heading with its rows."""
+
+    name: str
+    """Text is ``queue.<name>``."""
+    rows: Sequence[tuple[QueueRow, Story]]
+    total: int
+    first: int = 1
+    """Number of the first row among all, from 1."""
+    more: str = ""
+    """Filter that shows the rest; empty where there is none."""
 
 
 @router.get("/")
-def page(request: Request) -> HTMLResponse:
+def page(
+    request: Request,
+    q: Annotated[str, Query(max_length=200)] = "",
+    show: Annotated[str, Query(max_length=20)] = "",
+    start: Annotated[int, Query(ge=0, le=10**6)] = 0,
+) -> HTMLResponse:
     """Show the series, those that wait for a person first."""
-    groups: dict[str, list[dict[str, object]]] = {
-        "needs_you": [],
-        "in_progress": [],
-        "done_today": [],
-    }
-    for item in request.app.state.queries.series_items():
-        state = item["state"]
-        name = "needs_you" if state in NEEDS_YOU else "done_today"
-        groups["in_progress" if state in IN_PROGRESS else name].append(item)
-    return layout(request).page("queue.html", place="queue", groups=groups)
+    reads: QueueReads = request.app.state.queries
+    frame = layout(request)
+    counts = reads.counts()
+    if q.strip() or show in FILTERS:
+        states = FILTERS.get(show, _EVERY)
+        groups = [_one_group(reads, frame, states, q, start)]
+    else:
+        groups = _grouped(reads, frame, counts, start)
+    totals = {name: sum(counts.get(s, 0) for s in states) for name, states in FILTERS.items()}
+    return frame.page(
+        "queue.html",
+        place="queue",
+        groups=groups,
+        query=q,
+        show=show,
+        totals=totals,
+        everything=sum(counts.values()),
+        tones=TONES,
+        actions=ACTIONS,
+        page_size=_PAGE,
+    )
+
+
+def _one_group(
+    reads: QueueReads, frame: Layout, states: Sequence[State], words: str, start: int
+) -> Group:
+    wanted = _wanted(states, words=words, offset=start)
+    if words.strip():
+        rows, total = reads.queue_search(wanted)
+    else:
+        rows, total = reads.queue_rows(wanted), reads.queue_count(wanted)
+    told = [(row, tell(row, frame.say)) for row in rows]
+    return Group(name="found", rows=told, total=total, first=start + 1)
+
+
+def _grouped(reads: QueueReads, frame: Layout, counts: dict[str, int], start: int) -> list[Group]:
+    midnight = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    today = midnight.timestamp()
+    needed = sum(counts.get(s, 0) for s in NEEDS_YOU)
+    moving = sum(counts.get(s, 0) for s in IN_PROGRESS)
+    done = _wanted(DONE, since=today)
+    done_today = reads.queue_count(done)
+    earlier = sum(counts.get(s, 0) for s in DONE) - done_today
+    old = _wanted(DONE, until=today, offset=start)
+    groups = [
+        Group(
+            name="needs_you",
+            rows=_told(reads, frame, _wanted(NEEDS_YOU)),
+            total=needed,
+            more="failed" if counts.get("review", 0) < needed else "review",
+        ),
+        Group(
+            name="in_progress",
+            rows=_told(reads, frame, _wanted(IN_PROGRESS)),
+            total=moving,
+            more="running",
+        ),
+        Group(
+            name="done_today", rows=_told(reads, frame, done), total=done_today, more="delivered"
+        ),
+        Group(
+            name="earlier",
+            rows=_told(reads, frame, old) if earlier else (),
+            total=earlier,
+            first=start + 1,
+        ),
+    ]
+    return groups[-1:] if start else groups
+
+
+def _wanted(states: Sequence[State], **more: Any) -> Wanted:
+    return Wanted(states=tuple(s.value for s in states), limit=_PAGE, **more)
+
+
+def _told(reads: QueueReads, frame: Layout, wanted: Wanted) -> list[tuple[QueueRow, Story]]:
+    return [(row, tell(row, frame.say)) for row in reads.queue_rows(wanted)]

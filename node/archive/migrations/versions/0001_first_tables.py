@@ -96,6 +96,9 @@ def upgrade() -> None:
     with op.batch_alter_table("series", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_series_state"), ["state"], unique=False)
         batch_op.create_index(
+            batch_op.f("ix_series_state_state_at_id"), ["state", "state_at", "id"], unique=False
+        )
+        batch_op.create_index(
             batch_op.f("ix_series_study_instance_uid"), ["study_instance_uid"], unique=False
         )
 
@@ -379,6 +382,7 @@ def downgrade() -> None:
     op.drop_table("site_changes")
     with op.batch_alter_table("series", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_series_study_instance_uid"))
+        batch_op.drop_index(batch_op.f("ix_series_state_state_at_id"))
         batch_op.drop_index(batch_op.f("ix_series_state"))
 
     op.drop_table("series")

@@ -1,0 +1,102 @@
+"""French for the sentences the node writes into its database in English.
+
+What has codes and values is spoken from them; the rest is matched by its form. A sentence without
+a form here, such as a peer's own words, is shown as it was written.
+"""
+
+import re
+
+from node.domain.wording import Language
+
+_FORMS: tuple[tuple[str, str], ...] = (
+    (r"Instances are arriving\.", "Des images arrivent."),
+    (r"The first instance arrived\.", "La première image est arrivée."),
+    (
+        r"More instances arrived after revision (\d+) was taken up\.",
+        r"D’autres images sont arrivées après la prise en charge de la révision \1.",
+    ),
+    (r"Waiting for a free worker\.", "En attente d’un calculateur libre."),
+    (r"Reading the images\.", "Lecture des images."),
+    (r"Checking the images\.", "Contrôle des images."),
+    (r"Planning the synthetic CT\.", "Préparation du scanner synthétique."),
+    (r"Making the synthetic CT\.", "Calcul du scanner synthétique."),
+    (
+        r"Making the synthetic CT: [a-z ]+, (\d+) ?%\.",
+        r"Calcul du scanner synthétique, \1 %.",
+    ),
+    (r"Writing the synthetic CT\.", "Écriture du scanner synthétique."),
+    (r"Deciding whether it may leave\.", "Décision d’envoi."),
+    (r"The route asks for a signature\.", "La règle demande une signature."),
+    (r"(\d+) finding\(s\) to read: (.+)\.", r"\1 constat(s) à lire : \2."),
+    (r"All checks passed\.", "Tous les contrôles sont réussis."),
+    (
+        r"All checks passed\. On its way to (.+)\.",
+        r"Tous les contrôles sont réussis. En route vers \1.",
+    ),
+    (
+        r"(.+) The route names no destination\.",
+        r"\1 La règle ne nomme aucune destination.",
+    ),
+    (r"Released by (.+?)\. On its way to (.+)\.", r"Libérée par \1. En route vers \2."),
+    (r"Released by (.+?): (.+)\. On its way to (.+)\.", r"Libérée par \1 : \2. En route vers \3."),
+    (r"Released by (.+?): (.+)\.", r"Libérée par \1 : \2."),
+    (r"Released by (.+?)\.", r"Libérée par \1."),
+    (r"Rejected by (.+?): (.+)\.", r"Rejetée par \1 : \2."),
+    (r"Attempt (\d+), asked for by (.+)\.", r"Tentative \1, demandée par \2."),
+    (r"Sent again to (.+), asked for by (.+)\.", r"Renvoyée à \1, à la demande de \2."),
+    (r"Delivered to (.+)\.", r"Envoyée à \1."),
+    (r"Waiting to be sent\.", "En attente d’envoi."),
+    (r"Waiting to be sent again\.", "En attente d’un nouvel envoi."),
+    (r"Sending (\d+) of (\d+) objects\.", r"Envoi de \1 objets sur \2."),
+    (r"(\d+) objects stored at (\S+)\.", r"\1 objets enregistrés par \2."),
+    (
+        r"(\d+) objects stored at (\S+)\. Waiting for the proof it asks for \((\w+)\)\.",
+        r"\1 objets enregistrés par \2. En attente de la preuve demandée (\3).",
+    ),
+    (
+        r"(.+) Attempt (\d+); the next one in (\d+) s\.",
+        r"\1 Tentative \2 ; la suivante dans \3 s.",
+    ),
+    (r"Given up after (\d+) attempts\. (.+)", r"Abandon après \1 tentatives. \2"),
+    (
+        r"(\S+ \(.+?\)) cannot be reached: (.+?)\. (.*)",
+        r"\1 est injoignable : \2. \3",
+    ),
+    (r"(\d+) instance\(s\), (\d+) stack\(s\)\.", r"\1 image(s), \2 volume(s)."),
+    (r"Route (.+); (\d+) finding\(s\)\.", r"Règle \1 ; \2 constat(s)."),
+    (
+        r"(\S+ \S+), (\d+) slices of (\d+) x (\d+) at ([\d.]+) mm\.",
+        r"\1, \2 coupes de \3 × \4 à \5 mm.",
+    ),
+    (
+        r"(\d+) CT images, ([\d.]+) MB, read back and compared\.",
+        r"\1 images scanner, \2 Mo, relues et comparées.",
+    ),
+    (
+        r"Kept: no route asks for it(.*)\.",
+        r"Conservée : aucune règle ne la demande\1.",
+    ),
+    (
+        r"Kept: no synthetic CT is made of (.+)\.",
+        r"Conservée : on ne fait pas de scanner synthétique à partir de \1.",
+    ),
+    (r"Refused: no stack can be used\.", "Refusée : aucun volume n’est utilisable."),
+    (r"Given up after several tries: (.+)", r"Abandon après plusieurs essais : \1"),
+)
+_COMPILED = tuple((re.compile(form, re.DOTALL), french) for form, french in _FORMS)
+
+
+def spoken(sentence: str, language: str) -> str:
+    """A sentence of the database in ``language``."""
+    if language != Language.FR:
+        return sentence
+    for form, french in _COMPILED:
+        if found := form.fullmatch(sentence):
+            said = found.expand(french)
+            return said.replace(" :", "\u00a0:").replace(" ;", "\u00a0;").replace(" %", "\u00a0%")
+    return sentence
+
+
+def understood(sentence: str) -> bool:
+    """Whether the sentence has a form here."""
+    return any(form.fullmatch(sentence) for form, _ in _COMPILED)

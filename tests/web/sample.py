@@ -1,0 +1,105 @@
+"""Eleven series in every state, as a day at the clinic would leave them. Nobody's names."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from node.domain.findings import finding
+from node.flow.plans import finding_json
+from tests.web.shelf import Shelf
+
+_MINUTE = 60.0
+
+
+def _plan(name: str, version: str, destination: str) -> dict[str, Any]:
+    return {
+        "model": {"name": name, "version": version, "sha256": "5a" * 32},
+        "destinations": [destination],
+        "release": "signature",
+    }
+
+
+BRAIN, PELVIS, NECK = ("brain-t1", "1.3.0"), ("pelvis-t2", "1.1.2"), ("hn-t1", "0.9.4")
+_WARNINGS = [
+    finding_json(finding("BODY_AT_EDGE", sides="front"), stage="quality"),
+    finding_json(
+        finding("UNCERTAINTY_HIGH", share_percent=14.2, limit_hu=80.0, limit_percent=10.0),
+        stage="quality",
+    ),
+]
+_GAP = [
+    finding_json(
+        finding("SLICE_GAP", missing=3, gaps="between 88 and 92", spacing_mm=1.0), stage="check"
+    )
+]
+
+
+def fill(shelf: Shelf) -> None:
+    """Put the eleven series on the shelf."""
+    now = datetime.now(UTC).timestamp()
+    number = iter(range(1, 100))
+
+    def add(
+        name: str, pid: str, what: str, part: str, model: tuple[str, str], minutes: float, **v: Any
+    ) -> int:
+        return shelf.row(
+            next(number),
+            patient_name=name,
+            patient_id=pid,
+            description=what,
+            body_part=part,
+            model=model[0],
+            state_at=now - minutes * _MINUTE,
+            instances=v.pop("instances", 224),
+            **v,
+        )
+
+    def run(series: int, model: tuple[str, str], to: str, **values: Any) -> int:
+        return shelf.run_row(series, plan=_plan(*model, to), **values)
+
+    run(
+        add("SPECIMEN^Alix", "PX-004182", "T1 MPRAGE 3D sag, post-Gd", "BRAIN", BRAIN, 11,
+            state="review", sentence="2 finding(s) to read: BODY_AT_EDGE, UNCERTAINTY_HIGH.",
+            findings=_WARNINGS),
+        BRAIN, "ECLIPSE_RT",
+    )  # fmt: skip
+    run(
+        add("ÉCHANTILLON^Benoît", "PX-003977", "T2 SPACE + Dixon, pelvis", "PELVIS", PELVIS, 28,
+            state="review", sentence="The route asks for a signature."),
+        PELVIS, "RAYSTATION",
+    )  # fmt: skip
+    failed = run(
+        add("FANTÔME^Émile", "PX-004105", "T1 VIBE Dixon, head & neck", "HEADNECK", NECK, 63,
+            state="failed", sentence="RAYSTATION refused the association for good: it does not "
+            "know the called AE title (PS3.8 source 1, reason 7)."),
+        NECK, "RAYSTATION",
+    )  # fmt: skip
+    shelf.delivery_row(failed, "RAYSTATION", "failed", "RAYSTATION refused the association.")
+    add("PRUEBA^Félix", "PX-004171", "T1 MPRAGE 3D", "BRAIN", BRAIN, 79, state="refused",
+        sentence="3 slice(s) are missing.", findings=_GAP)  # fmt: skip
+    busy = run(
+        add("MUSTER^Clara", "PX-004190", "T1 MPRAGE 3D, post-Gd", "BRAIN", BRAIN, 2,
+            state="running", sentence="Making the synthetic CT: network, 62%."),
+        BRAIN, "ECLIPSE_RT",
+    )  # fmt: skip
+    shelf.step_row(busy, "synthesise")
+    add("SAMPLE^Dora", "PX-004191", "T2 SPACE, pelvis", "PELVIS", PELVIS, 1, state="receiving",
+        sentence="Instances are arriving.", instances=138)  # fmt: skip
+    run(
+        add("CAMPIONE^Gino", "PX-002610", "T1 MPRAGE 3D", "BRAIN", BRAIN, 1, state="queued",
+            sentence="Waiting for a free worker."),
+        BRAIN, "ECLIPSE_RT",
+    )  # fmt: skip
+    for name, pid, what, part, model, minutes in (
+        ("MODEL^Hanna", "PX-003544", "T1 MPRAGE 3D, post-Gd", "BRAIN", BRAIN, 140),
+        ("VOORBEELD^Jan", "PX-003310", "T1 VIBE Dixon, head & neck", "HEADNECK", NECK, 240),
+        ("PRZYKŁAD^Kasia", "PX-002954", "T1 MPRAGE 3D", "BRAIN", BRAIN, 300),
+    ):
+        series = add(name, pid, what, part, model, minutes, state="delivered",
+                     sentence="Delivered to ECLIPSE_RT.")  # fmt: skip
+        done = run(series, model, "ECLIPSE_RT", released_by="L. Martin", released_at=now)
+        shelf.delivery_row(done, "ECLIPSE_RT", "confirmed", "224 objects stored at ECLIPSE_RT.")
+    run(
+        add("ESEMPIO^Ivo", "PX-001188", "T2 SPACE + Dixon, pelvis", "PELVIS", PELVIS, 200,
+            state="rejected", sentence="Rejected by L. Martin: hip implant void."),
+        PELVIS, "ECLIPSE_RT",
+    )  # fmt: skip
