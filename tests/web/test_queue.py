@@ -135,14 +135,15 @@ def test_queue_stays_fast_with_100_000_series(shelf: Shelf, site: str) -> None:
     read(site)  # templates are compiled once
     for path in ("/", "/?show=delivered&start=50000", "/?q=px-0777"):
         took = min(_seconds(f"{site}{path}") for _ in range(3))
-        assert took < 1.0, f"{path} took {took:.2f} s"  # generous: other tests run beside it
+        assert took < 0.8, f"{path} took {took:.2f} s"
     assert shelf.queries.counts()["delivered"] > 90_000
 
 
 def _seconds(address: str) -> float:
-    began = time.perf_counter()
+    # Of this process, server and client: what other tests do beside it does not count.
+    began = time.process_time()
     read(address)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def _all() -> Wanted:
