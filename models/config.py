@@ -46,6 +46,10 @@ class TrainConfig:
     """Threads of torch."""
     bf16: bool
     """Autocast to bfloat16."""
+    repainted: float
+    """Share of the crops whose MR is drawn anew with another contrast."""
+    class_weight: float
+    """Weight of the tissue classes in the loss; 0: none."""
 
 
 def read_config(path: Path) -> TrainConfig:

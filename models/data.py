@@ -4,6 +4,7 @@ import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name its documentation uses
@@ -12,9 +13,24 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from models.pairs import apply, draw
+from models.pairs import apply, draw, repaint
 from models.tissues import Tissue, TissueMap, read_tissues
 from node.infer.preprocess import Normalisation, body_mask, normalise
+
+_CLASS_OF = {
+    Tissue.OUTSIDE: 0,
+    Tissue.AIR: 0,
+    Tissue.CORTICAL: 1,
+    Tissue.DIPLOE: 1,
+    Tissue.TOOTH: 1,
+    Tissue.METAL: 1,
+    Tissue.CSF: 2,
+    Tissue.EYE: 2,
+    Tissue.FAT: 3,
+    Tissue.SKIN: 3,
+}
+# Air, bone, water, fat and skin, everything else: what a network confuses in an MR.
+CLASSES = np.array([_CLASS_OF.get(t, 4) for t in Tissue], np.int64)
 
 NORMALISATION = Normalisation(kind="body-percentile", percentile=80.0, low=0.0, high=4.0)
 
@@ -28,7 +44,9 @@ class Sample:
     ct: NDArray[np.int16]
     """HU."""
     tissues: TissueMap
-    """Where the loss counts, and how much."""
+    """What is where: how much the loss counts, and the classes beside the HU."""
+    counts: NDArray[np.int64]
+    """Voxels of each tissue."""
 
 
 def cached_tissues(labels: Path, folder: Path, subject: str) -> TissueMap:
@@ -46,7 +64,12 @@ def make_sample(tissues: TissueMap, seed: int) -> Sample:
     pair = apply(draw(seed), tissues)
     body = body_mask(pair.mr, (1.0, 1.0, 1.0))
     mr = normalise(pair.mr, body, NORMALISATION).astype(np.float16)
-    return Sample(mr=mr, ct=pair.ct, tissues=pair.tissues)
+    return Sample(mr=mr, ct=pair.ct, tissues=pair.tissues, counts=count(pair.tissues))
+
+
+def count(tissues: TissueMap) -> NDArray[np.int64]:
+    """Voxels of each tissue."""
+    return np.bincount(tissues.ravel(), minlength=len(Tissue)).astype(np.int64)
 
 
 def write_sample(path: Path, sample: Sample) -> None:
@@ -58,43 +81,59 @@ def write_sample(path: Path, sample: Sample) -> None:
 def read_sample(path: Path) -> Sample:
     """Read what `write_sample` wrote, mapped rather than loaded."""
     packed = np.load(path, mmap_mode="r")
-    return Sample(mr=packed[0].view(np.float16), ct=packed[1], tissues=packed[2])
+    counts = count(np.asarray(packed[2]).astype(np.uint8))
+    return Sample(mr=packed[0].view(np.float16), ct=packed[1], tissues=packed[2], counts=counts)
 
 
-def crop(sample: Sample, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """One random cube about a body voxel: input, HU/1000 and weight, each (1, size, size, size)."""
+class Batch(NamedTuple):
+    """One cube to learn from; each (1, size, size, size) but for the classes."""
+
+    mr: Tensor
+    """Normalised signal."""
+    truth: Tensor
+    """HU / 1000."""
+    weight: Tensor
+    """How much a voxel counts."""
+    classes: Tensor
+    """(size, size, size) numbers of `CLASSES`."""
+
+
+def crop(sample: Sample, size: int, rng: np.random.Generator, *, repainted: float = 0.0) -> Batch:
+    """Cut a random cube; a share ``repainted`` of them gets an MR of another contrast."""
     shape = np.array(sample.mr.shape)
     centre = np.array([rng.uniform(0.1, 0.9) * n for n in shape])
     low = np.rint(centre - size / 2).astype(int)
     low = np.clip(low, np.minimum(-8, shape - size), np.maximum(shape - size + 8, 0))
     source = tuple(slice(max(a, 0), min(a + size, n)) for a, n in zip(low, shape, strict=True))
     room = [(max(-a, 0), max(a + size - n, 0)) for a, n in zip(low, shape, strict=True)]
-    mr = np.pad(np.asarray(sample.mr[source], np.float32), room)
     ct = np.pad(np.asarray(sample.ct[source], np.float32), room, constant_values=-1000)
-    tissue = np.pad(np.asarray(sample.tissues[source]), room)
-    weight = _weights(ct, tissue)
+    tissue = np.pad(np.asarray(sample.tissues[source]), room).astype(np.uint8)
+    if rng.random() < repainted:
+        mr = repaint(draw(int(rng.integers(2**31))), tissue, sample.counts)
+    else:
+        mr = np.pad(np.asarray(sample.mr[source], np.float32), room)
     mr = _jitter(mr, tissue, rng)
+    arrays = [mr, ct / 1000.0, _weights(ct, tissue), CLASSES[tissue]]
     if rng.random() < 0.5:
-        mr, ct, weight = mr[..., ::-1], ct[..., ::-1], weight[..., ::-1]
-    arrays = [mr, ct / 1000.0, weight]
-    a, b, c = (torch.from_numpy(np.ascontiguousarray(x, np.float32))[None] for x in arrays)
-    return a, b, c
+        arrays = [x[..., ::-1] for x in arrays]
+    a, b, c, d = (torch.from_numpy(np.ascontiguousarray(x)) for x in arrays)
+    return Batch(a.float()[None], b.float()[None], c.float()[None], d)
 
 
 def _weights(ct: NDArray[np.float32], tissue: TissueMap) -> NDArray[np.float32]:
-    weight = np.where(tissue == Tissue.OUTSIDE, 0.2, 1.0).astype(np.float32)
-    weight[ct > 200] = 3.5
-    weight[tissue == Tissue.AIR] = 2.0
+    weight = np.where(tissue == Tissue.OUTSIDE, 0.1, 1.0).astype(np.float32)
+    weight[ct > 200] = 2.0
+    weight[tissue == Tissue.AIR] = 1.5
     return weight
 
 
 def _jitter(
     mr: NDArray[np.float32], tissue: TissueMap, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Another brightness, gamma and, half the time, another contrast between tissues."""
+    """Another brightness, gamma and, at times, a slightly other contrast between tissues."""
     scaled = mr * rng.uniform(0.75, 1.3)
-    if rng.random() < 0.5:
-        gain = np.exp(rng.normal(0, 0.25, len(Tissue))).astype(np.float32)
+    if rng.random() < 0.3:
+        gain = np.exp(rng.normal(0, 0.12, len(Tissue))).astype(np.float32)
         scaled = scaled * ndimage.uniform_filter(gain[tissue], 3)
     return np.asarray(np.clip(scaled, 0, 4.0) ** rng.uniform(0.85, 1.2), np.float32)
 

@@ -45,12 +45,16 @@ class SctNet(nn.Module):
         Channels at 1/2, 1/4, 1/8 and 1/16 of the resolution.
     fine
         Channels at full resolution.
+    classes
+        Tissue classes that training learns beside the HU; not exported.
     """
 
     stride = 16
     reach = 144  # upper bound: sum of half kernels times their sampling distance
 
-    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 144), fine: int = 8) -> None:
+    def __init__(
+        self, widths: tuple[int, ...] = (24, 48, 96, 144), fine: int = 8, classes: int = 5
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv3d(1, widths[0], 4, stride=2, padding=1, bias=False),
@@ -67,9 +71,21 @@ class SctNet(nn.Module):
         self.expand = nn.ConvTranspose3d(widths[0], fine, 2, stride=2)
         self.edge = nn.Conv3d(fine + 1, fine, 3, padding=1)
         self.head = nn.Conv3d(fine, 2, 1)
+        self.classes = nn.Conv3d(fine, classes, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, 1, d, h, w), d, h, w multiples of `stride`, to two tensors of that shape."""
+        out = self.head(self.features(x))
+        return out[:, :1], out[:, 1:]
+
+    def learn(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Give tissue classes as well, which only training needs."""
+        fine = self.features(x)
+        out = self.head(fine)
+        return out[:, :1], out[:, 1:], self.classes(fine)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Everything but the last pointwise layers."""
         x = torch.sqrt(torch.clamp(x, min=0.0) + 1e-4)
         y = self.stem(x)
         kept: list[Tensor] = []
@@ -81,9 +97,7 @@ class SctNet(nn.Module):
         y = self.deep(y)
         for level in reversed(range(len(self.ups))):
             y = self.decoders[level](torch.cat([self.ups[level](y), kept[level]], dim=1))
-        fine = functional.relu(self.edge(torch.cat([self.expand(y), x], dim=1)))
-        out = self.head(fine)
-        return out[:, :1], out[:, 1:]
+        return functional.relu(self.edge(torch.cat([self.expand(y), x], dim=1)))
 
 
 def freeze_norms(network: nn.Module) -> None:

@@ -36,6 +36,7 @@ class Tissue(IntEnum):
     FAT = 14
     NERVE = 15
     METAL = 16
+    TOOTH = 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ HU: dict[Tissue, HuPrior] = {
     Tissue.FAT: HuPrior(mean=-100, subject_sd=8, texture_sd=10),
     Tissue.NERVE: HuPrior(mean=30, subject_sd=3, texture_sd=3),
     Tissue.METAL: HuPrior(mean=3000, subject_sd=0, texture_sd=0),
+    Tissue.TOOTH: HuPrior(mean=1900, subject_sd=150, texture_sd=150),
 }
 
 _GROUPS: dict[Tissue, tuple[int, ...]] = {

@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from models.config import TrainConfig, read_config
-from models.data import Sample, crop, fill, read_sample
+from models.data import Batch, Sample, crop, fill, read_sample
 from models.networks import SctNet, freeze_norms
 from models.pictures import draw_curves, draw_slices
 
-SAVE_EVERY_S = 60.0
+SAVE_EVERY_S = 150.0
 AVERAGE_DECAY = 0.997
 
 
@@ -91,17 +93,21 @@ def learning_rate(config: TrainConfig, elapsed_s: float) -> float:
     return float(config.learning_rate * rise * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * part))))
 
 
-def step(run: Run, config: TrainConfig, batch: tuple[Tensor, Tensor, Tensor]) -> float:
+def step(run: Run, config: TrainConfig, batch: Batch) -> float:
     """One gradient step; returns the loss."""
     for group in run.optimiser.param_groups:
         group["lr"] = learning_rate(config, run.elapsed_s)
     run.network.train()
     if run.elapsed_s > config.freeze_norms_after * config.minutes * 60:
         freeze_norms(run.network)
-    mr, truth, weight = (x[None].to(memory_format=torch.channels_last_3d) for x in batch)
+    layout = torch.channels_last_3d
+    mr, truth, weight = (x[None].to(memory_format=layout) for x in batch[:3])
     with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-        mu, log_scale = run.network(mr)
+        mu, log_scale, logits = run.network.learn(mr)
     loss = loss_of(mu.float(), log_scale.float(), truth, weight)
+    if config.class_weight:
+        wrong = functional.cross_entropy(logits.float(), batch.classes[None], reduction="none")
+        loss = loss + config.class_weight * (weight[:, 0] * wrong).sum() / weight.sum()
     run.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
@@ -132,7 +138,7 @@ def validate(run: Run, samples: list[Sample], size: int) -> dict[str, float]:
     sums: dict[str, list[float]] = {"body": [], "bone": [], "soft": []}
     for sample in samples:
         for _ in range(2):
-            mr, truth, weight = crop(sample, size, rng)
+            mr, truth, weight, _ = crop(sample, size, rng)
             mu, _ = run.average(mr[None])
             error = (mu[0] - truth).abs() * 1000
             body = weight > 0.5
@@ -149,27 +155,56 @@ def train(config: TrainConfig) -> None:
     config.pool.mkdir(parents=True, exist_ok=True)
     everyone = [*config.train, *config.validate]
     fill(config.labels, config.pool, everyone, config.pairs, config.first_seed)
-    training = [read_sample(p) for s in config.train for p in sorted(_of(config.pool, s))]
-    held_out = [read_sample(p) for s in config.validate for p in sorted(_of(config.pool, s))[:1]]
+    held_out = [
+        read_sample(sorted(config.pool.glob(f"pair_*_{name}.npy"))[0]) for name in config.validate
+    ]
     run = start(config)
-    rng = np.random.default_rng([config.seed, run.step])
     saved = began = time.monotonic()
     losses: list[float] = []
     before = run.elapsed_s
-    while run.elapsed_s < config.minutes * 60:
-        warm = run.elapsed_s < config.warm_minutes * 60
-        size = config.warm_crop if warm else config.crop
-        sample = training[int(rng.integers(len(training)))]
-        losses.append(step(run, config, crop(sample, size, rng)))
-        run.elapsed_s = before + time.monotonic() - began
-        if time.monotonic() - saved > SAVE_EVERY_S:
-            _record(run, config, losses, held_out)
-            losses, saved = [], time.monotonic()
+    with ThreadPoolExecutor(max_workers=1) as helper:
+        crops = _Crops(config, np.random.default_rng([config.seed, run.step]), helper)
+        crops.prepare(run.elapsed_s)
+        while run.elapsed_s < config.minutes * 60:
+            batch = crops.take()
+            crops.prepare(run.elapsed_s)
+            losses.append(step(run, config, batch))
+            run.elapsed_s = before + time.monotonic() - began
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                _record(run, config, losses, held_out)
+                crops.look_again()
+                losses, saved = [], time.monotonic()
     _record(run, config, losses or [float("nan")], held_out)
 
 
-def _of(pool: Path, subject: str) -> list[Path]:
-    return list(pool.glob(f"pair_*_{subject}.npy"))
+class _Crops:
+    """Cuts the next crop while the network learns from this one."""
+
+    def __init__(
+        self, config: TrainConfig, rng: np.random.Generator, helper: ThreadPoolExecutor
+    ) -> None:
+        self._config, self._rng, self._helper = config, rng, helper
+        self._known: dict[Path, Sample] = {}
+        self._next: Future[Batch] | None = None
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Take in what another process added to the pool."""
+        for name in self._config.train:
+            for path in sorted(self._config.pool.glob(f"pair_*_{name}.npy")):
+                if path not in self._known:
+                    self._known[path] = read_sample(path)
+        self._samples = list(self._known.values())
+
+    def prepare(self, elapsed_s: float) -> None:
+        config, rng = self._config, self._rng
+        size = config.warm_crop if elapsed_s < config.warm_minutes * 60 else config.crop
+        sample = self._samples[int(rng.integers(len(self._samples)))]
+        self._next = self._helper.submit(crop, sample, size, rng, repainted=config.repainted)
+
+    def take(self) -> Batch:
+        assert self._next is not None  # noqa: S101 - prepare comes first
+        return self._next.result()
 
 
 def _record(run: Run, config: TrainConfig, losses: list[float], held_out: list[Sample]) -> None:

@@ -54,7 +54,10 @@ def test_mr_and_ct_share_the_tissues_place(tissues: TissueMap) -> None:
     signal = {int(t): 1.0 for t in Tissue} | {int(Tissue.CORTICAL): 0.05, 0: 0.0, 1: 0.0}
     plain = replace(
         draw(5),
-        deface=False,
+        anatomy=replace(
+            draw(5).anatomy, neck_mm=0, deface=False, metal=False, flap=False, skull_mm=0.0
+        ),
+        coil=0.0,
         cut=(0, 0, 0, 0),
         slice_mm=1.0,
         ghost=0.0,

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from models.config import TrainConfig, read_config  # noqa: E402
-from models.data import Sample, crop, read_sample, write_sample  # noqa: E402
+from models.data import CLASSES, Sample, count, crop, read_sample, write_sample  # noqa: E402
 from models.networks import SctNet  # noqa: E402
 from models.train import learning_rate, loss_of, save, start, step  # noqa: E402
 
@@ -29,10 +29,12 @@ def sample() -> Sample:
     axis = np.arange(40) - 19.5
     z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
     inside = np.sqrt(x**2 + y**2 + z**2) < 15
+    tissues = np.where(inside, 2, 0).astype(np.uint8)
     return Sample(
         mr=inside.astype(np.float16),
         ct=np.where(inside, 0, -1000).astype(np.int16),
-        tissues=np.where(inside, 2, 0).astype(np.uint8),
+        tissues=tissues,
+        counts=count(tissues),
     )
 
 
@@ -64,11 +66,35 @@ def test_a_sample_comes_back_from_disk(tmp_path: Path) -> None:
 
 def test_a_crop_beyond_the_volume_is_air(config: TrainConfig) -> None:
     """A cube larger than the volume is filled with -1000 HU and no signal."""
-    mr, truth, weight = crop(sample(), 64, np.random.default_rng(0))
+    mr, truth, weight, classes = crop(sample(), 64, np.random.default_rng(0))
 
     assert mr.shape == truth.shape == weight.shape == (1, 64, 64, 64)
     assert float(truth.min()) == -1.0
     assert float(mr[0, 0, 0, 0]) == 0.0
+    assert set(classes.flatten().tolist()) == {0, int(CLASSES[2])}
+
+
+def test_a_repainted_crop_shows_the_same_anatomy_in_another_contrast() -> None:
+    """HU and classes stay with the tissues; the signal is drawn anew near the usual level."""
+    still, other = (
+        crop(sample(), 48, np.random.default_rng(3), repainted=share) for share in (0.0, 1.0)
+    )
+
+    inside = other.classes == int(CLASSES[2])
+    assert torch.equal(other.truth[0] > -0.5, inside)
+    assert 0.3 < float(other.mr[0][inside].mean()) < 2.5
+    assert float(other.mr[0][~inside].mean()) < 0.3
+    assert not torch.equal(still.mr, other.mr)
+
+
+def test_the_classes_are_learnt_beside_the_hu_and_not_exported() -> None:
+    """The network answers with two maps; training sees five classes more."""
+    torch.manual_seed(0)
+    network = SctNet((4, 4, 4, 4), 2).eval()
+
+    with torch.no_grad():
+        assert len(network(torch.rand(1, 1, 16, 16, 16))) == 2
+        assert network.learn(torch.rand(1, 1, 16, 16, 16))[2].shape == (1, 5, 16, 16, 16)
 
 
 def test_the_scale_head_learns_the_error_not_the_image() -> None:
