@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,10 @@ class Node:
         task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         found = {}
         for pid in map(int, task.read_text().split()):
-            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                continue
             if "--role" in words:
                 role = words[words.index("--role") + 1]
                 found[f"{role}-{words[words.index('--slot') + 1]}"] = pid
@@ -160,8 +163,12 @@ def make_node(
     acceptors: int = 1,
     release: str = "auto",
     quiet_s: float = 0.5,
+    more_tps: Sequence[Storescp] = (),
 ) -> Node:
-    """Write a node's settings and a model of known arithmetic; ``tps`` gets its sCT."""
+    """Write a node's settings and a model of known arithmetic; ``tps`` gets its sCT.
+
+    So do ``more_tps``, which are called tps2, tps3 and so on.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_affine_model(folder / "models", slope=0.2, intercept=-200.0, spacing_mm=MODEL_SPACING_MM)
     node = Node(
@@ -170,7 +177,9 @@ def make_node(
         dicom_port=free_port(),
         web_port=free_port(),
     )
-    port = tps if isinstance(tps, int) else tps.port
+    first = ("tps", "TPS", tps if isinstance(tps, int) else tps.port)
+    others = [(f"tps{n}", scp.ae_title, scp.port) for n, scp in enumerate(more_tps, start=2)]
+    destinations = (first, *others)
     node.config.write_text(
         f"""
 [node]
@@ -193,20 +202,26 @@ ae_title = "PACS"
 host = "127.0.0.1"
 port = 1
 may = ["send"]
-[[peers]]
-name = "tps"
-ae_title = "TPS"
-host = "127.0.0.1"
-port = {port}
+{"".join(map(_peer, *zip(*destinations, strict=True)))}
 [[routes]]
 name = "head"
 when = {{ from = ["pacs"] }}
 model = "tiny"
-deliver_to = ["tps"]
+deliver_to = {json.dumps([name for name, _, _ in destinations])}
 release = {json.dumps(release)}
 """
     )
     return node
+
+
+def _peer(name: str, ae_title: str, port: int) -> str:
+    return f"""
+[[peers]]
+name = "{name}"
+ae_title = "{ae_title}"
+host = "127.0.0.1"
+port = {port}
+"""
 
 
 def _alive(pid: int) -> bool:
