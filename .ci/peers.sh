@@ -3,6 +3,7 @@
 set -euo pipefail
 declare -A packages=(
     [storescu]=dcmtk [dciodvfy]=dicom3tools [Orthanc]=orthanc [strace]=strace [chromium]=chromium
+    [initdb]=postgresql
 )
 missing=()
 for tool in "${!packages[@]}"; do

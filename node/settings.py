@@ -6,6 +6,7 @@ names file, line and remedy before anything listens.
 
 import os
 import re
+import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +41,10 @@ class NodeSettings:
     """Our own AE title: called by senders, calling when we send."""
     data_dir: Path
     """Archive, database and work files; absolute."""
+    machine: str
+    """This machine's name among those that share the work; the same after a restart."""
+    takeover_s: float
+    """Silence of a worker after which another one goes on with its work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +197,10 @@ def _read(root: Reader, file: Path | None) -> Settings:
 def _read_node(reader: Reader, folder: Path) -> NodeSettings:
     checked = _checked_title(reader, "ae_title", reader.text("ae_title", "PCTNODE"))
     data_dir = folder / Path(reader.text("data_dir", "var")).expanduser()
+    machine = reader.text("machine", "") or socket.gethostname()
+    takeover_s = reader.number("takeover_s", 60.0, low=2.0)
     reader.finish()
-    return NodeSettings(ae_title=checked, data_dir=data_dir)
+    return NodeSettings(ae_title=checked, data_dir=data_dir, machine=machine, takeover_s=takeover_s)
 
 
 def _read_titles(reader: Reader, key: str) -> tuple[AETitle, ...]:
@@ -245,6 +252,8 @@ def _read_web(reader: Reader) -> WebSettings:
 
 def _read_database(reader: Reader) -> DatabaseSettings:
     url = reader.text("url", "")
+    # The driver we install, whatever SQLAlchemy's own choice is.
+    url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
     reader.finish()
     return DatabaseSettings(url=url)
 

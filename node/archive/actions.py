@@ -38,7 +38,8 @@ class Actions:
             supersede_runs(connection, series_id)
             sentence = f"Attempt {attempt}, asked for by {who or 'somebody'}."
             _clear(connection, series_id)
-            queue_run(connection, row, attempt=attempt, sentence=sentence)
+            # Somebody waits for it, so it comes before what arrived by itself.
+            queue_run(connection, row, attempt=attempt, sentence=sentence, urgent=True)
             add_event(connection, series_id, "retry", sentence, who=who)
             return sentence
 

@@ -16,6 +16,8 @@ from node.archive.runs import Superseded, current_run, output_value
 from node.domain.states import DeliveryState, State
 
 _OPEN = (DeliveryState.WAITING.value,)
+# Nothing waits longer than this for its next try.
+LONGEST_WAIT_S = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,8 @@ class DueDelivery:
     number: int
     """Of the try, from 0."""
     workflow_id: str
+    turn: int
+    """Of the run it delivers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,24 +67,10 @@ class Deliveries:
 
     def due(self) -> Sequence[DueDelivery]:
         """Tries whose time has come and that no workflow was asked for yet."""
-        d = t.deliveries.c
-        query = (
-            sa.select(d.id, d.destination, d.tries, t.runs.c.workflow_id)
-            .join(t.runs, t.runs.c.id == d.run_id)
-            .where(d.state.in_(_OPEN), d.enqueued_at.is_(None))
-            .where(d.next_try_at.is_(None) | (d.next_try_at <= t.db_clock()))
-            .order_by(d.id)
-        )
-        with t.reading(self.engine).begin() as connection:
-            return [
-                DueDelivery(
-                    delivery_id=row.id,
-                    destination=row.destination,
-                    number=row.tries,
-                    workflow_id=f"deliver-{row.workflow_id}-{row.id}-{row.tries}",
-                )
-                for row in connection.execute(query)
-            ]
+        next_try, now = t.deliveries.c.next_try_at, t.db_clock()
+        # A time beyond the longest wait was written before the clock was set back.
+        due = next_try.is_(None) | (next_try <= now) | (next_try > now + LONGEST_WAIT_S)
+        return self._tries(t.deliveries.c.enqueued_at.is_(None), due)
 
     def mark_enqueued(self, delivery_id: int, number: int) -> None:
         """Remember that the engine has the workflow of try ``number``."""
@@ -91,11 +81,15 @@ class Deliveries:
 
     def enqueued(self) -> Sequence[DueDelivery]:
         """Tries the engine was asked for and that have not ended."""
+        return self._tries(t.deliveries.c.enqueued_at.is_not(None))
+
+    def _tries(self, *which: sa.ColumnElement[bool]) -> Sequence[DueDelivery]:
         d = t.deliveries.c
         query = (
-            sa.select(d.id, d.destination, d.tries, t.runs.c.workflow_id)
+            sa.select(d.id, d.destination, d.tries, t.runs.c.workflow_id, t.runs.c.turn)
             .join(t.runs, t.runs.c.id == d.run_id)
-            .where(d.state.in_(_OPEN), d.enqueued_at.is_not(None))
+            .where(d.state.in_(_OPEN), *which)
+            .order_by(d.id)
         )
         with t.reading(self.engine).begin() as connection:
             return [
@@ -104,6 +98,7 @@ class Deliveries:
                     destination=row.destination,
                     number=row.tries,
                     workflow_id=f"deliver-{row.workflow_id}-{row.id}-{row.tries}",
+                    turn=row.turn,
                 )
                 for row in connection.execute(query)
             ]

@@ -109,9 +109,11 @@ class Index:
 def insert_missing(
     connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]
 ) -> sa.CursorResult[Any]:
-    """Insert a row unless one with its key is there already."""
+    """Insert a row unless one with its key is there already; ``rowcount`` tells which."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing())
+    statement = dialect.insert(table).values(values).on_conflict_do_nothing()
+    # Without the option PostgreSQL's count of an INSERT is not kept and reads as -1.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True})
 
 
 def add_to_catalogue(

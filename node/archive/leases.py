@@ -1,10 +1,27 @@
-"""Which worker processes are alive, by the database's clock."""
+"""Which worker processes are alive: one row each, and a sign of life now and then."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from node.archive import tables as t
+
+# Instead of a time: the executor ended in order, and what it left may be taken at once.
+LEFT = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """The last sign of life of one executor."""
+
+    executor_id: str
+    version: str
+    """Version of the durable work it can run."""
+    beat_at: float
+    """By the database's clock; `LEFT` once it has ended in order."""
+    taken_over: bool
+    """Whether another executor has taken its work since."""
 
 
 class Leases:
@@ -13,33 +30,38 @@ class Leases:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
-    def beat(self, executor_id: str, *, role: str, holder: str) -> None:
+    def beat(self, executor_id: str, *, holder: str, version: str) -> None:
         """Give a sign of life for ``executor_id``."""
         lease = t.leases
-        values = {"role": role, "holder": holder, "beat_at": t.db_clock(), "taken_over": False}
+        values = {
+            "role": "worker",
+            "holder": holder,
+            "version": version,
+            "beat_at": t.db_clock(),
+            "taken_over": False,
+        }
         with self.engine.begin() as connection:
             change = sa.update(lease).where(lease.c.executor_id == executor_id).values(values)
             if connection.execute(change).rowcount == 0:
                 connection.execute(sa.insert(lease).values(executor_id=executor_id, **values))
 
-    def dead(self, time_to_live_s: float) -> Sequence[str]:
-        """Executors that are silent for longer than that and whose work nobody took over yet."""
+    def beats(self) -> Sequence[Beat]:
+        """The last sign of life of every executor there ever was."""
         lease = t.leases.c
-        silent = lease.beat_at < t.db_clock() - time_to_live_s
-        query = sa.select(lease.executor_id).where(silent, lease.taken_over.is_(False))
+        columns = (lease.executor_id, lease.version, lease.beat_at, lease.taken_over)
         with t.reading(self.engine).begin() as connection:
-            return connection.execute(query).scalars().all()
+            return [Beat(**row) for row in connection.execute(sa.select(*columns)).mappings()]
 
-    def mark_taken_over(self, executor_id: str, time_to_live_s: float) -> None:
-        """Remember that its work was taken over, unless it came back meanwhile."""
+    def mark_taken_over(self, beat: Beat) -> None:
+        """Remember that its work was taken over, unless it has given a sign of life since."""
         lease = t.leases
-        silent = lease.c.beat_at < t.db_clock() - time_to_live_s
-        change = sa.update(lease).where(lease.c.executor_id == executor_id, silent)
+        same = (lease.c.executor_id == beat.executor_id) & (lease.c.beat_at == beat.beat_at)
         with self.engine.begin() as connection:
-            connection.execute(change.values(taken_over=True))
+            connection.execute(sa.update(lease).where(same).values(taken_over=True))
 
-    def release(self, executor_id: str) -> None:
-        """Give the lease back: the process ends with nothing left to do."""
+    def leave(self, executor_id: str) -> None:
+        """Say that the executor ended in order: what it left may be taken at once."""
         lease = t.leases
+        change = sa.update(lease).where(lease.c.executor_id == executor_id)
         with self.engine.begin() as connection:
-            connection.execute(sa.delete(lease).where(lease.c.executor_id == executor_id))
+            connection.execute(change.values(beat_at=LEFT))

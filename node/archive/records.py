@@ -123,6 +123,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """A run that has neither ended nor been replaced."""
+
+    id: int
+    workflow_id: str
+    turn: int
+    """Its place among what waits: the lower, the sooner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFile:
     """One object the node made."""
 

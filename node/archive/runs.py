@@ -4,7 +4,7 @@ A run that newer instances or a newer attempt has replaced raises `Superseded` a
 so does an illegal move of the series' state, as `Defect`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +19,14 @@ from node.archive.index import (
     move_series,
     stored_instance,
 )
-from node.archive.records import OutputFile, Run, StoredInstance
+from node.archive.records import OpenRun, OutputFile, Run, StoredInstance
 from node.domain.errors import Defect
 from node.domain.states import DeliveryState, State
 
+# Comes before all others, in the order in which they were taken up.
+URGENT_TURN = 0
+# A time so far ahead of the clock was written before the clock was set back.
+_CLOCK_STEP_S = 60.0
 QUEUED_SENTENCE = "Waiting for a free worker."
 
 
@@ -40,48 +44,59 @@ class Runs:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
-    def settle_quiet(self, quiet_s: float) -> int:
-        """Queue every series without a new instance for ``quiet_s``; return how many there were."""
+    def settle_quiet(self, quiet_s: float, urgent: Collection[str] = ()) -> int:
+        """Queue every series without a new instance for ``quiet_s``; return how many there were.
+
+        Those of the peers in ``urgent`` come before all others.
+        """
+        last, now = t.series.c.last_received_at, t.db_clock()
         quiet = (t.series.c.state == State.RECEIVING.value) & (
-            t.series.c.last_received_at <= t.db_clock() - quiet_s
+            # A time to come: the clock was set back. Nobody waits for it to get there again.
+            (last <= now - quiet_s) | (last > now + _CLOCK_STEP_S)
         )
         with t.reading(self.engine).begin() as connection:
             found = connection.execute(sa.select(t.series.c.id).where(quiet)).scalars().all()
-        return sum(self._settle(series_id, quiet) for series_id in found)
+        return sum(self._settle(series_id, quiet, urgent) for series_id in found)
 
-    def _settle(self, series_id: int, quiet: sa.ColumnElement[bool]) -> bool:
+    def _settle(
+        self, series_id: int, quiet: sa.ColumnElement[bool], urgent: Collection[str]
+    ) -> bool:
         with self.engine.begin() as connection:
             row = lock_series(connection, series_id)
             # Compare and set: another worker may have been faster, or an instance have come.
             still = sa.select(t.series.c.id).where(t.series.c.id == series_id, quiet)
             if connection.execute(still).first() is None:
                 return False
-            queue_run(connection, row, attempt=row["attempt"], sentence=QUEUED_SENTENCE)
+            queue_run(
+                connection,
+                row,
+                attempt=row["attempt"],
+                sentence=QUEUED_SENTENCE,
+                urgent=row["peer"] in urgent,
+            )
             return True
 
-    def unqueued(self) -> Sequence[tuple[int, str]]:
-        """Runs that no workflow was asked for yet: (run id, workflow id)."""
-        r = t.runs.c
-        query = (
-            sa.select(r.id, r.workflow_id)
-            .where(r.enqueued_at.is_(None), r.finished_at.is_(None), r.superseded_at.is_(None))
-            .order_by(r.id)
-        )
-        with t.reading(self.engine).begin() as connection:
-            return [(row.id, row.workflow_id) for row in connection.execute(query)]
+    def unqueued(self) -> Sequence[OpenRun]:
+        """Runs that no workflow was asked for yet."""
+        return self._open(t.runs.c.enqueued_at.is_(None))
 
     def mark_enqueued(self, run_id: int) -> None:
         """Remember that the engine has the workflow."""
         self._update(run_id, enqueued_at=t.db_clock())
 
-    def unfinished(self) -> Sequence[tuple[int, str]]:
+    def unfinished(self) -> Sequence[OpenRun]:
         """Runs the engine has and that have neither ended nor been replaced."""
+        return self._open(t.runs.c.enqueued_at.is_not(None))
+
+    def _open(self, which: sa.ColumnElement[bool]) -> Sequence[OpenRun]:
         r = t.runs.c
-        query = sa.select(r.id, r.workflow_id).where(
-            r.enqueued_at.is_not(None), r.finished_at.is_(None), r.superseded_at.is_(None)
+        query = (
+            sa.select(r.id, r.workflow_id, r.turn)
+            .where(which, r.finished_at.is_(None), r.superseded_at.is_(None))
+            .order_by(r.id)
         )
         with t.reading(self.engine).begin() as connection:
-            return [(row.id, row.workflow_id) for row in connection.execute(query)]
+            return [OpenRun(**row) for row in connection.execute(query).mappings()]
 
     def get(self, run_id: int) -> Run:
         """The run of that id."""
@@ -230,9 +245,15 @@ class Runs:
 
 
 def queue_run(
-    connection: sa.Connection, series: sa.RowMapping, *, attempt: int, sentence: str
+    connection: sa.Connection,
+    series: sa.RowMapping,
+    *,
+    attempt: int,
+    sentence: str,
+    urgent: bool = False,
 ) -> None:
-    """Begin attempt ``attempt`` at a locked series' revision: state, row, identity."""
+    """Begin attempt ``attempt`` at a locked series' revision: state, row, identity, turn."""
+    turn = URGENT_TURN if urgent else _next_turn(connection, series)
     move_series(connection, series, State.QUEUED, sentence, attempt=attempt)
     values = {
         "series_id": series["id"],
@@ -240,10 +261,30 @@ def queue_run(
         "attempt": attempt,
         # The same series, revision and attempt is the same workflow, however often it is asked for.
         "workflow_id": f"series-{series['series_instance_uid']}-{series['revision']}-{attempt}",
+        "turn": turn,
         "predecessor_series_uid": _latest_sct(connection, series["id"]),
         "created_at": t.db_clock(),
     }
     insert_missing(connection, t.runs, values)
+
+
+def _next_turn(connection: sa.Connection, series: sa.RowMapping) -> int:
+    """The turn of the next run from the sender of ``series``: fair between senders.
+
+    Each sender's runs take turns one apart, beginning where the queue stands: the third series
+    of one comes beside the third of another, however many either of them has sent.
+    """
+    s, r = t.series.c, t.runs.c
+    sender = sa.func.coalesce(s.peer, s.calling_ae)
+    ours = sender == (series["peer"] or series["calling_ae"])
+    query = (
+        sa.select(sa.func.min(r.turn), sa.func.max(sa.case((ours, r.turn))))
+        .join(t.runs, r.series_id == s.id)
+        .where(s.state == State.QUEUED.value, r.turn > URGENT_TURN)
+        .where(r.finished_at.is_(None), r.superseded_at.is_(None))
+    )
+    first, own = connection.execute(query).one()
+    return max((first or 1) - 1, own or 0) + 1
 
 
 def release_run(

@@ -120,6 +120,7 @@ runs = sa.Table(
     _time("released_at"),
     _text("released_by", nullable=True),
     _time("superseded_at"),
+    _number("turn"),
     sa.Column("plan", sa.JSON(none_as_null=True), nullable=True),
     _text("predecessor_series_uid", nullable=True),
     sa.UniqueConstraint("series_id", "revision", "attempt"),
@@ -307,6 +308,7 @@ leases = sa.Table(
     sa.Column("executor_id", sa.String(128), primary_key=True),
     _text("role"),
     _text("holder"),
+    _text("version"),
     _time("beat_at", nullable=False),
     sa.Column("taken_over", sa.Boolean, nullable=False, server_default=sa.false()),
 )

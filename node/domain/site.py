@@ -52,6 +52,10 @@ class Peer:
     """We call it over TLS, and it must call us so."""
     tls_name: str = ""
     """Name or address its certificate must stand for; empty: its host when we call it."""
+    urgent: bool = False
+    """Whether what it sends comes before what others sent."""
+    deliveries: int = 1
+    """How many series at a time the node sends to it."""
     source: str = "file"
     """Where it was configured: ``file`` (read-only) or ``database``."""
 
@@ -127,6 +131,8 @@ def peer_mapping(peer: Peer) -> dict[str, Any]:
         "port": peer.port,
         "may": sorted(peer.may),
         "proof": peer.proof,
+        "urgent": peer.urgent,
+        "deliveries": peer.deliveries,
         "accept": list(peer.accept),
         "max_associations": peer.max_associations,
         "tls": peer.tls,
@@ -160,6 +166,8 @@ def _read_peer(reader: Reader, before: Iterable[Peer], source: str) -> Peer:
         port=reader.integer("port", low=1, high=65535),
         may=frozenset(reader.texts("may", (), choices=MAY)),
         proof=reader.text("proof", "none", choices=PROOFS),
+        urgent=reader.flag("urgent", False),
+        deliveries=reader.integer("deliveries", 1, low=1, high=16),
         accept=reader.texts("accept", (), choices=tuple(STORAGE_KINDS)),
         max_associations=reader.integer("max_associations", 0, high=1000),
         tls=reader.flag("tls", False),

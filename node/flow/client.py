@@ -75,4 +75,4 @@ class FlowClient:
 
     def _ask(self) -> None:
         """Spare the worker's next look: the rows are written, and asking twice is asking once."""
-        Outbox(Runs(self._database), Deliveries(self._database), self._client).flush()
+        Outbox(Runs(self._database), Deliveries(self._database), self._client).flush_runs()

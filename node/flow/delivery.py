@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Self
 
-from node.archive.deliveries import Answer, Deliveries, DeliveryJob
+from node.archive.deliveries import LONGEST_WAIT_S, Answer, Deliveries, DeliveryJob
 from node.archive.files import Folder
 from node.crashpoints import reach
 from node.domain.errors import NodeError, Retryable
@@ -32,7 +32,7 @@ class RetryRule:
 
     first_s: float = 5.0
     factor: float = 2.0
-    longest_s: float = 600.0
+    longest_s: float = LONGEST_WAIT_S
     attempts: int = 150
     """About a day; then a person must act."""
 

@@ -4,7 +4,7 @@ What must hold, and why, is in ``docs/decisions/0004-durable-work-and-processes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,6 @@ def workflow(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 def launch(*, inference_slots: int = 1) -> None:
     """Begin to run workflows, those of this executor's last life first."""
     DBOS.launch()
-    _retire_old_versions()
     # One slot for each worker process: a GPU serves one series at a time. An operator's change of
     # a limit in the database is kept over restarts ("never_update").
     DBOS.register_queue(
@@ -117,6 +116,30 @@ def take_over(executor_id: str) -> int:
     idempotent: once a living executor has a workflow, its row names that one.
     """
     return len(DBOS._recover_pending_workflows([executor_id]))
+
+
+def retire_other_versions(living: Collection[str]) -> int:
+    """Cancel what other versions of the code left behind, so that it is asked for under ours.
+
+    What a living executor of another version is at is left to it. Returns how many there were.
+    """
+    pending = DBOS.list_workflows(
+        status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
+    )
+    old = [
+        w.workflow_id
+        for w in pending
+        if not w.workflow_id.endswith(f"@{APPLICATION_VERSION}")
+        and not (w.status == "PENDING" and w.executor_id in living)
+    ]
+    if old:
+        DBOS.cancel_workflows(old)
+    return len(old)
+
+
+def resume(workflow_id: str) -> None:
+    """Go on with a workflow that a newer version, gone again, had cancelled."""
+    DBOS.resume_workflow(workflow_id)
 
 
 def status_of(workflow_id: str) -> str | None:
@@ -171,12 +194,18 @@ def ask(
     workflow_id: str,
     *args: Any,
     partition: str | None = None,
+    turn: int = 0,
 ) -> None:
-    """Ask for a workflow; the same id is the same workflow, however often it is asked for."""
+    """Ask for a workflow; the same id is the same workflow, however often it is asked for.
+
+    ``turn`` orders what waits in a queue: the lower, the sooner.
+    """
     options: EnqueueOptions = {
         "workflow_name": workflow_name,
         "queue_name": queue,
         "workflow_id": versioned(workflow_id),
+        "app_version": APPLICATION_VERSION,
+        "priority": turn + 1,  # the engine counts from 1
     }
     if partition is not None:
         options["queue_partition_key"] = partition
@@ -186,17 +215,6 @@ def ask(
 def versioned(workflow_id: str) -> str:
     """Give the engine's id of our ``workflow_id``: another version of the code is another one."""
     return f"{workflow_id}@{APPLICATION_VERSION}"
-
-
-def _retire_old_versions() -> None:
-    """Cancel what an older version of the code left: it is asked for again under our version."""
-    pending = DBOS.list_workflows(
-        status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
-    )
-    suffix = f"@{APPLICATION_VERSION}"
-    old = [w.workflow_id for w in pending if not w.workflow_id.endswith(suffix)]
-    if old:
-        DBOS.cancel_workflows(old)
 
 
 def _config(database: sa.Engine, *, executor_id: str) -> DBOSConfig:

@@ -3,11 +3,12 @@
 The rows are the truth and the engine's queue follows them: asking twice for one id is asking once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from dbos import DBOSClient
 
 from node.archive.deliveries import Deliveries, DueDelivery
+from node.archive.records import OpenRun
 from node.archive.runs import Runs, Superseded
 from node.crashpoints import reach
 from node.domain.states import State
@@ -26,26 +27,44 @@ _LOST = "The engine stopped it ({status}). Run the series again; the log has the
 class Outbox:
     """Asks for workflows; any process may do it."""
 
-    def __init__(self, runs: Runs, deliveries: Deliveries, client: DBOSClient) -> None:
+    def __init__(
+        self,
+        runs: Runs,
+        deliveries: Deliveries,
+        client: DBOSClient,
+        lanes: Callable[[str], int] = lambda _destination: 1,
+    ) -> None:
         self._runs = runs
         self._deliveries = deliveries
         self._client = client
+        self._lanes = lanes
 
     def flush(self) -> None:
         """Ask for every run and delivery that is due and was not asked for yet."""
-        for run_id, workflow_id in self._runs.unqueued():
-            self.ask_run(run_id, workflow_id)
-            self._runs.mark_enqueued(run_id)
+        self.flush_runs()
         for due in self._deliveries.due():
             self.ask_delivery(due)
             self._deliveries.mark_enqueued(due.delivery_id, due.number)
 
-    def ask_run(self, run_id: int, workflow_id: str) -> None:
+    def flush_runs(self) -> None:
+        """Ask for every run that was not asked for yet."""
+        for run in self._runs.unqueued():
+            self.ask_run(run)
+            self._runs.mark_enqueued(run.id)
+
+    def ask_run(self, run: OpenRun) -> None:
         """Ask for the workflow of a run."""
-        engine.ask(self._client, engine.SERIES_WORKFLOW, engine.SERIES_QUEUE, workflow_id, run_id)
+        engine.ask(
+            self._client,
+            engine.SERIES_WORKFLOW,
+            engine.SERIES_QUEUE,
+            run.workflow_id,
+            run.id,
+            turn=run.turn,
+        )
 
     def ask_delivery(self, due: DueDelivery) -> None:
-        """Ask for one try of a delivery, in the line of its destination."""
+        """Ask for one try of a delivery, in a lane of its destination."""
         engine.ask(
             self._client,
             engine.DELIVERY_WORKFLOW,
@@ -53,7 +72,8 @@ class Outbox:
             due.workflow_id,
             due.delivery_id,
             due.number,
-            partition=due.destination,
+            partition=f"{due.destination}#{due.delivery_id % self._lanes(due.destination)}",
+            turn=due.turn,
         )
 
 
@@ -61,16 +81,23 @@ class Intake:
     """Looks once a second; one thread of each worker."""
 
     def __init__(
-        self, *, runs: Runs, deliveries: Deliveries, outbox: Outbox, quiet_s: float
+        self,
+        *,
+        runs: Runs,
+        deliveries: Deliveries,
+        outbox: Outbox,
+        quiet_s: float,
+        urgent: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._runs = runs
         self._deliveries = deliveries
         self._outbox = outbox
         self._quiet_s = quiet_s
+        self._urgent = urgent
 
     def look(self) -> None:
         """Settle quiet series and ask for what is due."""
-        settled = self._runs.settle_quiet(self._quiet_s)
+        settled = self._runs.settle_quiet(self._quiet_s, self._urgent())
         if settled:
             log.info("series_settled", count=settled)
             reach("intake.settled")
@@ -79,17 +106,17 @@ class Intake:
 
     def sweep(self) -> None:
         """Ask again for, or give up, work whose workflow is gone or stopped."""
-        for run_id, workflow_id in self._runs.unfinished():
-            status = engine.status_of(engine.versioned(workflow_id))
+        for run in self._runs.unfinished():
+            status = _status(run.workflow_id)
             if status is None:
-                self._outbox.ask_run(run_id, workflow_id)
+                self._outbox.ask_run(run)
             elif status not in _ALIVE:
-                self._give_up(run_id, status)
+                self._give_up(run.id, status)
         self._sweep_deliveries(self._deliveries.enqueued())
 
     def _sweep_deliveries(self, asked: Sequence[DueDelivery]) -> None:
         for due in asked:
-            status = engine.status_of(engine.versioned(due.workflow_id))
+            status = _status(due.workflow_id)
             if status is None:
                 self._outbox.ask_delivery(due)
             elif status not in _ALIVE:
@@ -102,3 +129,13 @@ class Intake:
             self._runs.finish(run_id, State.FAILED, _LOST.format(status=status))
         except Superseded:
             return
+
+
+def _status(workflow_id: str) -> str | None:
+    """What the engine says of a workflow; one that another version cancelled goes on again."""
+    ours = engine.versioned(workflow_id)
+    status = engine.status_of(ours)
+    if status == "CANCELLED":
+        engine.resume(ours)
+        return "ENQUEUED"
+    return status

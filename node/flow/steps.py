@@ -208,8 +208,8 @@ STEPS: dict[str, tuple[str, Callable[[Bench, Run, WorkFile | None], Done]]] = {
 
 
 def work_name(run: Run) -> str:
-    """Name of the run's work file: the same run writes the same file."""
-    return f"{run.series_instance_uid}-{run.revision}-{run.attempt}.npz"
+    """What the names of the run's work files begin with."""
+    return f"{run.series_instance_uid}-{run.revision}-{run.attempt}"
 
 
 def tidy(bench: Bench, run: Run) -> None:

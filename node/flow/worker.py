@@ -49,6 +49,8 @@ class WorkerValues:
     """The data folder."""
     locks: Path
     """Folder of the slots' locks."""
+    machine: str
+    """Name of this machine among those that share the work; the same after a restart."""
     site: Callable[[], Site]
     """Peers and routes as they are now."""
     model_named: Callable[[str], ModelRef]
@@ -64,14 +66,20 @@ class WorkerValues:
     time_to_live_s: float = TIME_TO_LIVE_S
     """Silence after which another worker's work is taken over."""
     beat_s: float = BEAT_S
+    sweep_s: float = SWEEP_S
 
 
 def run_worker(
     values: WorkerValues, stop: Stop, *, ready: Callable[[], None] | None = None
 ) -> None:
     """Run workflows until ``stop`` is set, then drain."""
-    slot = Slot(values.locks, values.slot)
-    keeper = Keeper(Leases(values.database), slot.executor_id, holder=str(os.getpid()))
+    slot = Slot(values.locks, values.machine, values.slot)
+    keeper = Keeper(
+        Leases(values.database),
+        slot.executor_id,
+        holder=str(os.getpid()),
+        time_to_live_s=values.time_to_live_s,
+    )
     keeper.beat()
     engine.create(values.engine_url, slot.executor_id)
     _register(values)
@@ -81,8 +89,9 @@ def run_worker(
     intake = Intake(
         runs=runs,
         deliveries=deliveries,
-        outbox=Outbox(runs, deliveries, client),
+        outbox=Outbox(runs, deliveries, client, lambda name: _lanes(values.site(), name)),
         quiet_s=values.quiet_s,
+        urgent=lambda: {peer.name for peer in values.site().peers if peer.urgent},
     )
     log.info("worker_ready", executor=slot.executor_id)
     if ready:
@@ -92,6 +101,7 @@ def run_worker(
     finally:
         client.destroy()
         engine.shut_down(drain_s=values.drain_s)
+        keeper.leave()
         slot.close()
         log.info("worker_stopped", executor=slot.executor_id)
 
@@ -121,19 +131,29 @@ def _register(values: WorkerValues) -> None:
 
 
 def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper) -> None:
+    def unless_replaced(what: Callable[[], Any]) -> Callable[[], Any]:
+        # While a newer version is at work this one only ends what it has begun.
+        return lambda: what() if keeper.leads() else None
+
+    def sweep() -> None:
+        engine.retire_other_versions(keeper.living())
+        intake.sweep()
+
     duties = (
-        _Duty("look", POLL_S, intake.look),
         _Duty("beat", values.beat_s, keeper.beat),
-        _Duty("take over", values.beat_s, lambda: _take_over(keeper, values.time_to_live_s)),
-        _Duty("sweep", SWEEP_S, intake.sweep),
+        _Duty("take over", values.beat_s, keeper.take_over),
+        _Duty("look", POLL_S, unless_replaced(intake.look)),
+        _Duty("sweep", values.sweep_s, unless_replaced(sweep)),
     )
     while not stop.wait(POLL_S):
         for duty in duties:
             duty.when_due()
 
 
-def _take_over(keeper: Keeper, time_to_live_s: float) -> None:
-    keeper.take_over(time_to_live_s=time_to_live_s)
+def _lanes(site: Site, destination: str) -> int:
+    """How many deliveries a destination takes at a time; one where it is not known any more."""
+    peer = site.peer(destination)
+    return 1 if peer is None else peer.deliveries
 
 
 class _Duty:

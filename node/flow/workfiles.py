@@ -40,10 +40,15 @@ class WorkFile:
 
 
 def write_work(folder: Folder, name: str, data: bytes) -> WorkFile:
-    """Write ``data`` durably below the work folder."""
-    path = PurePosixPath(WORK, name)
+    """Write ``data`` durably below the work folder.
+
+    A digest is part of the file's name: a worker that wakes after its work was taken over must not
+    replace what the other's step has recorded, should their hardware compute another last bit.
+    """
+    sha256 = hashlib.sha256(data).hexdigest()
+    path = PurePosixPath(WORK, f"{name}-{sha256[:16]}.npz")
     folder.write(path, data)
-    return WorkFile(path=str(path), size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return WorkFile(path=str(path), size=len(data), sha256=sha256)
 
 
 def read_work(folder: Folder, file: WorkFile) -> bytes:
@@ -55,8 +60,9 @@ def read_work(folder: Folder, file: WorkFile) -> bytes:
 
 
 def remove_work(folder: Folder, name: str) -> None:
-    """Remove a work file that is no longer needed."""
-    folder.path(PurePosixPath(WORK, name)).unlink(missing_ok=True)
+    """Remove the work files of that name, which are no longer needed."""
+    for path in folder.path(PurePosixPath(WORK)).glob(f"{name}-*.npz"):
+        path.unlink(missing_ok=True)
 
 
 def pack_result(result: SctResult) -> bytes:

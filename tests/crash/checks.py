@@ -6,7 +6,7 @@ from pathlib import Path
 import pydicom
 
 from node.archive.records import OutputFile
-from tests.crash.harness import Node
+from tests.crash.watched import Watched
 from tests.peers.dcmtk import Storescp
 
 
@@ -22,7 +22,7 @@ def acknowledged(said: str) -> int:
     return said.count("Received Store Response (Success)")
 
 
-def every_acknowledged_is_there(node: Node, sent: list[Path], count: int) -> None:
+def every_acknowledged_is_there(node: Watched, sent: list[Path], count: int) -> None:
     """The first ``count`` files of ``sent`` are in the index and on disk, byte for byte."""
     rows = dict(node.instance_rows())
     for path in sent[:count]:
@@ -31,7 +31,7 @@ def every_acknowledged_is_there(node: Node, sent: list[Path], count: int) -> Non
         assert data_set(node.data / rows[uid]) == data_set(path)
 
 
-def one_sct_delivered(node: Node, tps: Storescp, series_id: int) -> list[OutputFile]:
+def one_sct_delivered(node: Watched, tps: Storescp, series_id: int) -> list[OutputFile]:
     """The series has exactly one sCT, all of it arrived, and each file is the archived one."""
     outputs = node.queries().output_files(series_id)
     assert outputs
@@ -46,7 +46,7 @@ def one_sct_delivered(node: Node, tps: Storescp, series_id: int) -> list[OutputF
     return outputs
 
 
-def nothing_else_arrived(node: Node, tps: Storescp) -> None:
+def nothing_else_arrived(node: Watched, tps: Storescp) -> None:
     """No object reached the destination that is not an output of one of the node's series."""
     known = {
         o.sop_instance_uid
@@ -56,7 +56,7 @@ def nothing_else_arrived(node: Node, tps: Storescp) -> None:
     assert {_instance(p) for p in tps.files()} == known
 
 
-def snapshot(node: Node) -> dict[str, bytes]:
+def snapshot(node: Watched) -> dict[str, bytes]:
     """Give every output file as it lies on disk now."""
     root = node.data / "outputs"
     return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*.dcm")}

@@ -13,10 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.queries import Queries
 from node.archive.tables import open_engine, sqlite_url
 from node.crashpoints import ENVIRONMENT, MARK
+from tests.crash.watched import Watched
 from tests.peers import processes
 from tests.peers.dcmtk import Storescp
 from tests.peers.waiting import free_port, is_listening, wait_until
@@ -27,7 +26,7 @@ MODEL_SPACING_MM = 4.0
 
 
 @dataclass(slots=True, kw_only=True)
-class Node:
+class Node(Watched):
     """One node's folder, and the supervisor that serves it while it runs."""
 
     folder: Path
@@ -99,43 +98,10 @@ class Node:
                 found[f"{role}-{words[words.index('--slot') + 1]}"] = pid
         return found
 
-    def queries(self) -> Queries:
-        """What its database says."""
-        return Queries(self.engine())
-
     def engine(self) -> sa.Engine:
         """Open its database."""
+        self.data.mkdir(exist_ok=True)
         return open_engine(sqlite_url(self.data / "node.sqlite"))
-
-    def series(self) -> list[dict[str, Any]]:
-        """The series it knows; none before its database is there."""
-        if not (self.data / "node.sqlite").exists():
-            return []
-        engine = self.engine()
-        try:
-            return Queries(engine).series_items()
-        except sa.exc.OperationalError:  # the tables are being made
-            return []
-        finally:
-            engine.dispose()
-
-    def wait_state(self, *states: str, timeout_s: float = 60.0) -> dict[str, Any]:
-        """Wait until its only series is in one of ``states``; return the item."""
-        found: list[dict[str, Any]] = []
-
-        def look() -> bool:
-            found[:] = [i for i in self.series() if i["state"] in states]
-            return len(found) == 1
-
-        try:
-            wait_until(look, f"state {states}", timeout_s=timeout_s, every_s=0.1)
-        except AssertionError:
-            raise AssertionError(f"{self.series()}\n{self.said()}") from None
-        return found[0]
-
-    def said(self) -> str:
-        """The end of what its processes said, for a failing test."""
-        return self.log.read_text(errors="replace")[-6000:]
 
     def healthy(self) -> bool:
         """Whether its web process answers."""
@@ -146,28 +112,17 @@ class Node:
         except OSError:
             return False
 
-    def instance_rows(self) -> list[tuple[str, str]]:
-        """(SOP Instance UID, path) of everything it has acknowledged."""
-        engine = self.engine()
-        with t.reading(engine).begin() as connection:
-            i = t.instances.c
-            rows = connection.execute(sa.select(i.sop_instance_uid, i.path)).all()
-        engine.dispose()
-        return [(row.sop_instance_uid, row.path) for row in rows]
-
 
 def make_node(
     folder: Path,
     tps: Storescp | int,
     *,
-    acceptors: int = 1,
-    release: str = "auto",
-    quiet_s: float = 0.5,
     more_tps: Sequence[Storescp] = (),
+    **settings: Any,
 ) -> Node:
     """Write a node's settings and a model of known arithmetic; ``tps`` gets its sCT.
 
-    So do ``more_tps``, which are called tps2, tps3 and so on.
+    So do ``more_tps``, which are called tps2, tps3 and so on; ``settings`` go to `node_toml`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_affine_model(folder / "models", slope=0.2, intercept=-200.0, spacing_mm=MODEL_SPACING_MM)
@@ -179,23 +134,45 @@ def make_node(
     )
     first = ("tps", "TPS", tps if isinstance(tps, int) else tps.port)
     others = [(f"tps{n}", scp.ae_title, scp.port) for n, scp in enumerate(more_tps, start=2)]
-    destinations = (first, *others)
-    node.config.write_text(
-        f"""
+    text = node_toml((first, *others), node.dicom_port, node.web_port, **settings)
+    node.config.write_text(text)
+    return node
+
+
+def node_toml(
+    destinations: Sequence[tuple[str, str, int]],
+    dicom_port: int,
+    web_port: int,
+    *,
+    acceptors: int = 1,
+    release: str = "auto",
+    quiet_s: float = 0.5,
+    database_url: str = "",
+    takeover_s: float = 60.0,
+    min_free_gb: float = 0,
+    retention: str = "",
+    more: str = "",
+) -> str:
+    """A node.toml: who may send, and a route to ``destinations`` (name, AE title, port)."""
+    return f"""
 [node]
 data_dir = "var"
+takeover_s = {takeover_s}
 [dicom]
-port = {node.dicom_port}
+port = {dicom_port}
 acceptors = {acceptors}
 [web]
-port = {node.web_port}
+port = {web_port}
+[database]
+url = "{database_url}"
 [intake]
 quiet_s = {quiet_s}
 [inference]
 models_dir = "models"
 providers = ["cpu"]
 [retention]
-min_free_gb = 0
+min_free_gb = {min_free_gb}
+{retention}
 [[peers]]
 name = "pacs"
 ae_title = "PACS"
@@ -209,9 +186,8 @@ when = {{ from = ["pacs"] }}
 model = "tiny"
 deliver_to = {json.dumps([name for name, _, _ in destinations])}
 release = {json.dumps(release)}
+{more}
 """
-    )
-    return node
 
 
 def _peer(name: str, ae_title: str, port: int) -> str:

@@ -35,7 +35,7 @@ SHAPE = (24, 20, 18)
 SPACING_MM = (4.0, 4.0, 4.0)
 # Longer than a sender is kept waiting by a killed supervisor, or half a series is taken for whole.
 QUIET_S = 10.0
-PAUSES_S = (0.3, 3.5)
+PAUSES_S = (0.1, 1.5)
 SENDERS = 3
 SETTLED_WITHIN_S = 300.0
 
@@ -185,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--series", type=int, default=8, help="in each round")
-    parser.add_argument("--per-round", type=int, default=25, help="kills in each round")
+    parser.add_argument("--per-round", type=int, default=40, help="kills in each round")
     parser.add_argument("--folder", type=Path, default=None, help="kept where it is given")
     arguments = parser.parse_args(argv)
     seed = secrets.randbits(32) if arguments.seed is None else arguments.seed

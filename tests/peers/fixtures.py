@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.peers import dcmtk, orthanc, tracing, waiting
+from tests.peers import dcmtk, orthanc, postgres, tracing, waiting
 
 
 class StartStorescp(Protocol):
@@ -115,3 +115,17 @@ def start_strace(tmp_path: Path) -> Iterator[StartTracer]:
     yield begin
     for tracer in tracers:
         tracer.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL server for all tests of this process, which may stop and start it."""
+    server = postgres.start_postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def database_url(postgres_server: postgres.Postgres) -> str:
+    """An empty PostgreSQL database of the test's own."""
+    return postgres_server.create_database()

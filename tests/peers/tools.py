@@ -21,6 +21,12 @@ _PACKAGES = {
     "chromium": "chromium",
     "plastimatch": "plastimatch",
     "initdb": "postgresql",
+    "postgres": "postgresql",
+    "pg_isready": "postgresql",
+    "pg_dump": "postgresql",
+    "psql": "postgresql",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 
 

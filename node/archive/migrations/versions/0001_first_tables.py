@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("executor_id", sa.String(length=128), nullable=False),
         sa.Column("role", sa.Text(), server_default="", nullable=False),
         sa.Column("holder", sa.Text(), server_default="", nullable=False),
+        sa.Column("version", sa.Text(), server_default="", nullable=False),
         sa.Column("beat_at", sa.Float(precision=53), nullable=False),
         sa.Column("taken_over", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("executor_id", name=op.f("pk_leases")),
@@ -171,6 +172,7 @@ def upgrade() -> None:
         sa.Column("released_at", sa.Float(precision=53), nullable=True),
         sa.Column("released_by", sa.Text(), nullable=True),
         sa.Column("superseded_at", sa.Float(precision=53), nullable=True),
+        sa.Column("turn", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("plan", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("predecessor_series_uid", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(

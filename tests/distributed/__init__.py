@@ -1,0 +1,1 @@
+"""Several machines: process groups that share PostgreSQL and one folder."""
