@@ -140,7 +140,8 @@ def _run_with_output(engine: sa.Engine, runs: Runs, folder: Path) -> int:
         others = t.series.c.series_instance_uid != f"{ROOT}.1.1"
         connection.execute(sa.update(t.series).where(others).values(state=State.KEPT.value))
     runs.settle_quiet(-1)
-    ((run_id, _workflow),) = runs.unqueued()
+    (run,) = runs.unqueued()
+    run_id = run.id
     runs.begin_step(run_id, "encode", "Writing.")
     image = next(images())
     image.SeriesInstanceUID, image.SOPInstanceUID = f"{ROOT}.5", f"{ROOT}.5.1"
