@@ -13,10 +13,10 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
 from node import app
-from node.domain.errors import Misconfigured
 from node.log import get_logger
 from node.settings import Settings
 
@@ -24,7 +24,6 @@ log = get_logger(__name__)
 
 ROLES = ("scp", "worker", "web")
 _LISTENER = "PCTNODE_LISTENER"
-_SUPERVISOR = "PCTNODE_SUPERVISOR"
 _LOOK_S = 0.5
 # A child that ran this long was well; one that ends sooner again and again is started ever later.
 _WELL_S = 30.0
@@ -32,6 +31,7 @@ _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # Longer than any role's own draining.
 _DRAIN_S = 45.0
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
 
 def serve(settings: Settings, *, role: str, slot: int = 0) -> int:
@@ -39,7 +39,6 @@ def serve(settings: Settings, *, role: str, slot: int = 0) -> int:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    _die_with_supervisor()
     if role == "all":
         return Supervisor(settings, stop).run()
     if role == "scp":
@@ -112,13 +111,16 @@ class Supervisor:
             log.error("child_ended", child=child.name, status=status, again_in_s=delay_s)
 
     def _start(self, child: Child, listener: socket.socket) -> None:
-        environment = dict(os.environ) | {_SUPERVISOR: str(os.getpid())}
+        environment = dict(os.environ)
         inherited: tuple[int, ...] = ()
         if child.role == "scp":
             inherited = (listener.fileno(),)
             environment[_LISTENER] = str(listener.fileno())
         child.process = subprocess.Popen(  # noqa: S603 - this very program
-            _command(self._settings, child), env=environment, pass_fds=inherited
+            _command(self._settings, child),
+            env=environment,
+            pass_fds=inherited,
+            preexec_fn=partial(_die_with, os.getpid()),
         )
         child.started_at = time.monotonic()
         log.info("child_started", child=child.name, pid=child.process.pid)
@@ -158,15 +160,15 @@ def _listener(settings: Settings) -> socket.socket:
     return socket.socket(fileno=int(inherited))
 
 
-def _die_with_supervisor() -> None:
-    """Have the kernel kill a child whose supervisor is gone, however that ended.
+def _die_with(supervisor: int) -> None:
+    """Have the kernel kill this child when its supervisor is gone, however that ended.
 
     An orphan would hold the port and the worker's slot. Being killed is safe at any moment: nothing
-    was acknowledged that is not durable.
+    was acknowledged that is not durable. Called before the child's program begins, so that no time
+    is left in which it could be orphaned.
     """
-    supervisor = os.environ.pop(_SUPERVISOR, None)
-    if supervisor is None or not sys.platform.startswith("linux"):
+    if _LIBC is None:
         return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(supervisor):  # it died before the line above
-        raise Misconfigured("The supervisor of this process is gone.")
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor:  # it died before the line above
+        os._exit(1)
