@@ -26,6 +26,7 @@ from node.domain.reading import Reader
 from node.domain.site import Site, read_site
 from node.log import get_logger
 from node.settings import Settings
+from node.tls import Tls, Validity
 
 if TYPE_CHECKING:
     from node.convert import Workshop
@@ -152,20 +153,22 @@ def echo_peer(settings: Settings, name: str) -> str:
     peer = current_site(settings).peer(name)
     if peer is None:
         raise Misconfigured(f"There is no peer {name!r}.", remedy="See pctnode peers list.")
+    identity(settings)
     result = echo(peer, calling_ae=settings.node.ae_title)
     if not result.ok:
         raise Retryable(result.sentence, remedy=result.remedy)
     return result.sentence
 
 
-def run_scp(settings: Settings, listener: socket.socket, stop: Event, slot: int) -> None:
-    """Receive on ``listener`` until ``stop`` is set."""
+def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event, slot: int) -> None:
+    """Receive on ``listeners``, as `listen` gives them, until ``stop`` is set."""
     from node.archive.catalogue import Catalogue
     from node.archive.index import Index
     from node.archive.receive import Receiver
     from node.scp.admission import Policy
-    from node.scp.server import ScpLimits, serve_scp
+    from node.scp.server import ScpLimits, Secure, serve_scp
 
+    tls = identity(settings)
     engine = database(settings)
     index, entries = Index(engine), SiteEntries(engine)
     folder = Folder(settings.node.data_dir)
@@ -179,7 +182,7 @@ def run_scp(settings: Settings, listener: socket.socket, stop: Event, slot: int)
         )
 
     serve_scp(
-        listener,
+        listeners[0],
         stop,
         ae_title=settings.node.ae_title,
         policy=policy,
@@ -187,6 +190,7 @@ def run_scp(settings: Settings, listener: socket.socket, stop: Event, slot: int)
         records=index,
         folder=folder,
         catalogue=Catalogue(engine),
+        secure=Secure(listener=listeners[1], tls=tls) if tls and len(listeners) > 1 else None,
         limits=ScpLimits(
             max_associations=settings.dicom.max_associations,
             network_timeout_s=settings.dicom.network_timeout_s,
@@ -195,11 +199,33 @@ def run_scp(settings: Settings, listener: socket.socket, stop: Event, slot: int)
     )
 
 
-def listen(settings: Settings) -> socket.socket:
-    """Open the DICOM port: one socket that every acceptor process shares."""
+def listen(settings: Settings) -> list[socket.socket]:
+    """Open the DICOM port, and the one for TLS where there is one: every acceptor shares them."""
     from node.scp.server import listen as open_port
 
-    return open_port(settings.dicom.host, settings.dicom.port)
+    dicom = settings.dicom
+    identity(settings)  # what is wrong with the certificate is said before anything listens
+    return [
+        open_port(dicom.host, port)
+        for port in (dicom.port, dicom.tls.port or None)
+        if port is not None
+    ]
+
+
+def identity(settings: Settings) -> Tls | None:
+    """The node's certificate for TLS, which peers are called with from now on; None without."""
+    from node.scu.association import secure_with
+
+    files = settings.dicom.tls.files
+    tls = Tls(files) if files else None
+    secure_with(tls)
+    return tls
+
+
+def tls_validity(settings: Settings) -> tuple[Validity, ...]:
+    """How long the certificates of TLS are good for; empty without TLS."""
+    files = settings.dicom.tls.files
+    return Tls(files).validity() if files else ()
 
 
 def run_worker(settings: Settings, stop: Event, slot: int) -> None:
@@ -207,6 +233,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     from node.flow import worker
     from node.flow.bench import Rules
 
+    identity(settings)
     engine = database(settings)
     entries = SiteEntries(engine)
     values = worker.WorkerValues(

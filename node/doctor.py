@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def examine_node(settings: Settings) -> tuple[Diagnosis, ...]:
         ("disk", lambda: _disk(settings)),
         ("database", lambda: app.database_sentence(settings)),
         ("models", lambda: _models(settings)),
+        ("tls", lambda: _certificates(settings)),
     ]
     looks += [
         (f"peer {peer.name}", partial(app.echo_peer, settings, peer.name))
@@ -73,3 +75,11 @@ def _models(settings: Settings) -> str:
         words = "; ".join(f"{row['name']}: {row['verdict']}" for row in bad) or "none found"
         raise OSError(f"Models in {settings.inference.models_dir}: {words}")
     return "; ".join(f"{row['name']} {row['version']} on {row['provider']}" for row in rows)
+
+
+def _certificates(settings: Settings) -> str:
+    found, now = app.tls_validity(settings), datetime.now(UTC)
+    sentences = " ".join(one.sentence(now) for one in found)
+    if any(one.days_left(now) < 0 for one in found):
+        raise OSError(sentences)
+    return sentences or "No TLS."

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -23,7 +24,7 @@ from node.settings import Settings
 log = get_logger(__name__)
 
 ROLES = ("scp", "worker", "web")
-_LISTENER = "PCTNODE_LISTENER"
+_LISTENERS = "PCTNODE_LISTENERS"
 _LOOK_S = 0.5
 # A child that ran this long was well; one that ends sooner again and again is started ever later.
 _WELL_S = 30.0
@@ -42,7 +43,7 @@ def serve(settings: Settings, *, role: str, slot: int = 0) -> int:
     if role == "all":
         return Supervisor(settings, stop).run()
     if role == "scp":
-        app.run_scp(settings, _listener(settings), stop, slot)
+        app.run_scp(settings, _listeners(settings), stop, slot)
     elif role == "worker":
         app.run_worker(settings, stop, slot)
     else:
@@ -82,15 +83,16 @@ class Supervisor:
     def run(self) -> int:
         """Start the children, start again those that end, until told to stop; 0 when all went."""
         app.database(self._settings).dispose()
-        with app.listen(self._settings) as listener:
-            log.info("node_starting", dicom=str(listener.getsockname()))
+        with ExitStack() as ports:
+            listeners = [ports.enter_context(listener) for listener in app.listen(self._settings)]
+            log.info("node_starting", dicom=[str(port.getsockname()) for port in listeners])
             try:
                 while not self._stop.wait(_LOOK_S if self._all_run() else 0.05):
                     for child in self._children:
-                        self._look_after(child, listener)
+                        self._look_after(child, listeners)
             finally:
                 # The port closes first: no new association while the old ones end.
-                listener.close()
+                ports.close()
                 left = self._end()
         log.info("node_stopped", killed=left)
         return 0 if not left else 1
@@ -98,11 +100,11 @@ class Supervisor:
     def _all_run(self) -> bool:
         return all(child.process is not None for child in self._children)
 
-    def _look_after(self, child: Child, listener: socket.socket) -> None:
+    def _look_after(self, child: Child, listeners: Sequence[socket.socket]) -> None:
         now = time.monotonic()
         if child.process is None:
             if now >= child.start_at:
-                self._start(child, listener)
+                self._start(child, listeners)
         elif (status := child.process.poll()) is not None:
             soon = now - child.started_at < _WELL_S
             child.failures = child.failures + 1 if soon else 1
@@ -110,12 +112,12 @@ class Supervisor:
             child.process, child.start_at = None, now + delay_s
             log.error("child_ended", child=child.name, status=status, again_in_s=delay_s)
 
-    def _start(self, child: Child, listener: socket.socket) -> None:
+    def _start(self, child: Child, listeners: Sequence[socket.socket]) -> None:
         environment = dict(os.environ)
         inherited: tuple[int, ...] = ()
         if child.role == "scp":
-            inherited = (listener.fileno(),)
-            environment[_LISTENER] = str(listener.fileno())
+            inherited = tuple(listener.fileno() for listener in listeners)
+            environment[_LISTENERS] = ",".join(map(str, inherited))
         child.process = subprocess.Popen(  # noqa: S603 - this very program
             _command(self._settings, child),
             env=environment,
@@ -152,12 +154,12 @@ def _command(settings: Settings, child: Child) -> Sequence[str]:
     return command
 
 
-def _listener(settings: Settings) -> socket.socket:
-    """Take the supervisor's socket, or open the port where the role runs alone."""
-    inherited = os.environ.pop(_LISTENER, None)
+def _listeners(settings: Settings) -> list[socket.socket]:
+    """Take the supervisor's sockets, or open the ports where the role runs alone."""
+    inherited = os.environ.pop(_LISTENERS, None)
     if inherited is None:
         return app.listen(settings)
-    return socket.socket(fileno=int(inherited))
+    return [socket.socket(fileno=int(number)) for number in inherited.split(",")]
 
 
 def _die_with(supervisor: int) -> None:

@@ -18,6 +18,7 @@ from node.domain.names import AETitle, ae_title
 from node.domain.reading import BadSetting, Reader
 from node.domain.reading import Path as Place
 from node.domain.site import Site, read_site
+from node.tls import PROFILES, TlsFiles
 
 ENVIRONMENT_PREFIX = "PCTNODE_"
 PROVIDERS = ("cuda", "tensorrt", "cpu")
@@ -52,9 +53,8 @@ class TlsSettings:
     """``[dicom] tls``; port 0 means no TLS listener."""
 
     port: int
-    certificate: str
-    key: str
-    ca: str
+    files: TlsFiles | None
+    """None where no certificate is set: no TLS, not even as a client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +181,7 @@ def _read(root: Reader, file: Path | None) -> Settings:
     settings = Settings(
         file=file,
         node=_read_node(root.table("node"), folder),
-        dicom=_read_dicom(root.table("dicom")),
+        dicom=_read_dicom(root.table("dicom"), folder),
         web=_read_web(root.table("web")),
         database=_read_database(root.table("database")),
         intake=_read_intake(root.table("intake")),
@@ -191,6 +191,13 @@ def _read(root: Reader, file: Path | None) -> Settings:
         site=read_site(root),
     )
     root.finish()
+    for peer in settings.site.peers:
+        if peer.tls and settings.dicom.tls.files is None:
+            raise BadSetting(
+                ("dicom", "tls"),
+                f"peer {peer.name!r} uses TLS, and the node has no certificate.",
+                remedy="Set certificate, key and ca.",
+            )
     return settings
 
 
@@ -214,8 +221,7 @@ def _checked_title(reader: Reader, key: str, title: str) -> AETitle:
         raise reader.fault(key, error.message, error.remedy) from None
 
 
-def _read_dicom(reader: Reader) -> DicomSettings:
-    tls = reader.table("tls")
+def _read_dicom(reader: Reader, folder: Path) -> DicomSettings:
     settings = DicomSettings(
         host=reader.text("host", "127.0.0.1"),
         port=reader.integer("port", 11112, high=65535),
@@ -224,20 +230,28 @@ def _read_dicom(reader: Reader) -> DicomSettings:
         max_associations=reader.integer("max_associations", 50, low=1, high=1000),
         network_timeout_s=reader.number("network_timeout_s", 60.0, low=1.0),
         called_ae_titles=_read_titles(reader, "called_ae_titles"),
-        tls=TlsSettings(
-            port=tls.integer("port", 0, high=65535),
-            certificate=tls.text("certificate", ""),
-            key=tls.text("key", ""),
-            ca=tls.text("ca", ""),
-        ),
+        tls=_read_tls(reader.table("tls"), folder),
     )
-    if settings.tls.port:
-        raise tls.fault(
-            "port", "this version has no TLS listener.", "Set it to 0 and put a TLS proxy in front."
-        )
-    tls.finish()
+    if settings.tls.port and settings.tls.port == settings.port:
+        raise reader.fault("tls", f"both ports are {settings.port}.", "TLS has a port of its own.")
     reader.finish()
     return settings
+
+
+def _read_tls(reader: Reader, folder: Path) -> TlsSettings:
+    port = reader.integer("port", 0, high=65535)
+    names = {key: reader.text(key, "") for key in ("certificate", "key", "ca")}
+    profile = reader.text("profile", "bcp195", choices=tuple(PROFILES))
+    reader.finish()
+    if port and not any(names.values()):
+        raise reader.fault("port", "is set, and no certificate.", "Set certificate, key and ca.")
+    missing = [key for key, value in names.items() if not value]
+    if len(missing) == len(names):
+        return TlsSettings(port=port, files=None)
+    if missing:
+        raise reader.fault(missing[0], "is missing.", "TLS needs certificate, key and ca.")
+    paths = {key: folder / Path(value).expanduser() for key, value in names.items()}
+    return TlsSettings(port=port, files=TlsFiles(**paths, profile=profile))
 
 
 def _read_web(reader: Reader) -> WebSettings:

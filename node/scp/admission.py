@@ -24,6 +24,7 @@ class Rule(StrEnum):
     NOT_A_TITLE = "not an AE title"
     ADDRESS = "address of the peer"
     UNRESOLVED = "host of the peer not resolved"
+    HANDSHAKE = "TLS handshake"
     TLS_NEEDED = "peer uses TLS"
     CERTIFICATE = "name in the certificate"
     PEER_LIMIT = "associations of the peer"
@@ -144,6 +145,19 @@ def node_is_full(asked: Asked, limit: int) -> Refused:
         sentence=f"{_who(asked)} came while this acceptor served its limit of {limit} "
         "association(s).",
         remedy="The sender may try again; raise [dicom] max_associations or acceptors.",
+    )
+
+
+def no_handshake(asked: Asked, why: str) -> Refused:
+    """A connection to the TLS port that came to nothing: there is no association to answer."""
+    return Refused(
+        rule=Rule.HANDSHAKE,
+        result=PERMANENT,
+        source=SERVICE_USER,
+        reason=NO_REASON,
+        sentence=f"A TLS connection from {asked.address} was not taken: {why}.",
+        remedy="The sender needs TLS 1.2 or newer and a certificate of an authority in [dicom] "
+        "tls.ca, and must trust the node's.",
     )
 
 

@@ -4,7 +4,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,9 +26,11 @@ from node.scp.door import Door
 from node.scp.places import Places
 from node.scp.query import FindHandler
 from node.scp.retrieve import Retriever
+from node.scp.secure import HandshakeFirst
 from node.scp.store import StoreHandler
 from node.scp.visits import Records, Visits
 from node.scu.association import quiet_pynetdicom
+from node.tls import Tls
 
 log = get_logger(__name__)
 
@@ -52,6 +54,14 @@ class ScpLimits:
     """From the connection to the end of the A-ASSOCIATE-RQ."""
     drain_s: float = 20.0
     """How long associations may go on after the stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secure:
+    """The port for TLS."""
+
+    listener: socket.socket
+    tls: Tls
 
 
 class Stop(Protocol):
@@ -88,13 +98,14 @@ def serve_scp(
     records: Records,
     folder: Folder,
     catalogue: Catalogue,
+    secure: Secure | None = None,
     limits: ScpLimits | None = None,
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Answer associations on ``listener`` until ``stop`` is set, then drain; one process's share.
 
-    ``policy`` is asked at each association, so that it may change while the SCP runs; ``ready`` is
-    called once connections are answered.
+    ``secure`` is a second port, for TLS. ``policy`` is asked at each association, so that it may
+    change while the SCP runs; ``ready`` is called once connections are answered.
     """
     limits = limits or ScpLimits()
     quiet_pynetdicom()
@@ -109,33 +120,36 @@ def serve_scp(
         ae_title=ae_title,
     )
     entity = _entity(ae_title, limits)
-    server = entity.make_server(
-        listener.getsockname(),
-        evt_handlers=_handlers(
+    common: dict[str, Any] = {
+        "evt_handlers": _handlers(
             door, StoreHandler(receiver, visits), FindHandler(catalogue, visits, ae_title)
         ),
-        server_class=InheritedServer,
-        request_handler=upper_layer.Connection,
-        listener=listener,
-        limits=limits,
-        services={C_GET: retriever.get, C_MOVE: retriever.move},
-    )
-    thread = threading.Thread(target=server.serve_forever, name="acceptor", daemon=True)
-    thread.start()
+        "request_handler": upper_layer.Connection,
+        "limits": limits,
+        "services": {C_GET: retriever.get, C_MOVE: retriever.move},
+    }
+    servers = [_server(entity, listener, InheritedServer, common)]
+    if secure is not None:
+        extra = {"tls": secure.tls, "refused": visits.refuse}
+        servers.append(_server(entity, secure.listener, TlsServer, common | extra))
+    threads = [_accepting(server) for server in servers]
     log.info(
         "scp_listening", address=str(listener.getsockname()), pynetdicom=pynetdicom.__version__
     )
     if ready:
         ready()
-    folder.remove_orphans()
+    _sweep(folder, secure)
     while not stop.wait(_SWEEP_S):
-        folder.remove_orphans()
-    server.shutdown()
-    thread.join()
-    # Nobody is let in while the last associations end: both ends of the port close here.
-    server.socket.close()
+        _sweep(folder, secure)
+    for server, thread in zip(servers, threads, strict=True):
+        server.shutdown()
+        thread.join()
+        # Nobody is let in while the last associations end: both ends of the port close here.
+        server.socket.close()
     listener.close()
-    _drain(server, limits.drain_s)
+    if secure is not None:
+        secure.listener.close()
+    _drain(servers, limits.drain_s)
     log.info("scp_stopped")
 
 
@@ -189,6 +203,30 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         self.socket.close()
 
 
+class TlsServer(HandshakeFirst, InheritedServer):
+    """The same behind TLS."""
+
+
+def _server(
+    entity: AE, listener: socket.socket, kind: type[InheritedServer], values: dict[str, Any]
+) -> Any:
+    return entity.make_server(
+        listener.getsockname(), server_class=kind, listener=listener, **values
+    )
+
+
+def _accepting(server: InheritedServer) -> threading.Thread:
+    thread = threading.Thread(target=server.serve_forever, name="acceptor", daemon=True)
+    thread.start()
+    return thread
+
+
+def _sweep(folder: Folder, secure: Secure | None) -> None:
+    folder.remove_orphans()
+    if secure is not None:
+        secure.tls.warn_of_ends()
+
+
 def _handlers(
     door: Door, store: StoreHandler, find: FindHandler
 ) -> list[tuple[Any, Callable[[Any], Any]]]:
@@ -220,14 +258,18 @@ def _entity(ae_title: str, limits: ScpLimits) -> AE:
     return entity
 
 
-def _drain(server: InheritedServer, drain_s: float) -> None:
+def _drain(servers: Sequence[InheritedServer], drain_s: float) -> None:
     """Let associations finish, then abort what is left: nothing unanswered was acknowledged."""
     deadline = time.monotonic() + drain_s
-    for association in server.active_associations:
+    for association in _open(servers):
         association.join(max(0.0, deadline - time.monotonic()))
-    for association in server.active_associations:
+    for association in _open(servers):
         log.warning("association_aborted_at_stop", address=association.requestor.address)
         association.abort()
+
+
+def _open(servers: Sequence[InheritedServer]) -> list[Any]:
+    return [association for server in servers for association in server.active_associations]
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.presentation import PresentationContext
 
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
-from node.domain.errors import NodeError, Rejected, Retryable
+from node.domain.errors import Misconfigured, NodeError, Rejected, Retryable
 from node.domain.site import Peer
+from node.tls import Tls
 
 MAX_PDU_BYTES = 128 * 1024
 
@@ -64,6 +66,7 @@ def associate(
     """
     timeouts = timeouts or Timeouts()
     entity = _entity(calling_ae, timeouts)
+    security = _security(peer)
     try:
         association = entity.associate(
             peer.host,
@@ -72,6 +75,7 @@ def associate(
             ae_title=peer.ae_title,
             max_pdu=MAX_PDU_BYTES,
             evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay)],
+            tls_args=security,
         )
     except OSError as error:
         raise _unreachable(peer, error.strerror or str(error)) from None
@@ -87,6 +91,32 @@ def associate(
         association.abort()
         raise
     _release(association)
+
+
+def secure_with(tls: Tls | None) -> None:
+    """Give this process its identity for peers that use TLS: one process is one node."""
+    _identity.tls = tls
+
+
+@dataclass(slots=True)
+class _Identity:
+    tls: Tls | None = None
+
+
+_identity = _Identity()
+_Security = tuple[ssl.SSLContext, str]
+
+
+def _security(peer: Peer) -> _Security | None:
+    """What pynetdicom needs to call ``peer`` over TLS; None for a peer without."""
+    if not peer.tls:
+        return None
+    if _identity.tls is None:
+        raise Misconfigured(
+            f"{_name(peer)} uses TLS, and the node has no certificate.",
+            remedy="Set certificate, key and ca in [dicom] tls, or set tls = false for the peer.",
+        )
+    return _identity.tls.client(), peer.tls_name or peer.host
 
 
 def _release(association: Any) -> None:
@@ -138,7 +168,7 @@ def _why_not(association: Any, peer: Peer, calling_ae: str, timeouts: Timeouts) 
             code="NO_CONTEXT",
             remedy="Allow CT Image Storage (or what else is sent) at the peer.",
         )
-    return _unreachable(peer, _probe(peer, timeouts.connect_s))
+    return _unreachable(peer, _probe(peer, timeouts.connect_s, _security(peer)))
 
 
 def _rejection(peer: Peer, calling_ae: str, answer: Any) -> NodeError:
@@ -162,13 +192,23 @@ def _unreachable(peer: Peer, why: str) -> Retryable:
     )
 
 
-def _probe(peer: Peer, timeout_s: float) -> str:
+def _probe(peer: Peer, timeout_s: float, security: _Security | None) -> str:
     """Connect once more to learn what pynetdicom keeps to itself."""
+    limit_s = min(timeout_s, 2.0)
     try:
-        with socket.create_connection((peer.host, peer.port), timeout=min(timeout_s, 2.0)):
-            return "it takes the connection and does not answer the association request"
+        with socket.create_connection((peer.host, peer.port), timeout=limit_s) as plain:
+            if security is None:
+                return "it takes the connection and does not answer the association request"
+            with security[0].wrap_socket(plain, server_hostname=security[1]) as secured:
+                secured.recv(1)  # TLS 1.3: what it thinks of our certificate comes after ours
+                return "it ends the TLS connection"
     except TimeoutError:
-        return "the connection is not answered"
+        secure = " over TLS" if security else ""
+        return f"the connection is not answered{secure}"
+    except ssl.SSLCertVerificationError as error:
+        return f"its certificate is not accepted ({error.verify_message})"
+    except ssl.SSLError as error:
+        return f"TLS failed ({(error.reason or str(error)).lower().replace('_', ' ')})"
     except OSError as error:
         return (error.strerror or str(error)).lower()
 

@@ -26,6 +26,8 @@ class Node:
 
     data_dir: Path
     port: int
+    tls_port: int
+    """0 without TLS."""
     process: "subprocess.Popen[bytes]"
     log: Path
 
@@ -64,8 +66,14 @@ def start_node(data_dir: Path, *options: str) -> Node:
     process = start(command, log)
     wait_until(lambda: said.exists() or process.poll() is not None, "the SCP", timeout_s=60)
     assert process.poll() is None, log.read_text()
-    port = json.loads(said.read_text())["port"]
-    return Node(data_dir=data_dir, port=port, process=process, log=log)
+    ports = json.loads(said.read_text())
+    return Node(
+        data_dir=data_dir,
+        port=ports["port"],
+        tls_port=ports.get("tls_port", 0),
+        process=process,
+        log=log,
+    )
 
 
 def running_node(data_dir: Path, *options: str) -> Iterator[Node]:

@@ -17,7 +17,8 @@ from node.archive.receive import Receiver
 from node.domain.reading import Reader
 from node.domain.site import read_site
 from node.scp.admission import Policy
-from node.scp.server import ScpLimits, listen, serve_scp
+from node.scp.server import ScpLimits, Secure, listen, serve_scp
+from node.tls import Tls, TlsFiles
 
 PACS = {
     "name": "pacs",
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--min-free-bytes", type=int, default=0)
     parser.add_argument("--limits", type=json.loads, default={})
     parser.add_argument("--peers", type=json.loads, default=[PACS], help="as in node.toml")
+    parser.add_argument("--tls", type=json.loads, help="certificate, key and ca")
     parser.add_argument("--titles", nargs="*", default=["PCTNODE"])
     asked = parser.parse_args()
     log.configure("INFO", role="scp")
@@ -50,7 +52,14 @@ def main() -> None:
     tables.metadata.create_all(engine)
     index = Index(engine)
     listener = listen("127.0.0.1", 0)
-    port = listener.getsockname()[1]
+    secure = None
+    if asked.tls:
+        certificate, key, ca = (Path(asked.tls[name]) for name in ("certificate", "key", "ca"))
+        tls = Tls(TlsFiles(certificate=certificate, key=key, ca=ca))
+        secure = Secure(listener=listen("127.0.0.1", 0), tls=tls)
+    ports = {"port": listener.getsockname()[1]}
+    if secure:
+        ports["tls_port"] = secure.listener.getsockname()[1]
     peers = read_site(Reader({"peers": asked.peers})).peers
     policy = Policy(ae_titles=tuple(asked.titles), peers=peers, accept_unknown=asked.accept_unknown)
     serve_scp(
@@ -62,14 +71,15 @@ def main() -> None:
         records=index,
         folder=folder,
         catalogue=Catalogue(engine),
+        secure=secure,
         limits=ScpLimits(**asked.limits),
-        ready=lambda: _say(folder, port),
+        ready=lambda: _say(folder, ports),
     )
     sys.stderr.write("ended\n")
 
 
-def _say(folder: Folder, port: int) -> None:
-    folder.write_json(PurePosixPath("port.json"), {"port": port})
+def _say(folder: Folder, ports: dict[str, int]) -> None:
+    folder.write_json(PurePosixPath("port.json"), ports)
 
 
 if __name__ == "__main__":

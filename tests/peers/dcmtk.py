@@ -69,11 +69,30 @@ def run_storescu(
 
 
 def run_echoscu(
-    port: int, *, calling: str = "PACS", called: str = "PCTNODE", timeout_s: float = 30.0
+    port: int,
+    *,
+    calling: str = "PACS",
+    called: str = "PCTNODE",
+    options: Sequence[str] = (),
+    timeout_s: float = 30.0,
 ) -> "subprocess.CompletedProcess[str]":
     """Verify an association with echoscu."""
-    program = need_tool("echoscu")
-    return _run([program, "-v", "-aet", calling, "-aec", called, "127.0.0.1", str(port)], timeout_s)
+    command = [need_tool("echoscu"), "-v", "-aet", calling, "-aec", called, *options]
+    return _run([*command, "127.0.0.1", str(port)], timeout_s)
+
+
+def run_dcmsend(
+    port: int,
+    files: Sequence[Path],
+    *,
+    calling: str = "PACS",
+    called: str = "PCTNODE",
+    options: Sequence[str] = (),
+    timeout_s: float = 120.0,
+) -> "subprocess.CompletedProcess[str]":
+    """Send ``files`` with dcmsend, which judges every answer."""
+    command = [need_tool("dcmsend"), "-v", "-aet", calling, "-aec", called, *options]
+    return _run([*command, "127.0.0.1", str(port), *map(str, files)], timeout_s)
 
 
 def _run(command: Sequence[str], timeout_s: float) -> "subprocess.CompletedProcess[str]":

@@ -10,6 +10,7 @@ _PACKAGES = {
     "storescu": "dcmtk",
     "storescp": "dcmtk",
     "echoscu": "dcmtk",
+    "dcmsend": "dcmtk",
     "findscu": "dcmtk",
     "movescu": "dcmtk",
     "getscu": "dcmtk",

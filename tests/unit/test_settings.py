@@ -117,6 +117,46 @@ def test_an_unknown_section_in_the_environment_is_an_error(tmp_path: Path) -> No
         load(written(tmp_path, GOOD), {"PCTNODE_DICON__PORT": "1"})
 
 
+@pytest.mark.parametrize(
+    ("tls", "words"),
+    [
+        ("{ port = 2762 }", "no certificate"),
+        ('{ port = 2762, certificate = "a", ca = "b" }', "dicom.tls.key: is missing"),
+        ('{ port = 11112, certificate = "a", key = "k", ca = "b" }', "both ports are 11112"),
+        ('{ profile = "ssl" }', "bcp195, bcp195-modified"),
+    ],
+)
+def test_half_a_tls_is_an_error(tmp_path: Path, tls: str, words: str) -> None:
+    """A node that would fall back to plain connections does not start."""
+    text = GOOD.replace('{ port = 0, certificate = "" }', tls)
+
+    with pytest.raises(Misconfigured) as fault:
+        load(written(tmp_path, text), {})
+
+    assert words in str(fault.value)
+    assert "node.toml, line" in str(fault.value)
+
+
+def test_a_peer_of_tls_needs_a_certificate_of_ours(tmp_path: Path) -> None:
+    """It would never be called, and never let in."""
+    text = GOOD.replace('may = ["query"]', 'may = ["query"]\ntls = true')
+
+    with pytest.raises(Misconfigured, match="peer 'tps' uses TLS"):
+        load(written(tmp_path, text), {})
+
+
+def test_tls_files_count_from_the_file(tmp_path: Path) -> None:
+    """Like every other path."""
+    tls = '{ port = 2762, certificate = "pki/node.pem", key = "/k.pem", ca = "ca.pem" }'
+    text = GOOD.replace('{ port = 0, certificate = "" }', tls)
+
+    files = load(written(tmp_path, text), {}).dicom.tls.files
+
+    assert files is not None
+    assert files.certificate == tmp_path / "pki/node.pem"
+    assert files.key == Path("/k.pem")
+
+
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     """With the way out."""
     with pytest.raises(Misconfigured, match="--config"):
