@@ -31,7 +31,7 @@ from node.pipeline import (
     encode,
     examine,
     make_plan,
-    refusal,
+    refusals,
     rules_for,
     synthesise,
 )
@@ -224,7 +224,7 @@ def _convert_stack(
         refused = replace(
             examined,
             verdict=Verdict.REFUSED,
-            findings=(*examined.findings, refusal(error, uids)),
+            findings=(*examined.findings, *refusals(error, uids)),
         )
         return _not_converted(series.uid, refused)
     findings = (*examined.findings, *made.result.findings)

@@ -15,11 +15,11 @@ from pydicom.dataset import Dataset
 
 from node.dicom.ct_series import EncodedInstance, encode_ct
 from node.dicom.gate import verify
-from node.dicom.pixels import mr_volume
+from node.dicom.pixels import read_volume
 from node.domain import checks
 from node.domain.checks import Rules
 from node.domain.errors import Defect, Rejected
-from node.domain.findings import Finding, Severity, finding, worst
+from node.domain.findings import Finding, Severity, Unusable, finding, with_actions, worst
 from node.domain.geometry import Grid, axial_grid
 from node.domain.instance import Instance
 from node.domain.plan import ModelRef, Plan, ReleasePolicy, SctResult
@@ -79,11 +79,26 @@ def rules_for(route: Route | None, model: ModelRef | None = None) -> Rules:
             assume_patient_position=route.assume_patient_position,
             allow_patient_positions=route.allow_patient_positions,
             distortion_corrected=route.distortion_corrected,
+            actions=route.actions,
         )
-    if model is not None:
-        parts = (model.body_part, "BRAIN") if model.body_part == "HEAD" else (model.body_part,)
-        rules = replace(rules, model=model.name, body_parts=parts)
-    return rules
+    return rules if model is None else _for_model(rules, model)
+
+
+def _for_model(rules: Rules, model: ModelRef) -> Rules:
+    parts = (model.body_part, "BRAIN") if model.body_part == "HEAD" else (model.body_part,)
+    limits = model.limits
+    return replace(
+        rules,
+        model=model.name,
+        body_parts=parts,
+        region=limits.region,
+        field_strengths_t=limits.field_strengths_t,
+        echo_time_ms=limits.echo_time_ms,
+        repetition_time_ms=limits.repetition_time_ms,
+        contrast_agent=limits.contrast_agent,
+        least_fov_mm=limits.least_fov_mm,
+        thickest_mm=limits.slice_limit_mm or rules.thickest_mm,
+    )
 
 
 def examine(stacks: Sequence[Stack], rules: Rules) -> tuple[Examined, ...]:
@@ -97,9 +112,9 @@ def examine(stacks: Sequence[Stack], rules: Rules) -> tuple[Examined, ...]:
     accepted = [e for e in examined if e.verdict is Verdict.ACCEPTED]
     if len(accepted) > 1:
         return tuple(_ambiguous(e, accepted) for e in examined)
-    if all(e.verdict is Verdict.DROPPED for e in examined):
-        return tuple(_refused_instead(e) for e in examined)
-    return examined
+    if len(examined) > 1:
+        return tuple(_one_of(e, len(examined)) for e in _dropped_alone(examined))
+    return _dropped_alone(examined)
 
 
 def make_plan(
@@ -129,6 +144,7 @@ def make_plan(
         software_version=software_version,
         created_at=created_at,
         patient_position=position or declared,
+        actions={code: action.value for code, action in route.actions.items()} if route else {},
         settings=dict(settings or {}),
         predecessor_series_uid=predecessor_series_uid,
         status_label=label,
@@ -143,11 +159,16 @@ def synthesise(
     report: Report | None = None,
 ) -> Synthesis:
     """Decode the MR and run the generator; raise `Rejected` for pixels nobody can read."""
-    mr = mr_volume(stack, datasets)
+    actions = {code: Severity(action) for code, action in plan.actions.items()}
+    mr, seen = read_volume(stack, datasets)
+    before = with_actions(seen, actions)
+    if worst(before) is Severity.REFUSE:
+        raise Unusable(before)
     result = generator.synthesise(mr, plan.grid, report=report)
     if not result.sct.grid.same_as(plan.grid, tolerance_mm=1e-4):
         raise Defect("The generator answered on another grid than the plan's.")
-    return Synthesis(mr=mr, result=result)
+    found = (*before, *with_actions(result.findings, actions))
+    return Synthesis(mr=mr, result=replace(result, findings=found))
 
 
 def encode(
@@ -159,14 +180,18 @@ def encode(
     return encoded
 
 
-def refusal(error: Rejected, uids: Iterable[str] = ()) -> Finding:
-    """The finding for an error met while reading: same code, same words."""
-    return Finding(
-        code=error.code,
-        severity=Severity.REFUSE,
-        sentence=error.message,
-        remedy=error.remedy,
-        uids=tuple(uids),
+def refusals(error: Rejected, uids: Iterable[str] = ()) -> tuple[Finding, ...]:
+    """The findings for an error met while reading: same code, same words."""
+    if isinstance(error, Unusable):
+        return error.findings
+    return (
+        Finding(
+            code=error.code,
+            severity=Severity.REFUSE,
+            sentence=error.message,
+            remedy=error.remedy,
+            uids=tuple(uids),
+        ),
     )
 
 
@@ -180,10 +205,31 @@ def _examine(stack: Stack, rules: Rules) -> Examined:
     return Examined(stack=stack, verdict=verdict, findings=found)
 
 
+def _dropped_alone(examined: tuple[Examined, ...]) -> tuple[Examined, ...]:
+    if all(e.verdict is Verdict.DROPPED for e in examined):
+        return tuple(_refused_instead(e) for e in examined)
+    return examined
+
+
+def _one_of(examined: Examined, count: int) -> Examined:
+    """Say of an accepted stack that its series holds others."""
+    if examined.verdict is not Verdict.ACCEPTED:
+        return examined
+    label = _label(examined.stack)
+    return replace(
+        examined,
+        findings=(*examined.findings, finding("SERIES_SPLIT", count=count, label=label)),
+    )
+
+
+def _label(stack: Stack) -> str:
+    return " ".join(f"{name} {value or '–'}" for name, value in stack.label)
+
+
 def _ambiguous(examined: Examined, accepted: Sequence[Examined]) -> Examined:
     if examined.verdict is not Verdict.ACCEPTED:
         return examined
-    labels = [" ".join(f"{k} {v or 'empty'}" for k, v in e.stack.label) for e in accepted]
+    labels = [_label(e.stack) for e in accepted]
     found = finding(
         "STACKS_AMBIGUOUS",
         count=len(accepted),

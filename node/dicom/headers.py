@@ -6,22 +6,27 @@ no DICOM object at all raises.
 
 import io
 import math
+import struct
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import pydicom
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 
+from node.dicom.implants import coded_implants, mentioned_implants
 from node.domain.errors import Rejected
 from node.domain.instance import Cosines, Frame, Instance, Vector3
 
 T = TypeVar("T")
+PHILIPS_FRAME = 0x2005140F
+"""Philips' private sequence in each frame's functional groups."""
 # Everything pydicom raises while it converts a malformed value.
 _UNREADABLE = (
     ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError,
-    NotImplementedError, EOFError, LookupError, RecursionError,
+    NotImplementedError, EOFError, LookupError, RecursionError, struct.error, OSError,
 )  # fmt: skip
 
 
@@ -76,7 +81,7 @@ def read_instance(dataset: Dataset) -> Instance:
         scanning_sequence=_words(dataset, "ScanningSequence"),
         repetition_time_ms=_value(dataset, "RepetitionTime", _finite),
         field_strength_t=_value(dataset, "MagneticFieldStrength", _finite),
-        contrast_agent=_text(dataset, "ContrastBolusAgent"),
+        contrast_agent=_contrast(dataset),
         lossy=_lossy(dataset),
         rows=_value(dataset, "Rows", int) or 0,
         columns=_value(dataset, "Columns", int) or 0,
@@ -88,6 +93,21 @@ def read_instance(dataset: Dataset) -> Instance:
         has_pixels="PixelData" in dataset,
         pixel_bytes=_pixel_bytes(dataset, meta),
         frames=frames,
+        declared_frames=_value(dataset, "NumberOfFrames", int),
+        high_bit=_value(dataset, "HighBit", int),
+        pixel_representation=_value(dataset, "PixelRepresentation", int),
+        character_set=_words(dataset, "SpecificCharacterSet"),
+        patient_birth_date=_text(dataset, "PatientBirthDate"),
+        patient_age=_text(dataset, "PatientAge"),
+        study_date=_text(dataset, "StudyDate"),
+        patient_orientation=_words(dataset, "PatientOrientation"),
+        images_in_acquisition=_value(dataset, "ImagesInAcquisition", int),
+        philips_slices=_private(dataset, 0x2001, "Philips Imaging DD 001", 0x18, int),
+        reconstruction_diameter_mm=_value(dataset, "ReconstructionDiameter", _finite),
+        burned_in=_text(dataset, "BurnedInAnnotation").upper() == "YES",
+        device_serial_number=_text(dataset, "DeviceSerialNumber"),
+        implants=coded_implants(dataset),
+        implant_mentions=mentioned_implants(dataset),
     )
 
 
@@ -115,8 +135,16 @@ def _classic(dataset: Dataset) -> Frame:
         temporal_position=_value(dataset, "TemporalPositionIdentifier", int),
         b_value=_value(dataset, "DiffusionBValue", _finite),
         stack_id="",
-        rescale_slope=_or(_value(dataset, "RescaleSlope", _finite), 1.0),
-        rescale_intercept=_or(_value(dataset, "RescaleIntercept", _finite), 0.0),
+        rescale_slope=_scale(dataset, "RescaleSlope", 1.0),
+        rescale_intercept=_scale(dataset, "RescaleIntercept", 0.0),
+        rescale_stated=_stated(dataset, "RescaleSlope"),
+        philips_scale=_philips_scale(dataset),
+        spacing_between_slices_mm=_value(dataset, "SpacingBetweenSlices", _finite),
+        slice_location_mm=_value(dataset, "SliceLocation", _finite),
+        inversion_time_ms=_value(dataset, "InversionTime", _finite),
+        trigger_time_ms=_value(dataset, "TriggerTime", _finite),
+        repetition_time_ms=_value(dataset, "RepetitionTime", _finite),
+        flip_angle_deg=_value(dataset, "FlipAngle", _finite),
     )
 
 
@@ -130,6 +158,7 @@ def _enhanced(dataset: Dataset, shared: Dataset, own: Dataset, number: int) -> F
     image_type = _words(kind, "FrameType") or _words(dataset, "ImageType")
     measures, transform = group("PixelMeasuresSequence"), group("PixelValueTransformationSequence")
     component = _component(kind, image_type) or _component(dataset, image_type)
+    timing = group("MRTimingAndRelatedParametersSequence")
     return Frame(
         number=number,
         position_mm=_vector3(group("PlanePositionSequence")),
@@ -138,14 +167,27 @@ def _enhanced(dataset: Dataset, shared: Dataset, own: Dataset, number: int) -> F
         slice_thickness_mm=_value(measures, "SliceThickness", _finite),
         image_type=image_type,
         complex_component=component,
-        echo_time_ms=_value(group("MREchoSequence"), "EffectiveEchoTime", _finite),
+        echo_time_ms=_or(
+            _value(group("MREchoSequence"), "EffectiveEchoTime", _finite),
+            _value(dataset, "EchoTime", _finite),  # GDCM leaves it at the top when it converts
+        ),
         echo_number=None,
         acquisition_number=_value(content, "FrameAcquisitionNumber", int),
         temporal_position=_value(content, "TemporalPositionIndex", int),
         b_value=_value(group("MRDiffusionSequence"), "DiffusionBValue", _finite),
         stack_id=_text(content, "StackID"),
-        rescale_slope=_or(_value(transform, "RescaleSlope", _finite), 1.0),
-        rescale_intercept=_or(_value(transform, "RescaleIntercept", _finite), 0.0),
+        rescale_slope=_scale(transform, "RescaleSlope", 1.0),
+        rescale_intercept=_scale(transform, "RescaleIntercept", 0.0),
+        rescale_stated=_stated(transform, "RescaleSlope"),
+        philips_scale=_philips_scale(_item(own, PHILIPS_FRAME)),
+        spacing_between_slices_mm=_value(measures, "SpacingBetweenSlices", _finite),
+        inversion_time_ms=_value(group("MRModifierSequence"), "InversionTimes", _first_number),
+        trigger_time_ms=_value(
+            group("CardiacSynchronizationSequence"), "NominalCardiacTriggerDelayTime", _finite
+        ),
+        repetition_time_ms=_value(timing, "RepetitionTime", _finite),
+        flip_angle_deg=_value(timing, "FlipAngle", _finite),
+        volumetric=_text(kind, "VolumetricProperties").upper(),
     )
 
 
@@ -188,9 +230,18 @@ def _text(dataset: Dataset, keyword: str) -> str:
     return (_value(dataset, keyword, str) or "").strip(" \0")
 
 
-def _item(dataset: Dataset, keyword: str) -> Dataset:
+def _item(dataset: Dataset, keyword: str | int) -> Dataset:
     items = _value(dataset, keyword, list)
     return items[0] if items else Dataset()
+
+
+def _contrast(dataset: Dataset) -> str:
+    """ContrastBolusAgent; else the code meaning of Enhanced MR's agent sequence."""
+    said = _text(dataset, "ContrastBolusAgent")
+    if said:
+        return said
+    coded = _value(dataset, "ContrastBolusAgentSequence", list)
+    return (_text(coded[0], "CodeMeaning") or "agent not named") if coded else ""
 
 
 def _body_part(dataset: Dataset) -> str:
@@ -215,12 +266,13 @@ def _pixel_bytes(dataset: Dataset, meta: Dataset) -> int | None:
     return len(dataset.get_item("PixelData").value or b"")
 
 
-def _value(dataset: Dataset, keyword: str, convert: Callable[[Any], T]) -> T | None:
+def _value(dataset: Dataset, keyword: str | int, convert: Callable[[Any], T]) -> T | None:
     """The attribute through ``convert``; None when absent, empty or unreadable."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = dataset.get(keyword)
+            value = value.value if isinstance(value, DataElement) else value
             return None if value is None or value == "" else convert(value)
     except _UNREADABLE:
         return None
@@ -237,5 +289,52 @@ def _first_int(value: Any) -> int:
     return int(value if isinstance(value, int | str) else value[0])
 
 
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
+def _or(value: float | None, other: float | None) -> float | None:
+    return other if value is None else value
+
+
+def _first_number(value: Any) -> float:
+    return _finite(value if isinstance(value, int | float | str) else value[0])
+
+
+def _stated(dataset: Dataset, keyword: str) -> bool:
+    """Whether the element is there with a value, readable or not."""
+    raw = getattr(dataset.get_item(keyword), "value", None) if keyword in dataset else None
+    return raw is not None and str(raw).strip(" b'\"\0") != ""
+
+
+def _scale(dataset: Dataset, keyword: str, default: float) -> float:
+    """The number; ``default`` when the element is absent or empty, NaN when it is unreadable."""
+    number = _value(dataset, keyword, _finite)
+    if number is not None:
+        return number
+    return math.nan if _stated(dataset, keyword) else default
+
+
+def _philips_scale(dataset: Dataset) -> tuple[float, float] | None:
+    """Philips' scale intercept (2005,100D) and slope (2005,100E): FP = (stored - SI) / SS."""
+    intercept, slope = (
+        _private(dataset, 0x2005, "Philips MR Imaging DD 001", offset, _number_of)
+        for offset in (0x0D, 0x0E)
+    )
+    return (intercept, slope) if intercept is not None and slope else None
+
+
+def _private(
+    dataset: Dataset, group: int, creator: str, offset: int, convert: Callable[[Any], T]
+) -> T | None:
+    """A private element through ``convert``; None when absent, empty or unreadable."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = dataset.private_block(group, creator)[offset].value
+            return None if value is None or value == "" else convert(value)
+    except _UNREADABLE:
+        return None
+
+
+def _number_of(value: Any) -> float:
+    """A float, also where an implicit data set has lost the VR of a private element."""
+    if isinstance(value, bytes):
+        return _finite(struct.unpack("<f", value)[0])
+    return _finite(value)

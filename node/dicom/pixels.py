@@ -8,46 +8,73 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
-from node.domain.errors import Rejected
+from node.domain import check_pixels
+from node.domain.check_pixels import Pixels
+from node.domain.findings import Finding, Unusable, refused
 from node.domain.instance import Slice
-from node.domain.stack import Stack, stack_grid
+from node.domain.scaling import stack_scaling
+from node.domain.stack import Stack, distances_mm, stack_grid
 from node.domain.volume import Unit, Volume
+
+# Positions nearer to an even lattice than this are on it: how positions are written.
+EVEN_TOLERANCE_MM = 0.02
 
 # Whatever a codec raises on damaged data: there is no common base among the decoders.
 _UNDECODABLE = (ValueError, RuntimeError, AttributeError, TypeError, EOFError, IndexError, OSError)
 
 
+def read_volume(
+    stack: Stack, datasets: Mapping[str, Dataset]
+) -> tuple[Volume, tuple[Finding, ...]]:
+    """Decode ``stack`` and say what its pixels show; see `mr_volume` and `check_pixels`."""
+    slices = _slices(stack, datasets)
+    return _volume(stack, slices.values), check_pixels.run(slices)
+
+
 def mr_volume(stack: Stack, datasets: Mapping[str, Dataset]) -> Volume:
     """Decode ``stack`` into one volume of signal, float32, (slice, row, column).
 
-    The rescale of each frame is applied to it alone, so that per-slice scaling (Philips) does not
-    step from slice to slice. ``datasets`` maps SOP Instance UID to data set. Raises `Rejected`
-    (PIXELS_UNDECODABLE, PIXELS_CONSTANT).
+    Each slice is scaled by itself, so that per-slice scaling (Philips) does not step from slice to
+    slice. Slices whose distances vary are brought to even ones by linear interpolation between
+    their true positions. ``datasets`` maps SOP Instance UID to data set. Raises `Unusable` with
+    code PIXELS_UNDECODABLE.
     """
-    grid = stack_grid(stack)
-    values = np.empty(grid.shape, np.float32)
-    for n, element in enumerate(stack.slices):
-        values[n] = _signal(element, datasets[element.instance.sop_instance_uid])
-    if values.min() == values.max():
-        value = float(values.flat[0])
-        raise Rejected(
-            f"Every pixel of the series has the value {value:g}.", code="PIXELS_CONSTANT"
-        )
+    return _volume(stack, _slices(stack, datasets).values)
+
+
+def _volume(stack: Stack, values: NDArray[np.float32]) -> Volume:
     return Volume(
-        values=values,
-        affine=grid.affine,
+        values=_evenly_placed(stack, values),
+        affine=stack_grid(stack).affine,
         frame_of_reference_uid=stack.header.frame_of_reference_uid,
         unit=Unit.SIGNAL,
     )
 
 
-def _signal(element: Slice, dataset: Dataset) -> NDArray[np.float32]:
-    stored = _decode(element, dataset)
-    frame = element.frame
-    # PS3.3 C.11.1.1.2: output = slope * stored + intercept
-    return np.asarray(stored, np.float32) * np.float32(frame.rescale_slope) + np.float32(
-        frame.rescale_intercept
-    )
+def _slices(stack: Stack, datasets: Mapping[str, Dataset]) -> Pixels:
+    values = np.empty(stack_grid(stack).shape, np.float32)
+    low, high = (np.zeros(len(stack.slices), np.int64) for _ in range(2))
+    scaling = stack_scaling(stack)
+    for n, element in enumerate(stack.slices):
+        stored = _decode(element, datasets[element.instance.sop_instance_uid])
+        low[n], high[n] = stored.min(), stored.max()
+        # PS3.3 C.11.1.1.2: output = slope * stored + intercept
+        values[n] = stored * scaling.slopes[n] + scaling.intercepts[n]
+    return Pixels(stack=stack, values=values, stored_low=low, stored_high=high)
+
+
+def _evenly_placed(stack: Stack, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``values`` at the even positions of `stack_grid`; as they are where they lie there."""
+    at = distances_mm(stack)
+    even = np.linspace(at[0], at[-1], len(at))
+    if np.abs(at - even).max() <= EVEN_TOLERANCE_MM or np.diff(at).min() <= 0:
+        return values
+    above = np.clip(np.searchsorted(at, even, side="right"), 1, len(at) - 1)
+    share = ((even - at[above - 1]) / (at[above] - at[above - 1])).astype(np.float32)
+    placed = np.empty_like(values)
+    for n, (k, weight) in enumerate(zip(above, share, strict=True)):
+        placed[n] = values[k - 1] * (1 - weight) + values[k] * weight
+    return placed
 
 
 def _decode(element: Slice, dataset: Dataset) -> NDArray[np.generic]:
@@ -59,15 +86,20 @@ def _decode(element: Slice, dataset: Dataset) -> NDArray[np.generic]:
             frame = pixel_array(dataset, index=index)
     except _UNDECODABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Rejected(
-            f"Pixel data of {instance.sop_instance_uid} in {instance.transfer_syntax_uid} cannot "
-            f"be decoded: {reason}",
-            code="PIXELS_UNDECODABLE",
-        ) from error
+        raise _undecodable(element, reason.rstrip(".")) from error
     if frame.shape != (instance.rows, instance.columns):
-        raise Rejected(
-            f"Pixel data of {instance.sop_instance_uid} decodes to {frame.shape}, not to "
-            f"{instance.rows} by {instance.columns}.",
-            code="PIXELS_UNDECODABLE",
+        size = " by ".join(map(str, frame.shape))
+        raise _undecodable(
+            element, f"{size} pixels came out, not {instance.rows} by {instance.columns}"
         )
     return frame
+
+
+def _undecodable(element: Slice, reason: str) -> Unusable:
+    instance = element.instance
+    return refused(
+        "PIXELS_UNDECODABLE",
+        transfer_syntax=instance.transfer_syntax_uid,
+        reason=reason,
+        uids=[instance.sop_instance_uid],
+    )

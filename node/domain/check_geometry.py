@@ -156,7 +156,7 @@ def position_duplicate(stack: Stack, _rules: Rules) -> Finding | None:
 
 def slice_gap(stack: Stack, _rules: Rules) -> Finding | None:
     """A slice that is missing inside the stack; nothing is interpolated over it."""
-    steps = _steps_mm(stack)
+    steps = steps_mm(stack)
     if steps is None:
         return None
     regular = float(np.median(steps))
@@ -165,10 +165,7 @@ def slice_gap(stack: Stack, _rules: Rules) -> Finding | None:
         return None
     ordered = _distinct(stack)
     missing = sum(round(float(steps[n]) / regular) - 1 for n in wide)
-    gaps = [
-        f"{steps[n]:.6g} mm between {place(ordered[n])} and {place(ordered[n + 1])}"
-        for n in wide[:5]
-    ]
+    gaps = [f"{place(ordered[n])} – {place(ordered[n + 1])}: {steps[n]:.6g} mm" for n in wide[:5]]
     around = [s for n in wide for s in (ordered[n], ordered[n + 1])]
     return finding(
         "SLICE_GAP", missing=missing, gaps=gaps, spacing_mm=regular, uids=uids_of(around)
@@ -177,7 +174,7 @@ def slice_gap(stack: Stack, _rules: Rules) -> Finding | None:
 
 def slice_spacing(stack: Stack, _rules: Rules) -> Finding | None:
     """Distances that vary: a little is warned of, more makes no regular grid."""
-    steps = _steps_mm(stack)
+    steps = steps_mm(stack)
     if steps is None:
         return None
     regular = float(np.median(steps))
@@ -199,7 +196,7 @@ def slice_spacing(stack: Stack, _rules: Rules) -> Finding | None:
 
 def stack_skewed(stack: Stack, _rules: Rules) -> Finding | None:
     """The step from slice to slice must follow their normal."""
-    if not _regular_ground(stack) or len(stack.slices) < 2:
+    if not regular_ground(stack) or len(stack.slices) < 2:
         return None
     first, last = stack.slices[0].frame, stack.slices[-1].frame
     step = np.subtract(last.position_mm or (), first.position_mm or ())
@@ -230,7 +227,7 @@ def too_few_slices(stack: Stack, rules: Rules) -> Finding | None:
 
 def slices_thick(stack: Stack, rules: Rules) -> Finding | None:
     """Slices further apart than the model was made for blur bone and air."""
-    steps = _steps_mm(stack)
+    steps = steps_mm(stack)
     if steps is None or float(np.median(steps)) <= rules.thickest_mm + 1e-3:
         return None
     return finding(
@@ -241,7 +238,7 @@ def slices_thick(stack: Stack, rules: Rules) -> Finding | None:
     )
 
 
-def _regular_ground(stack: Stack) -> bool:
+def regular_ground(stack: Stack) -> bool:
     """Positions everywhere and one orientation: distances along the normal mean something."""
     if not all(s.frame.position_mm and s.frame.orientation for s in stack.slices):
         return False
@@ -256,8 +253,9 @@ def _distinct(stack: Stack) -> list[Slice]:
     return [s for s in stack.slices if id(s) not in twins]
 
 
-def _steps_mm(stack: Stack) -> NDArray[np.float64] | None:
-    if not _regular_ground(stack):
+def steps_mm(stack: Stack) -> NDArray[np.float64] | None:
+    """Distances between neighbouring positions along the normal; None where they mean nothing."""
+    if not regular_ground(stack):
         return None
     distinct = Stack(slices=tuple(_distinct(stack)), label=stack.label)
     steps = np.diff(distances_mm(distinct))
@@ -265,13 +263,13 @@ def _steps_mm(stack: Stack) -> NDArray[np.float64] | None:
 
 
 def _extent_mm(stack: Stack) -> float | None:
-    steps = _steps_mm(stack)
+    steps = steps_mm(stack)
     return None if steps is None else float(steps.sum() + np.median(steps))
 
 
 def _volumes(stack: Stack) -> int:
     """How many images every single position has; 0 when that differs or there is one slice."""
-    if not _regular_ground(stack) or len(stack.slices) < 2:
+    if not regular_ground(stack) or len(stack.slices) < 2:
         return 0
     places = Counter(np.round(distances_mm(stack), 1))
     counts = set(places.values())

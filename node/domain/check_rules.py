@@ -1,10 +1,10 @@
 """What all acceptance checks share: the rules they apply and how they name slices."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from node.domain.findings import Finding
+from node.domain.findings import Finding, Severity
 from node.domain.instance import Slice
 from node.domain.stack import Stack
 
@@ -28,6 +28,19 @@ class Rules:
     model: str = ""
     body_parts: tuple[str, ...] = ()
     """BodyPartExamined values the model was made for; empty: any."""
+    region: str = ""
+    """The same in a person's words."""
+    field_strengths_t: tuple[float, ...] = ()
+    """Field strengths the model was made for; empty: any."""
+    echo_time_ms: tuple[float, float] | None = None
+    """Echo times the model was made for; None: any."""
+    repetition_time_ms: tuple[float, float] | None = None
+    contrast_agent: bool = False
+    """Whether the model was made for images with contrast agent, too."""
+    least_fov_mm: float = 0.0
+    """In-plane field of view that holds the whole region; 0: any."""
+    actions: Mapping[str, Severity] = field(default_factory=dict)
+    """What the route does about a code, where it wishes otherwise than the table."""
 
 
 Check: TypeAlias = Callable[[Stack, Rules], Finding | None]
@@ -36,6 +49,8 @@ Check: TypeAlias = Callable[[Stack, Rules], Finding | None]
 def place(s: Slice) -> str:
     """Where a slice lies, for a sentence."""
     where = " ".join(f"{v:.4g}" for v in s.frame.position_mm or ())
+    if s.instance.number_of_frames > 1:
+        return f"frame {s.frame.number + 1} ({where})"
     number = s.instance.instance_number
     return f"image {number} ({where})" if number is not None else f"({where})"
 

@@ -1,15 +1,16 @@
 """Acceptance checks: each looks at one stack and says what is wrong, or nothing.
 
 Checks never repair. All of them run on every stack of MR images, so that a sender sees every fault
-at once. Those of geometry are in `node.domain.check_geometry`.
+at once. Those of geometry, of the patient and of the acquisition stand in modules beside this one.
 """
 
-from collections import Counter
-
+from node.domain import check_acquisition as acquisition
 from node.domain import check_geometry as geometry
+from node.domain import check_patient as patient
+from node.domain import check_positions as positions
+from node.domain import check_scaling as scaling
 from node.domain.check_rules import MAX_UIDS, Check, Rules, typed, uids_of
-from node.domain.findings import Finding, finding
-from node.domain.names import is_uid
+from node.domain.findings import Finding, finding, with_actions
 from node.domain.stack import Stack
 
 __all__ = ["CHECKS", "ENHANCED_MR_IMAGE", "MAX_UIDS", "MR_IMAGE", "Rules", "run"]
@@ -27,7 +28,7 @@ def run(stack: Stack, rules: Rules) -> tuple[Finding, ...]:
     if other is not None:
         return (other,)
     found = (check(stack, rules) for check in CHECKS)
-    return tuple(f for f in found if f is not None)
+    return with_actions((f for f in found if f is not None), rules.actions)
 
 
 def not_mr(stack: Stack, _rules: Rules) -> Finding | None:
@@ -51,6 +52,7 @@ _MAPS = {
     "ADC", "FA", "TRACEW", "TENSOR", "MIP", "MINIP", "MPR", "PROJECTION IMAGE", "SCREEN SAVE",
     "PERFUSION", "ASL", "SUBTRACTION", "CSA MIP", "CSA MPR", "T1 MAP", "T2 MAP", "R2 MAP",
     "VELOCITY MAP", "FIELD_MAP", "B0 MAP", "SPECTROSCOPY", "CBF", "RCBF", "RCBV", "MTT", "TTP",
+    "FF", "FAT_FRACTION", "SWI", "RMS", "T2 STAR MAP", "B1 MAP", "MIN IP", "CURVED",
 }  # fmt: skip
 
 
@@ -60,6 +62,24 @@ def reconstruction(stack: Stack, _rules: Rules) -> Finding | None:
     if not _MAPS & set(image_type):
         return None
     return finding("RECONSTRUCTION", image_type=typed(image_type), uids=uids_of(stack.slices))
+
+
+_DIXON = {
+    "W": "water", "WATER": "water", "F": "fat", "FAT": "fat", "OP": "opposed phase",
+    "OPP_PHASE": "opposed phase", "OPPOSED_PHASE": "opposed phase",
+    "OUT_PHASE": "opposed phase", "OUT_OF_PHASE": "opposed phase",
+}  # fmt: skip
+
+
+def dixon_part(stack: Stack, _rules: Rules) -> Finding | None:
+    """Water, fat and opposed-phase images show one part of the tissue, or cancel it."""
+    image_type = stack.first.frame.image_type
+    part = next((_DIXON[word] for word in image_type[2:] if word in _DIXON), None)
+    if part is None:
+        return None
+    return finding(
+        "DIXON_PART", part=part, image_type=typed(image_type), uids=uids_of(stack.slices)
+    )
 
 
 def mosaic(stack: Stack, _rules: Rules) -> Finding | None:
@@ -94,11 +114,21 @@ def derived(stack: Stack, rules: Rules) -> Finding | None:
     words = typed(image_type)
     if not rules.allow_derived:
         return finding("DERIVED", image_type=words, uids=uids_of(stack.slices))
-    position = stack.header.patient_position
-    declared = "nothing more" if position else f"PatientPosition {rules.assume_patient_position}"
+    declared = [f"without {name}" for name in acquisition.missing_timing(stack)]
+    if not stack.header.patient_position:
+        declared.insert(0, f"PatientPosition {rules.assume_patient_position}")
     return finding(
-        "DERIVED_ALLOWED", image_type=words, declared=declared, uids=uids_of(stack.slices)
+        "DERIVED_ALLOWED",
+        image_type=words,
+        declared=declared or "nothing more",
+        uids=uids_of(stack.slices),
     )
+
+
+def burned_in(stack: Stack, _rules: Rules) -> Finding | None:
+    """BurnedInAnnotation YES: text in the pixels is taken for anatomy."""
+    odd = [s for s in stack.slices if s.instance.burned_in]
+    return finding("BURNED_IN", count=len(odd), uids=uids_of(odd)) if odd else None
 
 
 def pixels_missing(stack: Stack, _rules: Rules) -> Finding | None:
@@ -136,6 +166,8 @@ def pixels_format(stack: Stack, _rules: Rules) -> Finding | None:
             ("SamplesPerPixel", i.samples_per_pixel, i.samples_per_pixel == 1),
             ("PhotometricInterpretation", i.photometric, i.photometric == "MONOCHROME2"),
             ("BitsAllocated", i.bits_allocated, i.bits_allocated in (8, 16)),
+            ("BitsStored", i.bits_stored, 0 < i.bits_stored <= i.bits_allocated),
+            ("HighBit", i.high_bit, i.high_bit in (None, i.bits_stored - 1)),
         ):
             if not good:
                 return finding(
@@ -156,111 +188,31 @@ def lossy_source(stack: Stack, _rules: Rules) -> Finding | None:
     return finding("LOSSY_SOURCE", method=methods, uids=uids_of(lossy))
 
 
-def uid_invalid(stack: Stack, _rules: Rules) -> Finding | None:
-    """The UIDs that our output refers to must be UIDs."""
-    for s in stack.slices:
-        i = s.instance
-        for attribute, value in (
-            ("SOPInstanceUID", i.sop_instance_uid),
-            ("SeriesInstanceUID", i.series_instance_uid),
-            ("StudyInstanceUID", i.study_instance_uid),
-        ):
-            if not value:
-                return finding("UID_MISSING", attribute=attribute, uids=[i.sop_instance_uid])
-            if not is_uid(value):
-                return finding("UID_INVALID", attribute=attribute, value=repr(value), uids=[value])
-    return None
-
-
-def patient_missing(stack: Stack, _rules: Rules) -> Finding | None:
-    """A planning system cannot file an image without patient."""
-    for attribute, name in (("PatientID", "patient_id"), ("PatientName", "patient_name")):
-        bare = [s for s in stack.slices if not getattr(s.instance, name).strip(" ^=")]
-        if bare:
-            return finding("PATIENT_ID_MISSING", attribute=attribute, uids=uids_of(bare))
-    return None
-
-
-def patient_mixed(stack: Stack, _rules: Rules) -> Finding | None:
-    """One series, one patient, one study."""
-    for attribute, name in (
-        ("PatientID", "patient_id"),
-        ("PatientName", "patient_name"),
-        ("StudyInstanceUID", "study_instance_uid"),
-    ):
-        values = Counter(getattr(s.instance, name) for s in stack.slices)
-        if len(values) > 1:
-            common = values.most_common(1)[0][0]
-            odd = [s for s in stack.slices if getattr(s.instance, name) != common]
-            return finding(
-                "PATIENT_MIXED", count=len(values), attribute=attribute, uids=uids_of(odd)
-            )
-    return None
-
-
-_LYING = {
-    "HFP": "prone, head first",
-    "FFP": "prone, feet first",
-    "HFDR": "on the right side, head first",
-    "HFDL": "on the left side, head first",
-    "FFDR": "on the right side, feet first",
-    "FFDL": "on the left side, feet first",
-}
-
-
-def patient_position(stack: Stack, rules: Rules) -> Finding | None:
-    """Supine only, unless the route enables more: other positions are untested in planning."""
-    values = {s.instance.patient_position for s in stack.slices}
-    if values == {""}:
-        if rules.allow_derived and stack.first.frame.image_type[:1] == ("DERIVED",):
-            return None
-        return finding("PATIENT_POSITION_MISSING", uids=uids_of(stack.slices))
-    odd = sorted(values - {"HFS", "FFS", *rules.allow_patient_positions})
-    if not odd:
-        return None
-    words = _LYING.get(odd[0], "in an unknown position")
-    return finding("PATIENT_POSITION", words=words, value=odd, uids=uids_of(stack.slices))
-
-
-def distortion(stack: Stack, rules: Rules) -> Finding | None:
-    """Gradient non-linearity moves edges by millimetres; ImageType tells how it was corrected."""
-    if rules.distortion_corrected:
-        return None
-    kinds = set(stack.first.frame.image_type) | set(stack.header.image_type)
-    if "DIS3D" in kinds:
-        return None
-    words = typed(stack.first.frame.image_type)
-    if "DIS2D" in kinds:
-        return finding("DISTORTION_2D", image_type=words)
-    if "ND" in kinds:
-        return finding("DISTORTION_NONE", image_type=words)
-    return finding("DISTORTION_UNKNOWN", manufacturer=stack.header.manufacturer or "unknown")
-
-
-def body_part(stack: Stack, rules: Rules) -> Finding | None:
-    """The header's BodyPartExamined against the model's; an empty one says nothing."""
-    value = stack.header.body_part
-    if not value or not rules.body_parts or value.upper() in rules.body_parts:
-        return None
-    return finding(
-        "MODEL_BODY_PART", value=value, model=rules.model, expected=" or ".join(rules.body_parts)
-    )
-
-
 CHECKS: tuple[Check, ...] = (
     not_mr,
     localizer,
     reconstruction,
+    dixon_part,
     mosaic,
     not_magnitude,
     derived,
-    uid_invalid,
-    patient_missing,
-    patient_mixed,
-    patient_position,
+    burned_in,
+    patient.uid_invalid,
+    patient.patient_missing,
+    patient.patient_mixed,
+    patient.patient_position,
+    patient.patient_minor,
+    patient.implant,
+    patient.implant_mentioned,
+    patient.character_set_unknown,
     pixels_missing,
     pixels_length,
     pixels_format,
+    scaling.frames_mismatch,
+    scaling.pixels_mixed,
+    scaling.scaling_invalid,
+    scaling.scaling_partly,
+    scaling.scaling_varies,
     lossy_source,
     geometry.position_missing,
     geometry.orientation_missing,
@@ -277,8 +229,27 @@ CHECKS: tuple[Check, ...] = (
     geometry.slice_gap,
     geometry.slice_spacing,
     geometry.stack_skewed,
+    positions.position_sideways,
+    positions.position_contradicted,
+    positions.number_contradicted,
+    positions.orientation_contradicted,
+    positions.thickness_differs,
+    positions.spacing_contradicted,
+    positions.fov_contradicted,
+    positions.fov_small,
+    positions.oblique,
+    positions.not_square,
     geometry.too_few_slices,
     geometry.slices_thick,
-    distortion,
-    body_part,
+    acquisition.series_incomplete,
+    acquisition.scanner_mixed,
+    acquisition.acquisition_mixed,
+    acquisition.image_distorted,
+    acquisition.timing_missing,
+    acquisition.distortion,
+    acquisition.contrast_agent,
+    acquisition.body_part,
+    acquisition.field_strength,
+    acquisition.echo_time,
+    acquisition.repetition_time,
 )

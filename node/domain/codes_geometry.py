@@ -334,6 +334,21 @@ GEOMETRY = {
             "Cherchez à l'IRM laquelle est vraie avant de planifier ; les positions ont servi.",
         ),
     ),
+    "FOV_CONTRADICTED": row(
+        "hold",
+        en=(
+            "Two statements about the field of view",
+            "ReconstructionDiameter is {said_mm} mm, but matrix and PixelSpacing make {width_mm} "
+            "by {height_mm} mm.",
+            "Find out at the scanner which is true before planning; PixelSpacing was used.",
+        ),
+        fr=(
+            "Deux champs de vue contradictoires",
+            "ReconstructionDiameter vaut {said_mm} mm, mais matrice et PixelSpacing donnent "
+            "{width_mm} sur {height_mm} mm.",
+            "Cherchez à l'IRM lequel est vrai avant de planifier ; PixelSpacing a servi.",
+        ),
+    ),
     "FOV_SMALL": row(
         "warning",
         en=(

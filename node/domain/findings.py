@@ -1,10 +1,12 @@
 """What a check says: a stable code, a severity, a sentence with the values, offending UIDs."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 from node.domain.codes import CODES
+from node.domain.errors import Rejected
 
 
 class Severity(StrEnum):
@@ -41,6 +43,20 @@ class Finding:
     """LPS mm of the worst place, where there is one."""
 
 
+class Unusable(Rejected):
+    """A stack that checks refused after its pixels were read, with everything they said of it."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        first = max(findings, key=lambda f: f.severity is Severity.REFUSE)
+        super().__init__(first.sentence, code=first.code, remedy=first.remedy)
+        self.findings = tuple(findings)
+
+
+def refused(code: str, *, uids: Iterable[str] = (), **values: Any) -> Unusable:
+    """The error for a single refusal met while reading."""
+    return Unusable((finding(code, uids=uids, severity=Severity.REFUSE, **values),))
+
+
 def finding(
     code: str,
     *,
@@ -64,6 +80,11 @@ def finding(
         uids=tuple(uids),
         where_mm=where_mm,
     )
+
+
+def with_actions(found: Iterable[Finding], actions: Mapping[str, Severity]) -> tuple[Finding, ...]:
+    """The findings, each as grave as ``actions`` says for its code."""
+    return tuple(replace(f, severity=actions[f.code]) if f.code in actions else f for f in found)
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:

@@ -36,7 +36,21 @@ class Frame:
     stack_id: str
     """StackID of an Enhanced frame; empty for classic images."""
     rescale_slope: float = 1.0
+    """1 when absent, NaN when it is there and unreadable."""
     rescale_intercept: float = 0.0
+    """0 when absent, NaN when it is there and unreadable."""
+    rescale_stated: bool = True
+    """Whether the header holds a RescaleSlope."""
+    philips_scale: tuple[float, float] | None = None
+    """Philips' scale intercept and slope, (2005,100D) and (2005,100E); None when not both."""
+    spacing_between_slices_mm: float | None = None
+    slice_location_mm: float | None = None
+    inversion_time_ms: float | None = None
+    trigger_time_ms: float | None = None
+    repetition_time_ms: float | None = None
+    flip_angle_deg: float | None = None
+    volumetric: str = ""
+    """VolumetricProperties of an Enhanced frame; empty for classic images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +97,27 @@ class Instance:
     pixel_bytes: int | None
     """Length of native pixel data; None when encapsulated or unknown."""
     frames: tuple[Frame, ...]
+    declared_frames: int | None = None
+    """NumberOfFrames as the header says it; None when absent."""
+    high_bit: int | None = None
+    pixel_representation: int | None = None
+    character_set: tuple[str, ...] = ()
+    patient_birth_date: str = ""
+    patient_age: str = ""
+    """PatientAge as written, such as 041Y."""
+    study_date: str = ""
+    patient_orientation: tuple[str, ...] = ()
+    """PatientOrientation: letters along a row, then along a column."""
+    images_in_acquisition: int | None = None
+    philips_slices: int | None = None
+    """Number of slices Philips writes in (2001,1018)."""
+    reconstruction_diameter_mm: float | None = None
+    burned_in: bool = False
+    device_serial_number: str = ""
+    implants: tuple[tuple[str, str], ...] = ()
+    """Attribute and word of each coded or flagged implant; never a patient's text."""
+    implant_mentions: tuple[tuple[str, str], ...] = ()
+    """Attribute and word where free text mentions one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,23 @@ class ReleasePolicy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelLimits:
+    """What a model was made for; what it does not say is not asked of an MR."""
+
+    region: str = ""
+    """The body part in a person's words."""
+    field_strengths_t: tuple[float, ...] = ()
+    echo_time_ms: tuple[float, float] | None = None
+    repetition_time_ms: tuple[float, float] | None = None
+    slice_limit_mm: float | None = None
+    """Largest distance between slices."""
+    contrast_agent: bool = False
+    """Whether images with contrast agent are among what it was made for."""
+    least_fov_mm: float = 0.0
+    """In-plane field of view that holds the whole region."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
     """Which generator, to the byte."""
 
@@ -38,6 +55,8 @@ class ModelRef:
     """BodyPartExamined the model was made for, written where the MR has none."""
     spacing_mm: float
     """Isotropic working spacing."""
+    limits: ModelLimits = field(default=ModelLimits(), compare=False)
+    """For the checks before the plan; no part of the model's identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +85,8 @@ class Plan:
     """Settings that change pixels (``{"flips": "lr"}``); they enter the UIDs."""
     predecessor_series_uid: str | None = None
     """Series Instance UID of the attempt this one replaces."""
+    actions: Mapping[str, str] = field(default_factory=dict)
+    """What the route does about a finding's code, where it wishes otherwise than the table."""
     status_label: str = "RESEARCH"
     """Prefix of SeriesDescription until the model is released for clinical use; may be empty."""
 

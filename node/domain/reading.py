@@ -51,6 +51,10 @@ class Reader:
         """Whether the table holds ``key``."""
         return key in self._table
 
+    def names(self) -> tuple[str, ...]:
+        """Every key of the table, for tables whose keys are the site's own."""
+        return tuple(self._table)
+
     def text(self, key: str, default: str | None = None, *, choices: Sequence[str] = ()) -> str:
         """A string, one of ``choices`` where they are given."""
         value = self._value(key, default, str, "a text in quotes")

@@ -3,13 +3,16 @@
 The same mapping shape is read from node.toml, from the database and from an import.
 """
 
+import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from node.domain.codes import CODES
 from node.domain.errors import Rejected
+from node.domain.findings import Severity
 from node.domain.names import AETitle, ae_title
 from node.domain.plan import ReleasePolicy
 from node.domain.reading import Reader
@@ -26,6 +29,9 @@ WHEN_PATTERNS = (
     "station_name",
     "called_ae",
 )
+ACTIONS = {"refuse": Severity.REFUSE, "hold": Severity.HOLD, "warn": Severity.WARNING}
+"""What a route may want done about a finding."""
+_ACTION_OF = {severity: action for action, severity in ACTIONS.items()}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
@@ -87,6 +93,8 @@ class Route:
     """PatientPosition values accepted beyond HFS and FFS."""
     distortion_corrected: bool = False
     """The site has verified that this protocol's images are distortion-corrected in 3D."""
+    actions: Mapping[str, Severity] = field(default_factory=dict)
+    """Code of a finding to what the site wants done about it: refuse, hold or warn."""
     source: str = "file"
     """Where it was configured: ``file`` (read-only) or ``database``."""
 
@@ -155,6 +163,7 @@ def route_mapping(route: Route) -> dict[str, Any]:
         "assume_patient_position": route.assume_patient_position,
         "allow_patient_positions": list(route.allow_patient_positions),
         "distortion_corrected": route.distortion_corrected,
+        "findings": {code: _ACTION_OF[severity] for code, severity in route.actions.items()},
     }
 
 
@@ -207,6 +216,7 @@ def _read_route(reader: Reader, peers: list[Peer], before: list[Route], source: 
             "allow_patient_positions", (), choices=PATIENT_POSITIONS
         ),
         distortion_corrected=reader.flag("distortion_corrected", False),
+        actions=_read_actions(reader.table("findings")),
         source=source,
     )
     reader.finish()
@@ -224,6 +234,35 @@ def _read_when(reader: Reader, peers: list[str]) -> When:
         reader.texts(key, ())
     reader.finish()
     return When(senders=senders, patterns=patterns)
+
+
+def _read_actions(reader: Reader) -> dict[str, Severity]:
+    """``findings = { SLICES_THICK = "hold" }``: known codes, and none milder than it may be."""
+    wanted: dict[str, Severity] = {}
+    for code in reader.names():
+        if code not in CODES:
+            close = difflib.get_close_matches(code.upper(), CODES, n=1)
+            raise reader.fault(
+                code,
+                "is not the code of a finding.",
+                f"Did you mean {close[0]}?" if close else "docs/triage.md lists the codes.",
+            )
+        severity = ACTIONS[reader.text(code, choices=tuple(ACTIONS))]
+        if not _may_be(code, severity):
+            raise reader.fault(
+                code,
+                f"cannot be {_ACTION_OF[severity]!r}: it stands for images that cannot be used.",
+                "Remove it; the finding is always refused.",
+            )
+        wanted[code] = severity
+    reader.finish()
+    return wanted
+
+
+def _may_be(code: str, severity: Severity) -> bool:
+    row, order = CODES[code], list(Severity)
+    least = Severity.REFUSE if row.least == Severity.DROP else Severity(row.least)
+    return order.index(severity) >= order.index(least)
 
 
 def _known(reader: Reader, key: str, names: list[str]) -> tuple[str, ...]:

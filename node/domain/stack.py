@@ -21,6 +21,8 @@ from node.domain.instance import Cosines, Frame, Instance, Slice
 # Positions closer than this are one position: a tenth of the thinnest slice met (0.5 mm), far above
 # the rounding of positions written in 16 characters.
 SAME_POSITION_MM = 0.05
+# Steps that differ by less than this share of a step make one even stack.
+_EVEN_SHARE = 0.1
 
 T = TypeVar("T")
 Label: TypeAlias = tuple[tuple[str, str], ...]
@@ -57,8 +59,8 @@ def split(instances: Iterable[Instance]) -> tuple[Stack, ...]:
     groups: list[tuple[Label, list[Slice]]] = [((), slices)] if slices else []
     for attribute, value in _ALWAYS:
         groups = [part for g in groups for part in _parts(g, attribute, value)]
-    for attribute, value in _WHERE_POSITIONS_COINCIDE:
-        groups = [part for g in groups for part in _parts_of_coinciding(g, attribute, value)]
+    for attribute, value in _WHERE_VOLUMES_MEET:
+        groups = [part for g in groups for part in _parts_that_meet(g, attribute, value)]
     stacks = [Stack(slices=_ordered(members), label=label) for label, members in groups]
     return tuple(sorted(stacks, key=lambda s: -len(s.slices)))
 
@@ -172,17 +174,28 @@ def _parts(group: Group, attribute: str, value: Callable[[Slice], str]) -> list[
     return [((*label, (attribute, v)), members) for v, members in sorted(values.items())]
 
 
-def _parts_of_coinciding(
-    group: Group, attribute: str, value: Callable[[Slice], str]
-) -> list[Group]:
-    """Split only where positions coincide and the parts come out equally large.
+def _parts_that_meet(group: Group, attribute: str, value: Callable[[Slice], str]) -> list[Group]:
+    """Split only where volumes meet, at the same positions or between each other's slices.
 
-    A repeated slice is not a second volume: it stays, and is refused as a duplicate.
+    The parts must come out equally large: a repeated slice is not a second volume, it stays and is
+    refused as a duplicate. Packages of one interleaved acquisition make one regular stack together
+    and stay together.
     """
-    if not coinciding(group[1]):
-        return [group]
     parts = _parts(group, attribute, value)
-    return parts if len({len(members) for _, members in parts}) == 1 else [group]
+    if len({len(members) for _, members in parts}) != 1 or len(parts) == 1:
+        return [group]
+    if coinciding(group[1]):
+        return parts
+    apart = not _even(group[1]) and all(_even(members) for _, members in parts)
+    return parts if apart else [group]
+
+
+def _even(slices: Sequence[Slice]) -> bool:
+    """Whether at least three slices of one orientation follow each other at equal distances."""
+    if len(slices) < 3 or not all(s.frame.position_mm and s.frame.orientation for s in slices):
+        return False
+    steps = np.diff(distances_mm(Stack(slices=_ordered(slices), label=())))
+    return bool(steps.min() > 0 and np.ptp(steps) <= _EVEN_SHARE * float(np.median(steps)))
 
 
 def _echo_time(s: Slice) -> str:
@@ -203,9 +216,13 @@ _ALWAYS: tuple[tuple[str, Callable[[Slice], str]], ...] = (
     ("DiffusionBValue", lambda s: _text(s.frame.b_value)),
     ("StackID", lambda s: s.frame.stack_id),
 )
-_WHERE_POSITIONS_COINCIDE: tuple[tuple[str, Callable[[Slice], str]], ...] = (
+_WHERE_VOLUMES_MEET: tuple[tuple[str, Callable[[Slice], str]], ...] = (
     ("EchoNumbers", lambda s: _text(s.frame.echo_number)),
+    ("InversionTime", lambda s: _text(s.frame.inversion_time_ms)),
+    ("TriggerTime", lambda s: _text(s.frame.trigger_time_ms)),
+    ("FlipAngle", lambda s: _text(s.frame.flip_angle_deg)),
+    ("RepetitionTime", lambda s: _text(s.frame.repetition_time_ms)),
     ("AcquisitionNumber", lambda s: _text(s.frame.acquisition_number)),
 )
-TRIED = tuple(name for name, _ in (*_ALWAYS, *_WHERE_POSITIONS_COINCIDE))
+TRIED = tuple(name for name, _ in (*_ALWAYS, *_WHERE_VOLUMES_MEET))
 """The attributes compared, for the finding that says nothing told two volumes apart."""

@@ -32,6 +32,7 @@ def plan_json(plan: Plan, *, stack: int) -> dict[str, Any]:
         "created_at": None if plan.created_at is None else plan.created_at.isoformat(),
         "patient_position": plan.patient_position,
         "settings": dict(plan.settings),
+        "actions": dict(plan.actions),
         "predecessor_series_uid": plan.predecessor_series_uid,
         "status_label": plan.status_label,
     }
@@ -54,6 +55,7 @@ def read_plan(value: Mapping[str, Any]) -> tuple[Plan, int]:
         created_at=None if created is None else datetime.fromisoformat(created),
         patient_position=value["patient_position"],
         settings=dict(value["settings"]),
+        actions=dict(value.get("actions", {})),
         predecessor_series_uid=value["predecessor_series_uid"],
         status_label=value["status_label"],
     )

@@ -13,7 +13,7 @@ from node.flow.plans import finding_json
 from node.flow.steps import STEPS, tidy
 from node.flow.workfiles import WorkFile
 from node.log import get_logger
-from node.pipeline import refusal
+from node.pipeline import refusals
 
 log = get_logger(__name__)
 
@@ -101,9 +101,9 @@ class SeriesWork:
         )
         if not isinstance(error, Rejected):
             return _end(self._bench.runs, run.id, State.FAILED, str(error))
-        found = finding_json(refusal(error), stage="quality")
+        found = [finding_json(f, stage="quality") for f in refusals(error)]
         try:
-            self._bench.runs.record_quality(run.id, [found])
+            self._bench.runs.record_quality(run.id, found)
         except Superseded:
             return SUPERSEDED
         return _end(self._bench.runs, run.id, State.REFUSED, str(error))

@@ -118,6 +118,14 @@ class Manifest:
     """None: no checks after synthesis."""
     golden: Golden | None = None
     """None: `models verify` only checks the hash."""
+    echo_time_ms: tuple[float, float] | None = None
+    """Echo times it was made for; None: any."""
+    repetition_time_ms: tuple[float, float] | None = None
+    """Repetition times it was made for; None: any."""
+    contrast_agent: bool = False
+    """Whether images with contrast agent are among what it was made for."""
+    least_fov_mm: float = 0.0
+    """In-plane field of view that holds the whole region; 0: not asked."""
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -263,6 +271,12 @@ def _manifest(table: _Table) -> Manifest:
         metrics=_metrics(table.table("metrics")),
         quality=_quality(table.optional("quality")),
         golden=_golden(table.optional("golden")),
+        echo_time_ms=table.interval("echo_time_ms") if "echo_time_ms" in table.raw else None,
+        repetition_time_ms=(
+            table.interval("repetition_time_ms") if "repetition_time_ms" in table.raw else None
+        ),
+        contrast_agent=table.flag("contrast_agent") if "contrast_agent" in table.raw else False,
+        least_fov_mm=table.positive("least_fov_mm") if "least_fov_mm" in table.raw else 0.0,
     )
     table.done()
     return manifest

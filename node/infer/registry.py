@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from node.domain.errors import Misconfigured
-from node.domain.plan import ModelRef
+from node.domain.plan import ModelLimits, ModelRef
 from node.infer.manifest import Manifest, read_manifest
 
 
@@ -30,6 +30,15 @@ class ModelFolder:
             sha256=m.sha256,
             body_part=m.body_part,
             spacing_mm=m.spacing_mm,
+            limits=ModelLimits(
+                region=m.region,
+                field_strengths_t=m.field_strengths_t,
+                echo_time_ms=m.echo_time_ms,
+                repetition_time_ms=m.repetition_time_ms,
+                slice_limit_mm=m.slice_limit_mm,
+                contrast_agent=m.contrast_agent,
+                least_fov_mm=m.least_fov_mm,
+            ),
         )
 
     @property

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import Misconfigured
+from node.domain.findings import Severity
+from node.domain.site import route_mapping
 from node.settings import load
 
 GOOD = """
@@ -161,3 +163,30 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
     """With the way out."""
     with pytest.raises(Misconfigured, match="--config"):
         load(tmp_path / "nowhere.toml", {})
+
+
+def test_a_route_says_what_to_do_about_a_finding(tmp_path: Path) -> None:
+    """By its code."""
+    text = GOOD + 'findings = { SLICES_THICK = "hold", PATIENT_MINOR = "warn" }\n'
+
+    (route,) = load(written(tmp_path, text), {}).site.routes
+
+    assert route.actions == {"SLICES_THICK": Severity.HOLD, "PATIENT_MINOR": Severity.WARNING}
+    assert route_mapping(route)["findings"] == {"SLICES_THICK": "hold", "PATIENT_MINOR": "warn"}
+
+
+@pytest.mark.parametrize(
+    ("findings", "told"),
+    [
+        ('{ SLICES_THIK = "hold" }', "Did you mean SLICES_THICK?"),
+        ('{ SLICE_GAP = "warn" }', "the finding is always refused"),
+        ('{ SLICES_THICK = "ignore" }', "is not one of refuse, hold, warn"),
+    ],
+)
+def test_a_wrong_action_is_told_with_its_place(tmp_path: Path, findings: str, told: str) -> None:
+    """Unknown codes, unknown actions, and refusals that must stay."""
+    with pytest.raises(Misconfigured) as error:
+        load(written(tmp_path, GOOD + f"findings = {findings}\n"), {})
+
+    assert told in str(error.value)
+    assert "routes[1].findings" in str(error.value)

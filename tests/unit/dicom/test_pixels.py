@@ -1,14 +1,11 @@
 """Stored pixels become the signal the scanner meant."""
 
 import numpy as np
-import pytest
 
 from node.dicom.headers import read_instance
 from node.dicom.pixels import mr_volume
-from node.domain.errors import Rejected
 from node.domain.volume import Volume
 from node.pipeline import collect
-from tests.phantoms import signals
 from tests.phantoms.mr import MrSeries, mr_series
 
 
@@ -31,11 +28,3 @@ def test_each_slice_is_rescaled_by_itself() -> None:
     volume = volume_of(series)
 
     np.testing.assert_allclose(volume.values, series.values, atol=1e-3)
-
-
-def test_a_series_of_one_value_is_refused() -> None:
-    """Nothing can be seen in it."""
-    with pytest.raises(Rejected) as caught:
-        volume_of(mr_series(signal=signals.constant(300.0)))
-
-    assert caught.value.code == "PIXELS_CONSTANT"

@@ -1,0 +1,151 @@
+"""Acceptance checks of whom the images show: identity, position, age, implants."""
+
+import re
+from collections import Counter
+from datetime import date
+
+from node.domain.check_rules import Rules, uids_of
+from node.domain.findings import Finding, finding
+from node.domain.names import is_uid
+from node.domain.stack import Stack
+
+ADULT_YEARS = 18
+# Defined terms of SpecificCharacterSet: PS3.3 C.12.1.1.2.
+_CHARACTER_SETS = {
+    "", "GB18030", "GBK", "ISO_IR 6", "ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110",
+    "ISO_IR 144", "ISO_IR 127", "ISO_IR 126", "ISO_IR 138", "ISO_IR 148", "ISO_IR 203",
+    "ISO_IR 13", "ISO_IR 166", "ISO_IR 192", "ISO 2022 IR 6", "ISO 2022 IR 100",
+    "ISO 2022 IR 101", "ISO 2022 IR 109", "ISO 2022 IR 110", "ISO 2022 IR 144", "ISO 2022 IR 127",
+    "ISO 2022 IR 126", "ISO 2022 IR 138", "ISO 2022 IR 148", "ISO 2022 IR 203", "ISO 2022 IR 13",
+    "ISO 2022 IR 166", "ISO 2022 IR 87", "ISO 2022 IR 159", "ISO 2022 IR 149", "ISO 2022 IR 58",
+}  # fmt: skip
+_AGE = re.compile(r"(\d{1,3})([DWMY]?)")
+_YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0, "": 1.0}
+_LYING = {
+    "HFP": "prone, head first",
+    "FFP": "prone, feet first",
+    "HFDR": "on the right side, head first",
+    "HFDL": "on the left side, head first",
+    "FFDR": "on the right side, feet first",
+    "FFDL": "on the left side, feet first",
+}
+
+
+def uid_invalid(stack: Stack, _rules: Rules) -> Finding | None:
+    """The UIDs that our output refers to must be UIDs."""
+    for s in stack.slices:
+        i = s.instance
+        for attribute, value in (
+            ("SOPInstanceUID", i.sop_instance_uid),
+            ("SeriesInstanceUID", i.series_instance_uid),
+            ("StudyInstanceUID", i.study_instance_uid),
+        ):
+            if not value:
+                return finding("UID_MISSING", attribute=attribute, uids=[i.sop_instance_uid])
+            if not is_uid(value):
+                return finding("UID_INVALID", attribute=attribute, value=repr(value), uids=[value])
+    return None
+
+
+def patient_missing(stack: Stack, _rules: Rules) -> Finding | None:
+    """A planning system cannot file an image without patient."""
+    for attribute, name in (("PatientID", "patient_id"), ("PatientName", "patient_name")):
+        bare = [s for s in stack.slices if not getattr(s.instance, name).strip(" ^=")]
+        if bare:
+            return finding("PATIENT_ID_MISSING", attribute=attribute, uids=uids_of(bare))
+    return None
+
+
+def patient_mixed(stack: Stack, _rules: Rules) -> Finding | None:
+    """One series, one patient, one study."""
+    for attribute, name in (
+        ("PatientID", "patient_id"),
+        ("PatientName", "patient_name"),
+        ("PatientBirthDate", "patient_birth_date"),
+        ("StudyInstanceUID", "study_instance_uid"),
+    ):
+        values = Counter(getattr(s.instance, name) for s in stack.slices)
+        if len(values) > 1:
+            common = values.most_common(1)[0][0]
+            odd = [s for s in stack.slices if getattr(s.instance, name) != common]
+            return finding(
+                "PATIENT_MIXED", count=len(values), attribute=attribute, uids=uids_of(odd)
+            )
+    return None
+
+
+def patient_position(stack: Stack, rules: Rules) -> Finding | None:
+    """Supine only, unless the route enables more: other positions are untested in planning."""
+    values = {s.instance.patient_position for s in stack.slices}
+    if values == {""}:
+        if rules.allow_derived and stack.first.frame.image_type[:1] == ("DERIVED",):
+            return None
+        return finding("PATIENT_POSITION_MISSING", uids=uids_of(stack.slices))
+    odd = sorted(values - {"HFS", "FFS", *rules.allow_patient_positions})
+    if not odd and len(values) > 1:
+        odd = sorted(values)
+    if not odd:
+        return None
+    words = _LYING.get(odd[0], "in an unknown position")
+    return finding("PATIENT_POSITION", words=words, value=odd, uids=uids_of(stack.slices))
+
+
+def patient_minor(stack: Stack, _rules: Rules) -> Finding | None:
+    """Models are made for adults; an unknown age says nothing."""
+    years = _age_years(stack)
+    if years is None or years >= ADULT_YEARS:
+        return None
+    return finding("PATIENT_MINOR", age=int(years), uids=uids_of(stack.slices[:1]))
+
+
+def implant(stack: Stack, _rules: Rules) -> Finding | None:
+    """An implant that is coded, or entered as an alert."""
+    for s in stack.slices:
+        for attribute, word in s.instance.implants:
+            return finding("IMPLANT", attribute=attribute, word=word, uids=uids_of([s]))
+    return None
+
+
+def implant_mentioned(stack: Stack, _rules: Rules) -> Finding | None:
+    """Free text that mentions one: "no implants" reads the same to a program."""
+    for s in stack.slices:
+        for attribute, word in s.instance.implant_mentions:
+            return finding("IMPLANT_MENTIONED", attribute=attribute, word=word, uids=uids_of([s]))
+    return None
+
+
+def character_set_unknown(stack: Stack, _rules: Rules) -> Finding | None:
+    """Names in a character set nobody defines cannot be copied without being changed."""
+    for s in stack.slices:
+        unknown = [v for v in s.instance.character_set if _spelled(v) not in _KNOWN_SETS]
+        if unknown:
+            return finding("CHARACTER_SET_UNKNOWN", value=unknown[0], uids=uids_of([s]))
+    return None
+
+
+def _spelled(term: str) -> str:
+    """A term without the marks that are often mistyped: ISO-IR 100, ISO_IR_100."""
+    return re.sub(r"[ _-]", "", term.upper())
+
+
+_KNOWN_SETS = {_spelled(term) for term in _CHARACTER_SETS}
+
+
+def _age_years(stack: Stack) -> float | None:
+    """Age at the study, from the dates, else from PatientAge; None when neither is readable."""
+    header = stack.header
+    born, seen = _date(header.patient_birth_date), _date(header.study_date)
+    if born and seen and seen >= born:
+        before = (seen.month, seen.day) < (born.month, born.day)
+        return float(seen.year - born.year - before)
+    match = _AGE.fullmatch(header.patient_age.strip().upper())
+    return float(match[1]) * _YEARS[match[2]] if match else None
+
+
+def _date(text: str) -> date | None:
+    if not re.fullmatch(r"\d{8}", text):
+        return None
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return None
