@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.peers.tools import Policy
 
 pytest_plugins = ["tests.peers.fixtures"]
 
+# A loaded machine is slow, not wrong.
+settings.register_profile("pctnode", deadline=None)
+settings.load_profile("pctnode")
 _SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
