@@ -29,6 +29,7 @@ from node.settings import Settings
 from node.tls import Tls, Validity
 
 if TYPE_CHECKING:
+    from node.archive.accounts import Accounts
     from node.convert import Workshop
     from node.infer.generator import Generator
     from node.infer.registry import ModelFolder, Registry
@@ -101,6 +102,13 @@ def database(settings: Settings) -> sa.Engine:
 def queries(settings: Settings) -> Queries:
     """What is read from the database."""
     return Queries(database(settings))
+
+
+def accounts(settings: Settings) -> "Accounts":
+    """The people who may log in to the page."""
+    from node.archive.accounts import Accounts
+
+    return Accounts(database(settings))
 
 
 def current_site(settings: Settings) -> Site:
@@ -268,13 +276,19 @@ def engine_database(settings: Settings) -> str:
 
 def run_web(settings: Settings, stop: Event) -> None:
     """Serve pages and API until ``stop`` is set."""
+    from node.access import tell_set_up
     from node.web.server import serve_web
 
-    serve_web(build_web(settings), settings.web.host, settings.web.port, stop)
+    tell_set_up(settings, database(settings))
+    web = settings.web
+    serve_web(
+        build_web(settings), web.host, web.port, stop, certificate=web.certificate, key=web.key
+    )
 
 
 def build_web(settings: Settings) -> Any:
     """Build the web application: queries, flow client and values, nothing of Settings."""
+    from node.access import web_access
     from node.flow.client import FlowClient
     from node.web.app import create_app
     from node.web.readiness import readiness
@@ -282,6 +296,7 @@ def build_web(settings: Settings) -> Any:
     engine = database(settings)
     return create_app(
         queries=Queries(engine),
+        access=web_access(settings, engine),
         flow=FlowClient(engine, engine_database(settings)),
         archive_root=settings.node.data_dir,
         ae_title=settings.node.ae_title,

@@ -10,11 +10,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from node import __version__, log
-from node.commands import check, convert, demo, evaluate, models, peers, routes, series, serve
+from node.commands import (
+    check,
+    convert,
+    demo,
+    evaluate,
+    models,
+    peers,
+    routes,
+    series,
+    serve,
+    users,
+)
 from node.commands.common import Command
 from node.domain.errors import Misconfigured, NodeError, Rejected, Retryable
 
-_COMMANDS = (serve, convert, check, demo, peers, routes, series, models, evaluate)
+_COMMANDS = (serve, convert, check, demo, peers, routes, series, models, evaluate, users)
 _STATUS: tuple[tuple[type[NodeError], int], ...] = (
     (Misconfigured, 2),
     (Rejected, 3),

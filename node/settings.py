@@ -13,6 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from node.access_settings import (
+    NotificationSettings,
+    OidcSettings,
+    WebSettings,
+    read_notifications,
+    read_oidc,
+    read_web,
+)
 from node.domain.errors import Misconfigured, Rejected
 from node.domain.names import AETitle, ae_title
 from node.domain.reading import BadSetting, Reader
@@ -26,6 +34,8 @@ SECTIONS = (
     "node",
     "dicom",
     "web",
+    "oidc",
+    "notifications",
     "database",
     "intake",
     "inference",
@@ -74,16 +84,6 @@ class DicomSettings:
     called_ae_titles: tuple[AETitle, ...]
     """AE titles the node answers to besides its own."""
     tls: TlsSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebSettings:
-    """``[web]``."""
-
-    host: str
-    port: int
-    auth: str
-    """local, oidc or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +141,8 @@ class Settings:
     node: NodeSettings
     dicom: DicomSettings
     web: WebSettings
+    oidc: OidcSettings
+    notifications: NotificationSettings
     database: DatabaseSettings
     intake: IntakeSettings
     inference: InferenceSettings
@@ -178,11 +180,14 @@ def fault_at(settings: Settings, place: Place, message: str, *, remedy: str) -> 
 
 def _read(root: Reader, file: Path | None) -> Settings:
     folder = file.resolve().parent if file else Path.cwd()
+    web = read_web(root.table("web"), folder)
     settings = Settings(
         file=file,
         node=_read_node(root.table("node"), folder),
         dicom=_read_dicom(root.table("dicom"), folder),
-        web=_read_web(root.table("web")),
+        web=web,
+        oidc=read_oidc(root.table("oidc"), web.auth),
+        notifications=read_notifications(root.table("notifications")),
         database=_read_database(root.table("database")),
         intake=_read_intake(root.table("intake")),
         inference=_read_inference(root.table("inference"), folder),
@@ -252,16 +257,6 @@ def _read_tls(reader: Reader, folder: Path) -> TlsSettings:
         raise reader.fault(missing[0], "is missing.", "TLS needs certificate, key and ca.")
     paths = {key: folder / Path(value).expanduser() for key, value in names.items()}
     return TlsSettings(port=port, files=TlsFiles(**paths, profile=profile))
-
-
-def _read_web(reader: Reader) -> WebSettings:
-    settings = WebSettings(
-        host=reader.text("host", "127.0.0.1"),
-        port=reader.integer("port", 8080, high=65535),
-        auth=reader.text("auth", "local", choices=("local", "oidc", "none")),
-    )
-    reader.finish()
-    return settings
 
 
 def _read_database(reader: Reader) -> DatabaseSettings:

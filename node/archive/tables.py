@@ -11,42 +11,57 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
+from node.archive.access_tables import (
+    accounts,
+    audit,
+    log_in_failures,
+    notices,
+    sessions,
+    sign_offs,
+    tickets,
+    tokens,
 )
-_UID = sa.String(64)
+from node.archive.columns import UID as _UID
+from node.archive.columns import id_column as _id
+from node.archive.columns import json as _json
+from node.archive.columns import metadata
+from node.archive.columns import number as _number
+from node.archive.columns import of as _of
+from node.archive.columns import text as _text
+from node.archive.columns import time as _time
 
-
-def _id() -> sa.Column[int]:
-    return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
-
-
-def _of(table: str, *, nullable: bool = False) -> sa.Column[int]:
-    column = sa.ForeignKey(f"{table}.id", ondelete="CASCADE")
-    name = {"series": "series_id", "runs": "run_id", "deliveries": "delivery_id"}[table]
-    return sa.Column(name, sa.Integer, column, nullable=nullable, index=True)
-
-
-def _text(name: str, *, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=nullable, server_default=None if nullable else "")
-
-
-def _time(name: str, *, nullable: bool = True) -> sa.Column[float]:
-    return sa.Column(name, sa.Float(53), nullable=nullable)
-
-
-def _json(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.JSON, nullable=False, server_default="{}")
-
-
-def _number(name: str, default: int = 0) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, nullable=False, server_default=str(default))
-
+__all__ = [
+    "accounts",
+    "associations",
+    "audit",
+    "catalogue",
+    "commitments",
+    "conflicts",
+    "db_clock",
+    "deliveries",
+    "delivery_instances",
+    "events",
+    "expectations",
+    "instances",
+    "leases",
+    "log_in_failures",
+    "metadata",
+    "notices",
+    "open_engine",
+    "outputs",
+    "peer_echoes",
+    "reading",
+    "runs",
+    "series",
+    "sessions",
+    "sign_offs",
+    "site_changes",
+    "site_entries",
+    "sqlite_url",
+    "steps",
+    "tickets",
+    "tokens",
+]
 
 series = sa.Table(
     "series",
@@ -73,6 +88,7 @@ series = sa.Table(
     _number("attempt", 1),
     _text("route", nullable=True),
     _text("model", nullable=True),
+    _text("held_by", nullable=True),
     sa.Column("findings", sa.JSON, nullable=False),
     # The queue reads each state newest first; all of it where 100,000 series are stored.
     sa.Index(None, "state", "state_at", "id"),
@@ -121,6 +137,8 @@ runs = sa.Table(
     _text("released_by", nullable=True),
     _time("superseded_at"),
     _number("turn"),
+    _time("withdrawn_at"),
+    _text("model", nullable=True),
     sa.Column("plan", sa.JSON(none_as_null=True), nullable=True),
     _text("predecessor_series_uid", nullable=True),
     sa.UniqueConstraint("series_id", "revision", "attempt"),
@@ -311,6 +329,16 @@ leases = sa.Table(
     _text("version"),
     _time("beat_at", nullable=False),
     sa.Column("taken_over", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+peer_echoes = sa.Table(
+    "peer_echoes",
+    metadata,
+    sa.Column("peer", sa.String(64), primary_key=True),
+    _time("at", nullable=False),
+    sa.Column("ok", sa.Boolean, nullable=False),
+    _text("sentence"),
+    _text("who"),
 )
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from node.web.layout import layout
+from node.web.security import VIEWER
 
 router = APIRouter()
 
@@ -27,7 +28,7 @@ def found(request: Request, series_id: int) -> dict[str, Any]:
     return item
 
 
-@router.get("/api/series")
+@router.get("/api/series", dependencies=[VIEWER])
 def series(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
@@ -41,13 +42,20 @@ def series(
     return items
 
 
-@router.get("/api/series/{series_id}")
+@router.get("/api/series/{series_id}", dependencies=[VIEWER])
 def one(request: Request, series_id: int) -> dict[str, Any]:
     """Give one series with its runs, steps and timeline."""
     return found(request, series_id)
 
 
-@router.get("/api/docs", include_in_schema=False)
+@router.get("/api/docs", include_in_schema=False, dependencies=[VIEWER])
 def docs(request: Request) -> HTMLResponse:
     """Say what the interface offers."""
     return layout(request).page("api.html", place="api", paths=request.app.openapi()["paths"])
+
+
+@router.get("/api/openapi.json", include_in_schema=False, dependencies=[VIEWER])
+def description(request: Request) -> dict[str, Any]:
+    """Describe the interface for a program."""
+    described: dict[str, Any] = request.app.openapi()
+    return described

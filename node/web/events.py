@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.log import get_logger
+from node.web.security import VIEWER
 
 log = get_logger(__name__)
 router = APIRouter(include_in_schema=False)
@@ -74,7 +75,7 @@ class Notifier:
                 inbox.put_nowait(topic)
 
 
-@router.get("/events")
+@router.get("/events", dependencies=[VIEWER])
 async def events(request: Request) -> StreamingResponse:
     """Stream the names of what changed: ``series``, ``network`` or ``all``."""
     notifier: Notifier = request.app.state.notifier

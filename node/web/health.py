@@ -6,12 +6,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.log import get_logger
 from node.web.metrics import exposition
+from node.web.security import OPEN, VIEWER
 
 log = get_logger(__name__)
 router = APIRouter()
 
 
-@router.get("/healthz")
+@router.get("/healthz", dependencies=[OPEN])
 def healthz(request: Request) -> JSONResponse:
     """Say whether process and database answer."""
     try:
@@ -22,7 +23,7 @@ def healthz(request: Request) -> JSONResponse:
     return JSONResponse({"ok": ok}, 200 if ok else 503)
 
 
-@router.get("/readyz")
+@router.get("/readyz", dependencies=[OPEN])
 def readyz(request: Request) -> JSONResponse:
     """Say whether the node can take a series now, and if not, why."""
     checks = dict(request.app.state.ready())
@@ -31,7 +32,7 @@ def readyz(request: Request) -> JSONResponse:
     return JSONResponse(body, 503 if reasons else 200)
 
 
-@router.get("/metrics")
+@router.get("/metrics", dependencies=[VIEWER])
 def metrics(request: Request) -> Response:
     """Give the counts in Prometheus' text format."""
     text = exposition(request.app.state.queries)

@@ -4,13 +4,14 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from node.domain.errors import Rejected
 from node.log import get_logger
+from node.web.security import VIEWER
 from node.web.volumes import KINDS, PLANES
 
 log = get_logger(__name__)
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/series/{series_id}/{kind}/{plane}.png")
+@router.get("/series/{series_id}/{kind}/{plane}.png", dependencies=[VIEWER])
 def image(request: Request, series_id: int, kind: str, plane: str) -> Response:
     """The middle plane of one volume."""
     planes = request.app.state.planes

@@ -15,6 +15,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
+from node.domain.access import Identity, Role
 from node.domain.wording import Language
 from node.web.assets import asset
 from node.web.names import body, person, thousands
@@ -35,10 +36,16 @@ class Place:
     name: str
     """Text is ``nav.<name>``; a page says it as its ``place``."""
     href: str
+    role: Role = Role.VIEWER
+    """Who sees it."""
 
 
 # Pages add their line here, in the order of the design.
-NAVIGATION: list[Place] = [Place(name="queue", href="/")]
+NAVIGATION: list[Place] = [
+    Place(name="queue", href="/"),
+    Place(name="audit", href="/audit", role=Role.ADMIN),
+    Place(name="accounts", href="/accounts", role=Role.ADMIN),
+]
 
 
 def language(request: Request) -> Language:
@@ -72,7 +79,6 @@ class Frame:
             looks=LOOKS,
             ae_title=ae_title,
             dicom_port=port,
-            navigation=NAVIGATION,
             person=person,
             body=body,
             iso=iso,
@@ -83,7 +89,7 @@ class Frame:
         self, request: Request, template: str, *, place: str = "", status: int = 200, **values: Any
     ) -> HTMLResponse:
         """Render ``template`` in the reader's language and theme."""
-        spoken = language(request)
+        spoken, user = language(request), _user(request)
         counts = self._counts()
         running = counts.get("running", 0) + counts.get("delivering", 0)
         frame = {
@@ -92,7 +98,8 @@ class Frame:
             "theme": theme(request),
             "place": place,
             "here": _here(request),
-            "user": getattr(request.state, "user", None),
+            "user": user,
+            "navigation": [p for p in NAVIGATION if user is not None and user.role.covers(p.role)],
             "load": {"running": running, "waiting": counts.get("queued", 0)},
             "now": datetime.now(UTC),
             "clock": clock_time,
@@ -122,6 +129,11 @@ class Layout:
 def layout(request: Request) -> Layout:
     """The frame for one request."""
     return Layout(request)
+
+
+def _user(request: Request) -> Identity | None:
+    user: Identity | None = getattr(request.state, "user", None)
+    return user
 
 
 def _here(request: Request) -> str:

@@ -1,6 +1,7 @@
 """Runs an ASGI application until it is told to stop."""
 
 import asyncio
+from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
@@ -14,7 +15,15 @@ class Stop(Protocol):
         """Whether it is time to end."""
 
 
-def serve_web(app: Any, host: str, port: int, stop: Stop) -> None:
+def serve_web(
+    app: Any,
+    host: str,
+    port: int,
+    stop: Stop,
+    *,
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> None:
     """Serve ``app`` on ``host``:``port``; requests in flight get a few seconds to end."""
     config = uvicorn.Config(
         app,
@@ -23,6 +32,10 @@ def serve_web(app: Any, host: str, port: int, stop: Stop) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Forwarding headers are read by the guard, from declared proxies only.
+        proxy_headers=False,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
         timeout_graceful_shutdown=5,
     )
     asyncio.run(_serve(uvicorn.Server(config), stop, app.state.notifier.closing))

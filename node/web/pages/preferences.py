@@ -7,12 +7,13 @@ from fastapi.responses import RedirectResponse
 
 from node.domain.wording import Language
 from node.web.layout import LANGUAGE_COOKIE, THEME_COOKIE, THEMES
+from node.web.security import OPEN
 
 router = APIRouter(include_in_schema=False)
 _YEAR_S = 365 * 86400
 
 
-@router.get("/preferences")
+@router.get("/preferences", dependencies=[OPEN])
 def choose(
     request: Request,
     back: Annotated[str, Query(max_length=2000)] = "/",

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from node.archive.queue_queries import QueueReads, QueueRow, Wanted
 from node.domain.states import State
 from node.web.layout import Layout, layout
+from node.web.security import VIEWER
 from node.web.story import Story, tell
 from node.web.words import DONE, IN_PROGRESS, NEEDS_YOU
 
@@ -42,7 +43,7 @@ class Group:
     """Filter that shows the rest; empty where there is none."""
 
 
-@router.get("/")
+@router.get("/", dependencies=[VIEWER])
 def page(
     request: Request,
     q: Annotated[str, Query(max_length=200)] = "",

@@ -7,6 +7,7 @@ they are set as no-break spaces here.
 from collections.abc import Iterator, Mapping
 
 from node.domain.wording import Language
+from node.web.texts.accounts import ACCOUNTS
 from node.web.texts.common import COMMON
 from node.web.texts.queue import QUEUE
 from node.web.texts.series import SERIES
@@ -31,7 +32,7 @@ def _typeset(french: str) -> str:
     return french.replace("« ", "«\u00a0")
 
 
-TEXTS: dict[str, tuple[str, str]] = dict(_joined(COMMON, STATES, QUEUE, SERIES))
+TEXTS: dict[str, tuple[str, str]] = dict(_joined(COMMON, STATES, QUEUE, SERIES, ACCOUNTS))
 """English and French by key. A new page adds its own module to the line above."""
 
 

@@ -90,6 +90,7 @@ def upgrade() -> None:
         sa.Column("attempt", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("route", sa.Text(), nullable=True),
         sa.Column("model", sa.Text(), nullable=True),
+        sa.Column("held_by", sa.Text(), nullable=True),
         sa.Column("findings", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
         sa.UniqueConstraint("series_instance_uid", name=op.f("uq_series_series_instance_uid")),
@@ -173,6 +174,8 @@ def upgrade() -> None:
         sa.Column("released_by", sa.Text(), nullable=True),
         sa.Column("superseded_at", sa.Float(precision=53), nullable=True),
         sa.Column("turn", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("withdrawn_at", sa.Float(precision=53), nullable=True),
+        sa.Column("model", sa.Text(), nullable=True),
         sa.Column("plan", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("predecessor_series_uid", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -343,10 +346,159 @@ def upgrade() -> None:
         sa.Column("sentence", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("series_instance_uid", name=op.f("pk_expectations")),
     )
+    op.create_table(
+        "accounts",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("display_name", sa.Text(), server_default="", nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=True),
+        sa.Column("subject", sa.String(length=512), nullable=True),
+        sa.Column("disabled", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("seen_at", sa.Float(precision=53), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
+        sa.UniqueConstraint("name", name=op.f("uq_accounts_name")),
+        sa.UniqueConstraint("subject", name=op.f("uq_accounts_subject")),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.String(length=32), nullable=False),
+        sa.Column("who", sa.Text(), server_default="", nullable=False),
+        sa.Column("role", sa.Text(), server_default="", nullable=False),
+        sa.Column("address", sa.Text(), server_default="", nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("target", sa.Text(), server_default="", nullable=False),
+        sa.Column("details", sa.Text(), server_default="", nullable=False),
+        sa.Column("previous", sa.String(length=64), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+        sa.UniqueConstraint("digest", name=op.f("uq_audit_digest")),
+    )
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_audit_action"), ["action"], unique=False)
+
+    op.create_table(
+        "log_in_failures",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_log_in_failures")),
+    )
+    with op.batch_alter_table("log_in_failures", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_log_in_failures_address"), ["address"], unique=False)
+        batch_op.create_index(batch_op.f("ix_log_in_failures_name"), ["name"], unique=False)
+
+    op.create_table(
+        "notices",
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("sent", sa.Boolean(), nullable=False),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_notices")),
+    )
+    op.create_table(
+        "peer_echoes",
+        sa.Column("peer", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("ok", sa.Boolean(), nullable=False),
+        sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.Column("who", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("peer", name=op.f("pk_peer_echoes")),
+    )
+    op.create_table(
+        "sign_offs",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("model", sa.Text(), server_default="", nullable=False),
+        sa.Column("version", sa.Text(), server_default="", nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("manufacturer", sa.Text(), server_default="", nullable=False),
+        sa.Column("scanner", sa.Text(), server_default="", nullable=False),
+        sa.Column("protocol", sa.Text(), server_default="", nullable=False),
+        sa.Column("note", sa.Text(), server_default="", nullable=False),
+        sa.Column("who", sa.Text(), server_default="", nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("ended_by", sa.Text(), nullable=True),
+        sa.Column("ended_at", sa.Float(precision=53), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_offs")),
+    )
+    with op.batch_alter_table("sign_offs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sign_offs_sha256"), ["sha256"], unique=False)
+
+    op.create_table(
+        "tickets",
+        sa.Column("secret_sha256", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("content", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("expires_at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("secret_sha256", name=op.f("pk_tickets")),
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("secret_sha256", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("proved_at", sa.Float(precision=53), nullable=False),
+        sa.Column("expires_at", sa.Float(precision=53), nullable=False),
+        sa.Column("address", sa.Text(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_sessions_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("secret_sha256", name=op.f("pk_sessions")),
+    )
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sessions_account_id"), ["account_id"], unique=False)
+
+    op.create_table(
+        "tokens",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("label", sa.Text(), server_default="", nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("secret_sha256", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.Float(precision=53), nullable=False),
+        sa.Column("expires_at", sa.Float(precision=53), nullable=True),
+        sa.Column("used_at", sa.Float(precision=53), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_tokens_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
+        sa.UniqueConstraint("secret_sha256", name=op.f("uq_tokens_secret_sha256")),
+    )
+    with op.batch_alter_table("tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_tokens_account_id"), ["account_id"], unique=False)
 
 
 def downgrade() -> None:
     """Take them back."""
+    with op.batch_alter_table("tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_tokens_account_id"))
+
+    op.drop_table("tokens")
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sessions_account_id"))
+
+    op.drop_table("sessions")
+    op.drop_table("tickets")
+    with op.batch_alter_table("sign_offs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sign_offs_sha256"))
+
+    op.drop_table("sign_offs")
+    op.drop_table("peer_echoes")
+    op.drop_table("notices")
+    with op.batch_alter_table("log_in_failures", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_log_in_failures_name"))
+        batch_op.drop_index(batch_op.f("ix_log_in_failures_address"))
+
+    op.drop_table("log_in_failures")
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_audit_action"))
+
+    op.drop_table("audit")
+    op.drop_table("accounts")
     op.drop_table("expectations")
     with op.batch_alter_table("commitments", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_commitments_delivery_id"))

@@ -1,0 +1,114 @@
+"""Serves an application on a port the system chose, and talks to it as a browser would."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+import uvicorn
+
+from node.archive import tables as t
+from node.archive.accounts import Accounts
+from node.archive.audit import Audit
+from node.archive.credentials import Credentials
+from node.archive.queries import Queries
+from node.domain.access import Role
+from node.web.app import create_app
+from node.web.security import Access
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of these tests
+
+
+@contextmanager
+def served(app: Any, **uvicorn_settings: Any) -> Iterator[int]:
+    """Serve ``app`` while the block runs; gives the port."""
+    config = uvicorn.Config(app, port=0, log_config=None, proxy_headers=False, **uvicorn_settings)
+    server = uvicorn.Server(config)
+    listener = config.bind_socket()
+    listener.listen()  # requests made before the server runs wait in its backlog
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        app.state.notifier.closing.set()
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A served node with accounts."""
+
+    port: int
+    engine: sa.Engine
+    access: Access
+    scheme: str = "http"
+    clients: list[httpx.Client] = field(default_factory=list)
+    """Closed with the node."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A browser without a session; its own page is where it posts from."""
+        client = httpx.Client(
+            base_url=self.url,
+            headers={"Origin": self.url, **headers},
+            timeout=30,
+            verify=False,  # noqa: S501 - a certificate of this test
+        )
+        self.clients.append(client)
+        return client
+
+    def logged_in(self, name: str) -> httpx.Client:
+        """A browser with a session of ``name``."""
+        client = self.client()
+        answer = client.post("/log-in", data={"name": name, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        return client
+
+    def audit(self) -> list[dict[str, Any]]:
+        """The audit trail, oldest first."""
+        return list(reversed(Audit(self.engine).rows(limit=1000)))
+
+
+def store(folder: Path) -> sa.Engine:
+    """An empty database of a node."""
+    engine = t.open_engine(t.sqlite_url(folder / "node.db"))
+    t.metadata.create_all(engine)
+    return engine
+
+
+def access_of(engine: sa.Engine, **more: Any) -> Access:
+    """Local accounts of that database."""
+    return Access(
+        accounts=Accounts(engine),
+        credentials=Credentials(engine),
+        audit=Audit(engine),
+        **{"auth": "local", **more},
+    )
+
+
+@contextmanager
+def node_with_accounts(folder: Path, **more: Any) -> Iterator[Node]:
+    """Serve a node with one account of each role, named as the role."""
+    engine = store(folder)
+    access = access_of(engine)
+    assert access.accounts is not None
+    for role in Role:
+        access.accounts.add(role.value, role, PASSWORD, who="test")
+    app = create_app(queries=Queries(engine), access=access, archive_root=folder, **more)
+    with served(app) as port:
+        node = Node(port=port, engine=engine, access=access)
+        yield node
+        for client in node.clients:
+            client.close()
+    engine.dispose()
