@@ -4,9 +4,11 @@ Both are served here rather than by pynetdicom's generators, which decode and en
 and know neither our peers nor how we open associations.
 """
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any
@@ -20,11 +22,12 @@ from node.archive.files import Folder
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
 from node.log import get_logger
-from node.scp import query_status
+from node.scp import query_status, upper_layer
 from node.scp.query import read_query, require_query, unique_keys
 from node.scp.status import Status
 from node.scp.upper_layer import is_cancelled, respond
 from node.scp.visits import Visits
+from node.scp.wire import Wire
 from node.scu.association import associate
 from node.scu.store import InstanceStatus, Origin, Outgoing, Stored, propose, store_one
 
@@ -78,6 +81,11 @@ class _Request:
     association: Any
     message: Any
     context: Any
+    connection: socket.socket | None = None
+    """Where to write past pynetdicom's thread; None: by it."""
+
+    def on(self, connection: socket.socket | None) -> "_Request":
+        return replace(self, connection=connection)
 
     def identifier(self) -> Dataset:
         syntax = self.context.transfer_syntax[0]
@@ -105,7 +113,7 @@ class _Request:
             response.NumberOfFailedSuboperations = len(tally.failed)
             if tally.failed and status is not query_status.PENDING:
                 response.Identifier = BytesIO(self._failed(tally.failed))
-        respond(self.association, response, self.context)
+        respond(self.association, response, self.context, self.connection)
 
     def _failed(self, uids: Sequence[str]) -> bytes:
         syntax, identifier = self.context.transfer_syntax[0], Dataset()
@@ -136,7 +144,11 @@ class Retriever:
         request = _Request(association, message, context)
 
         def send(peer: Peer, files: Sequence[Outgoing], tally: Tally) -> bool:
-            return _send_all(request, association, peer, files, tally, None)
+            with upper_layer.own_connection(association) as connection:
+                wire = Wire(association, connection) if connection else None
+                if wire is not None and all(map(wire.takes, files)):
+                    return _send_all(request.on(connection), files, tally, wire.store, wire.look)
+            return _send_all(request, files, tally, partial(store_one, association, peer))
 
         self._serve(request, "C-GET", send)
 
@@ -148,7 +160,8 @@ class Retriever:
             target = self._destination(str(message.MoveDestination or "").strip())
             origin = Origin(ae_title=association.requestor.ae_title, message_id=message.MessageID)
             with associate(target, propose(files), calling_ae=self._ae_title) as outgoing:
-                return _send_all(request, outgoing, target, files, tally, origin)
+                one = partial(store_one, outgoing, target, origin=origin)
+                return _send_all(request, files, tally, one)
 
         self._serve(request, "C-MOVE", send)
 
@@ -235,19 +248,19 @@ def _carried_out(
 
 def _send_all(
     request: _Request,
-    association: Any,
-    peer: Peer,
     files: Sequence[Outgoing],
     tally: Tally,
-    origin: Origin | None,
+    store: Callable[[Outgoing, int], InstanceStatus],
+    look: Callable[[], None] = lambda: None,
 ) -> bool:
     """Send each file and count it; False when the request was cancelled meanwhile."""
     due = _Due(_PENDING_EVERY_S)
     for number, file in enumerate(files, start=1):
+        look()
         if request.cancelled():
             log.info("retrieve_cancelled", remaining=tally.remaining)
             return False
-        tally.count(store_one(association, peer, file, number, origin))
+        tally.count(store(file, number))
         if tally.remaining and due():
             request.answer(query_status.PENDING, tally)
     return True

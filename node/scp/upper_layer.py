@@ -7,17 +7,23 @@ in `Connection`, too.
 
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from pynetdicom.dimse import _RSP_TO_MESSAGE
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.transport import RequestHandler
 
 # Longest protocol data unit that is read into memory. P-DATA is bound by what we negotiate (128
 # KiB); an A-ASSOCIATE-RQ of 128 contexts with 40 syntaxes each stays below this.
 PDU_LIMIT = 1 << 20
 _ASSOCIATE_RQ = 1
+# pynetdicom's thread looks for data every millisecond.
+_REST_S = 5.0
 # PS3.8 table 9-11, counted from after the PDU's length: called and calling AE title.
 _CALLED, _CALLING = slice(4, 20), slice(20, 36)
 _titles: "WeakKeyDictionary[Any, tuple[str, str]]" = WeakKeyDictionary()
@@ -66,10 +72,52 @@ def is_cancelled(association: Any, message_id: int) -> bool:
     return message_id in association.dimse.cancel_req
 
 
-def respond(association: Any, response: Any, context: Any) -> None:
-    """Send a response primitive."""
-    if association.is_established:
+def cancel(association: Any, message_id: int) -> None:
+    """Remember a C-CANCEL that was read past pynetdicom."""
+    association.dimse.cancel_req[message_id] = None
+
+
+@contextmanager
+def own_connection(association: Any) -> Iterator[socket.socket | None]:
+    """The association's socket for us alone while its request is served; None under TLS.
+
+    pynetdicom's thread goes on, and reads nothing. Between two messages there is nothing to lose:
+    whoever asked waits for us. A TLS connection cannot be written and read by two threads.
+    """
+    dul = association.dul
+    connection = dul.socket.socket if dul.socket else None
+    if connection is None or isinstance(connection, ssl.SSLSocket):
+        yield None
+        return
+    resting = threading.Event()
+
+    def reads_nothing() -> bool:
+        resting.set()
+        return False
+
+    dul._is_transport_event = reads_nothing
+    try:
+        yield connection if resting.wait(_REST_S) and dul.to_provider_queue.empty() else None
+    finally:
+        del dul._is_transport_event
+        dul._idle_timer.restart()
+
+
+def respond(
+    association: Any, response: Any, context: Any, connection: socket.socket | None = None
+) -> None:
+    """Send a response primitive, on ``connection`` where that is ours (`own_connection`)."""
+    if not association.is_established:
+        return
+    if connection is None:
         association.dimse.send_msg(response, context.context_id)
+        return
+    message = _RSP_TO_MESSAGE[type(response)]()
+    message.primitive_to_message(response)
+    for data in message.encode_msg(context.context_id, association.dimse.maximum_pdu_size):
+        pdu = P_DATA_TF()
+        pdu.from_primitive(data)
+        connection.sendall(pdu.encode())
 
 
 def forget_silent(association: Any) -> None:

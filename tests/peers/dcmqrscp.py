@@ -102,7 +102,7 @@ def run_movescu(
     called: str = "PCTNODE",
     model: str = "-S",
     options: Sequence[str] = (),
-    timeout_s: float = 120.0,
+    timeout_s: float = 20.0,
 ) -> "subprocess.CompletedProcess[str]":
     """Have ``destination`` sent what ``keys`` name; whatever comes of it."""
     command = [need_tool("movescu"), "-v", model, "-aet", calling, "-aec", called]
@@ -120,7 +120,7 @@ def run_getscu(
     called: str = "PCTNODE",
     model: str = "-S",
     options: Sequence[str] = (),
-    timeout_s: float = 120.0,
+    timeout_s: float = 20.0,
 ) -> "subprocess.CompletedProcess[str]":
     """Fetch what ``keys`` name into ``folder``, byte for byte; whatever comes of it."""
     folder.mkdir(parents=True, exist_ok=True)
