@@ -9,9 +9,18 @@ from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+)
 from pynetdicom.presentation import PresentationContext, build_context
 
+from node.dicom.transcode import LOSSLESS, transcode
 from node.domain.errors import Rejected, Retryable
 from node.domain.site import Peer
 from node.log import get_logger
@@ -21,7 +30,9 @@ log = get_logger(__name__)
 
 # Our own word for an instance the peer was never asked about (PS3.7 C.5.21).
 _NOT_SENT = 0x0122
-_FALLBACKS = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+_FALLBACKS = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
+# Classes whose pixels a lossless codec takes: whole numbers of 8 or 16 bits.
+_COMPRESSIBLE = (CTImageStorage, MRImageStorage, EnhancedMRImageStorage)
 
 
 class Stored(StrEnum):
@@ -129,15 +140,15 @@ def store_one(
 
 
 def propose(files: Sequence[Outgoing]) -> list[PresentationContext]:
-    """One context for each class and archived syntax, and both uncompressed ones for each class.
+    """One context for each class and each syntax it can be sent in.
 
     Each stands alone, because a peer picks one syntax of a context and would hide the others
     (PS3.8 9.3.3.2). Implicit VR Little Endian must always be offered (PS3.5 10.1).
     """
     wanted: dict[tuple[str, str], None] = {}
     for file in files:
-        for syntax in (file.transfer_syntax_uid, *_FALLBACKS):
-            wanted[file.sop_class_uid, str(syntax)] = None
+        for syntax in _syntaxes(file):
+            wanted[file.sop_class_uid, syntax] = None
     return [build_context(sop_class, syntax) for sop_class, syntax in wanted]
 
 
@@ -154,6 +165,13 @@ def classify(status: int) -> Stored:
     return Stored.REFUSED
 
 
+def _syntaxes(file: Outgoing) -> list[str]:
+    """What ``file`` can be sent in without loss, in our order: as it lies, plain, compressed."""
+    compressed = LOSSLESS if file.sop_class_uid in _COMPRESSIBLE else ()
+    found = (file.transfer_syntax_uid, *_FALLBACKS, *compressed)
+    return list(dict.fromkeys(map(str, found)))
+
+
 def _choose(association: Any, peer: Peer, file: Outgoing) -> str:
     """The accepted syntax to send ``file`` in: its own if there is one."""
     accepted = {
@@ -161,13 +179,13 @@ def _choose(association: Any, peer: Peer, file: Outgoing) -> str:
         for context in association.accepted_contexts
         if context.abstract_syntax == file.sop_class_uid and context.as_scu
     }
-    for syntax in (file.transfer_syntax_uid, *map(str, _FALLBACKS)):
+    for syntax in _syntaxes(file):
         if syntax in accepted:
             return syntax
     class_name, syntax_name = UID(file.sop_class_uid).name, UID(file.transfer_syntax_uid).name
     raise Rejected(
         f"{peer.name} accepts no presentation context for {class_name}: neither {syntax_name} nor "
-        "an uncompressed syntax.",
+        "one it can be turned into without loss.",
         code="NO_CONTEXT",
         remedy=f"Allow {class_name} for our AE title at the peer.",
     )
@@ -184,7 +202,7 @@ def _send_one(
     if not association.is_established:
         raise _broken_off(peer, file)
     same = syntax == file.transfer_syntax_uid
-    what = file.path if same else _transcode(file)
+    what = file.path if same else _transcoded(file, syntax)
     try:
         response = association.send_c_store(
             what,
@@ -208,17 +226,14 @@ def _send_one(
     )
 
 
-def _transcode(file: Outgoing) -> Dataset:
-    """The object, uncompressed; pynetdicom encodes it for the context. The UID stays."""
+def _transcoded(file: Outgoing, syntax: str) -> Dataset:
+    """The object in ``syntax``; of native ones pynetdicom writes the one of the context."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deviations of the source are not judged here
-            dataset = pydicom.dcmread(file.path)
-            if UID(file.transfer_syntax_uid).is_encapsulated:
-                dataset.decompress(generate_instance_uid=False)
+            return transcode(pydicom.dcmread(file.path), syntax)
     except (ValueError, RuntimeError, AttributeError, NotImplementedError) as error:
         raise _not_transcoded(file, str(error)) from None
-    return dataset
 
 
 def _not_transcoded(file: Outgoing, reason: str) -> Rejected:
