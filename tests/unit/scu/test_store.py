@@ -3,10 +3,13 @@ from pathlib import Path
 import pytest
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEGLSLossless,
-    MRImageStorage,
+    RLELossless,
+    RTStructureSetStorage,
 )
 
 from node.scu.store import Outgoing, Stored, classify, propose
@@ -45,11 +48,11 @@ def outgoing(sop_class: str, syntax: str) -> Outgoing:
 
 
 def test_each_syntax_is_offered_alone() -> None:
-    """The archived syntax and both uncompressed ones are offered for each class, once."""
+    """As it lies, native, and for images compressed without loss: each class and syntax once."""
     files = [
         outgoing(CTImageStorage, ExplicitVRLittleEndian),
         outgoing(CTImageStorage, ExplicitVRLittleEndian),
-        outgoing(MRImageStorage, JPEGLSLossless),
+        outgoing(RTStructureSetStorage, ImplicitVRLittleEndian),
     ]
 
     offered = [(c.abstract_syntax, *c.transfer_syntax) for c in propose(files)]
@@ -57,7 +60,11 @@ def test_each_syntax_is_offered_alone() -> None:
     assert offered == [
         (CTImageStorage, ExplicitVRLittleEndian),
         (CTImageStorage, ImplicitVRLittleEndian),
-        (MRImageStorage, JPEGLSLossless),
-        (MRImageStorage, ExplicitVRLittleEndian),
-        (MRImageStorage, ImplicitVRLittleEndian),
+        (CTImageStorage, DeflatedExplicitVRLittleEndian),
+        (CTImageStorage, JPEGLSLossless),
+        (CTImageStorage, JPEG2000Lossless),
+        (CTImageStorage, RLELossless),
+        (RTStructureSetStorage, ImplicitVRLittleEndian),
+        (RTStructureSetStorage, ExplicitVRLittleEndian),
+        (RTStructureSetStorage, DeflatedExplicitVRLittleEndian),
     ]
