@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERIES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test lint fmt types assets crash interop export peers
+.PHONY: help setup setup-dev demo serve test lint fmt types assets crash interop export trust peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ interop: $(VENV)/.dev peers ## the tests that drive real peers
 
 assets: ## fetch the page's scripts, fonts and icons anew (npm, by the lock file)
 	cd .ci/assets && npm ci --ignore-scripts --no-audit --no-fund && node vendor.mjs
+
+trust: $(VENV)/.dev ## inject hundreds of gross faults: make trust MODEL=name VERSION=x.y.z
+	$(BIN)/python -m models.trust models/$(MODEL).toml onnx/$(MODEL)/$(VERSION)
 
 export: $(VENV)/.dev ## export a trained model: make export MODEL=name
 	$(BIN)/python -m models.export models/$(MODEL).toml

@@ -34,6 +34,8 @@ class PairParameters:
     """This subject's HU of each tissue."""
     signal: dict[int, float] = field(repr=False)
     """MR signal of each tissue, white matter near 1."""
+    t1_like: bool
+    """Whether that is a T1-weighted contrast; else any tissue may have any signal."""
     bias: float
     """Spread of the logarithm of the receive field."""
     coil: float
@@ -69,7 +71,8 @@ def draw(seed: int) -> PairParameters:
         warp_mm=float(rng.uniform(0.5, 3.5)),
         anatomy=draw_anatomy(rng),
         hu={int(t): float(rng.normal(HU[t].mean, HU[t].subject_sd)) for t in _ORDER},
-        signal=_draw_contrast(rng),
+        signal=(signal := _draw_contrast(rng)),
+        t1_like=signal[Tissue.WHITE] == 1.0,
         bias=float(rng.choice([0.08, 0.2, 0.4])),
         coil=float(rng.uniform(0.2, 1.8)) if rng.random() < 0.4 else 0.0,
         coil_mm=float(rng.uniform(12, 40)),

@@ -86,4 +86,64 @@ QUALITY = {
             "Regardez la carte d'incertitude.",
         ),
     ),
+    "SKULL_OPEN": row(
+        "hold",
+        en=(
+            "Skull not closed",
+            "{share_percent} % of the lines of sight from inside the head meet no bone; at most "
+            "{limit_percent} % is usual.",
+            "Look at the vault on the page, first at the place the finding names.",
+        ),
+        fr=(
+            "Crâne non fermé",
+            "{share_percent} % des lignes de visée depuis l'intérieur de la tête ne rencontrent "
+            "pas d'os ; {limit_percent} % au plus est habituel.",
+            "Regardez la voûte sur la page, d'abord à l'endroit indiqué.",
+        ),
+    ),
+    "HU_UNUSUAL": row(
+        "hold",
+        en=(
+            "Unusual spread of HU",
+            "{share_percent} % of the upper head has other HU than usual; at most "
+            "{limit_percent} % is usual.",
+            "Check that the sequence is one the model was made for; compare MR and sCT.",
+        ),
+        fr=(
+            "Répartition des UH inhabituelle",
+            "{share_percent} % du haut de la tête a d'autres UH que d'habitude ; {limit_percent} % "
+            "au plus est habituel.",
+            "Vérifiez que la séquence convient au modèle ; comparez l'IRM et le scanner "
+            "synthétique.",
+        ),
+    ),
+    "OUTLINE_SHIFTED": row(
+        "hold",
+        en=(
+            "Outlines do not agree",
+            "The outline of the sCT lies {shift_mm} mm from the MR's, towards {sides}; at most "
+            "{limit_mm} mm is usual.",
+            "Do not use this sCT; report it with the series' identifier.",
+        ),
+        fr=(
+            "Contours discordants",
+            "Le contour du scanner synthétique est à {shift_mm} mm de celui de l'IRM, vers "
+            "{sides} ; {limit_mm} mm au plus est habituel.",
+            "N'utilisez pas ce scanner synthétique ; signalez-le avec l'identifiant de la série.",
+        ),
+    ),
+    "OUTSIDE_NOT_AIR": row(
+        "hold",
+        en=(
+            "Something outside the patient",
+            "{volume_ml} ml outside the patient is not air.",
+            "Look at the sCT around the head; a coil or a marker may show in the MR.",
+        ),
+        fr=(
+            "Matière hors du patient",
+            "{volume_ml} ml hors du patient n'est pas de l'air.",
+            "Regardez le scanner synthétique autour de la tête ; une antenne ou un repère peut "
+            "apparaître dans l'IRM.",
+        ),
+    ),
 }

@@ -5,6 +5,7 @@ resample -> body -> normalise -> crop -> network -> outside to air -> plan's gri
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,11 @@ from node.infer.manifest import Manifest
 from node.infer.preprocess import body_mask, normalise, resample, tighten
 from node.infer.quality import Examined, check
 from node.infer.registry import ModelFolder
-from node.infer.session import Session
-from node.infer.sliding import predict_volume
+from node.infer.session import PROVIDERS, Session
+from node.infer.sliding import predict_within
+from node.log import get_logger
+
+log = get_logger(__name__)
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -74,7 +78,9 @@ class Generator:
         self.model = model
         self._budget = memory_budget_bytes or DEFAULT_BUDGET_BYTES
         self._flips = flips
+        self._providers = tuple(providers)
         self._session = Session(model.file, providers=providers, threads=threads)
+        self._spare: Session | None = None
         expected = 2 if model.manifest.output.has_scale else 1
         if self._session.outputs != expected:
             raise Defect(f"{model.file} gives {self._session.outputs} outputs, not {expected}.")
@@ -137,19 +143,27 @@ class Generator:
         return _Answer(hu=hu, scale=scale, body=contour, signal=signal, how=how)
 
     def _predict(self, inputs: Floats, report: Callable[[float], None]) -> tuple[list[Floats], str]:
-        manifest, budget = self.model.manifest, self._budget
-        run = self._session.run
-        answers, tiling = predict_volume(inputs, manifest, run, budget_bytes=budget, report=report)
-        how = "whole volume" if tiling.whole else f"{len(tiling.starts)} tiles"
+        """Run with what memory there is; then, where asked, average with the mirror image."""
+        run = partial(predict_within, manifest=self.model.manifest, budget_bytes=self._budget)
+        sessions = [self._session.run]
+        if "cpu" in self._providers and self._session.provider != PROVIDERS["cpu"]:
+            sessions.append(self._on_cpu)
+        answers, how = run(inputs, sessions, report=report)
         if not self._flips:
             return answers, how
-        mirrored = np.ascontiguousarray(inputs[:, :, ::-1])
-        others, _ = predict_volume(mirrored, manifest, run, budget_bytes=budget)
+        others, _ = run(np.ascontiguousarray(inputs[:, :, ::-1]), sessions)
         both = [
             np.asarray((a + b[:, :, ::-1]) / 2, np.float32)
             for a, b in zip(answers, others, strict=True)
         ]
         return both, f"{how}, averaged with its mirror image"
+
+    def _on_cpu(self, values: Floats) -> list[Floats]:
+        """Answer on the CPU for once; the next series finds the first session as it was."""
+        if self._spare is None:
+            log.warning("session_falls_back_to_cpu", model=self.model.manifest.name)
+            self._spare = Session(self.model.file, providers=["cpu"])
+        return self._spare.run(values)
 
     def _on_grid(self, mr: Volume, answer: _Answer, work: Grid, grid: Grid) -> SctResult:
         frame = mr.frame_of_reference_uid

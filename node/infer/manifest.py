@@ -9,6 +9,7 @@ from typing import Any
 
 from node.domain.errors import Misconfigured
 from node.infer.preprocess import Normalisation
+from node.infer.skull import BINS_HU
 
 FORMAT = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -46,6 +47,14 @@ class Quality:
     """Half width above which the model counts as unsure."""
     uncertain_share: float
     """Highest usual share of the body that is unsure."""
+    open_share: float | None = None
+    """Highest usual share of rays that leave the vault without meeting bone; None: no check."""
+    histogram: tuple[float, ...] | None = None
+    """Usual shares of `node.infer.skull.BINS_HU` in the upper head; None: no check."""
+    histogram_distance: float | None = None
+    """Highest usual distance from it; None when there is none."""
+    shift_mm: float | None = None
+    """Highest usual distance of the outlines of MR and sCT along an axis; None: not compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +184,9 @@ class _Table:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.fail(key, f"is {value!r}, not a number")
         return float(value)
+
+    def maybe(self, key: str) -> float | None:
+        return self.number(key) if key in self.raw else None
 
     def positive(self, key: str) -> float:
         value = self.number(key)
@@ -323,7 +335,13 @@ def _quality(table: _Table | None) -> Quality | None:
         air_share=table.interval("air_share"),
         uncertain_hu=table.positive("uncertain_hu"),
         uncertain_share=table.number("uncertain_share"),
+        open_share=table.maybe("open_share"),
+        histogram=table.numbers("histogram") if "histogram" in table.raw else None,
+        histogram_distance=table.maybe("histogram_distance"),
+        shift_mm=table.maybe("shift_mm"),
     )
+    if quality.histogram is not None and len(quality.histogram) != len(BINS_HU) - 1:
+        raise table.fail("histogram", f"has not the {len(BINS_HU) - 1} bins this node compares")
     table.done()
     return quality
 

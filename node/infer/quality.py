@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from node.domain.findings import Finding, finding
 from node.domain.geometry import Grid, index_from_lps, lps_from_index
 from node.infer.manifest import Manifest, Quality
+from node.infer.outline import shift_mm, spilt_ml
+from node.infer.skull import distance, histogram, look_at_vault
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -22,6 +24,8 @@ AIR_HU = -400.0
 _DARK_SHARE = 0.12
 # Body on this share of an outer face of the field of view counts as cut off there.
 _EDGE_SHARE = 0.01
+# Nothing is written outside the body on purpose; less than this is rounding.
+_SPILT_ML = 0.05
 # Sides in LPS: lower and upper end of x, y, z.
 _SIDES = (("right", "left"), ("front", "back"), ("bottom", "top"))
 
@@ -92,6 +96,10 @@ def check(case: Examined, manifest: Manifest) -> tuple[Finding, ...]:
         _share("BONE_SHARE", shares.bone, quality.bone_share),
         _share("AIR_SHARE", shares.air, quality.air_share),
         _unsure(shares, quality),
+        _vault(case, quality),
+        _histogram(case, quality),
+        _outline(case, quality),
+        _spilt(case, manifest),
         _edge(case),
     ]
     return tuple(f for f in findings if f is not None)
@@ -139,6 +147,58 @@ def _unsure(shares: Shares, quality: Quality) -> Finding | None:
         limit_hu=quality.uncertain_hu,
         limit_percent=round(100 * quality.uncertain_share, 1),
     )
+
+
+def _vault(case: Examined, quality: Quality) -> Finding | None:
+    if quality.open_share is None:
+        return None
+    vault = look_at_vault(case.hu, case.body, case.work.spacing_mm)
+    if vault is None or vault.where is None or vault.open_share <= quality.open_share:
+        return None
+    x, y, z = (float(v) for v in lps_from_index(case.work.affine, np.array([vault.where]))[0])
+    return finding(
+        "SKULL_OPEN",
+        share_percent=round(100 * vault.open_share, 1),
+        limit_percent=round(100 * quality.open_share, 1),
+        where_mm=(round(x, 1), round(y, 1), round(z, 1)),
+    )
+
+
+def _histogram(case: Examined, quality: Quality) -> Finding | None:
+    if quality.histogram is None or quality.histogram_distance is None:
+        return None
+    shares = histogram(case.hu, case.body, case.work.spacing_mm)
+    off = distance(shares, np.array(quality.histogram))
+    if off <= quality.histogram_distance:
+        return None
+    return finding(
+        "HU_UNUSUAL",
+        share_percent=round(100 * off, 1),
+        limit_percent=round(100 * quality.histogram_distance, 1),
+    )
+
+
+def _outline(case: Examined, quality: Quality) -> Finding | None:
+    if quality.shift_mm is None:
+        return None
+    along = shift_mm(case.hu, case.body, case.work.spacing_mm)
+    worst = max(along, key=abs)
+    if abs(worst) <= quality.shift_mm:
+        return None
+    axis = _SIDES[2 - along.index(worst)]
+    return finding(
+        "OUTLINE_SHIFTED",
+        shift_mm=round(abs(worst), 2),
+        sides=axis[int(worst > 0)],
+        limit_mm=quality.shift_mm,
+    )
+
+
+def _spilt(case: Examined, manifest: Manifest) -> Finding | None:
+    if not manifest.body_mask:
+        return None
+    volume = spilt_ml(case.hu, case.body, case.work.voxel_volume_mm3)
+    return finding("OUTSIDE_NOT_AIR", volume_ml=round(volume, 2)) if volume > _SPILT_ML else None
 
 
 def _edge(case: Examined) -> Finding | None:

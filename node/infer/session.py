@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeException
 
-from node.domain.errors import Misconfigured
+from node.domain.errors import Misconfigured, Retryable
 from node.log import get_logger
 
 log = get_logger(__name__)
@@ -22,6 +23,14 @@ PROVIDERS = {
 }
 # One of these is there wherever a driver has a GPU: Linux, and Linux under Windows.
 _NVIDIA_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/nvidia0"), Path("/dev/dxg"))
+
+
+# What the allocators of the runtime, CUDA and its libraries say; there is no code to ask for.
+_MEMORY_WORDS = ("bad_alloc", "out of memory", "failed to allocate", "alloc_failed", "memory limit")
+
+
+class OutOfMemory(Retryable):
+    """One pass did not fit; smaller ones may."""
 
 
 class Session:
@@ -44,6 +53,10 @@ class Session:
         self.provider = self._session.get_providers()[0]
         """Provider the session really runs on."""
         self._input = self._session.get_inputs()[0].name
+        self._how = ort.RunOptions()
+        if self.provider == PROVIDERS["cuda"]:
+            # What one volume needed goes back to the device, for whoever shares it.
+            self._how.add_run_config_entry("memory.enable_memory_arena_shrinkage", "gpu:0")
         self.outputs = len(self._session.get_outputs())
         """Number of tensors the graph gives."""
 
@@ -53,9 +66,25 @@ class Session:
         return f"onnxruntime {ort.__version__} {self.provider.removesuffix('ExecutionProvider')}"
 
     def run(self, values: Floats) -> list[Floats]:
-        """Run one pass: (slices, rows, columns) float32 in; each output in that shape."""
-        answers = self._session.run(None, {self._input: values[None, None]})
+        """Run one pass: (slices, rows, columns) float32 in; each output in that shape.
+
+        Raises `OutOfMemory` when the pass does not fit.
+        """
+        try:
+            answers = self._session.run(None, {self._input: values[None, None]}, self._how)
+        except (RuntimeException, Fail, EPFail, MemoryError) as error:
+            if isinstance(error, MemoryError) or _is_memory(str(error)):
+                raise OutOfMemory(
+                    f"A pass over {values.shape} voxels does not fit into the memory of "
+                    f"{self.provider.removesuffix('ExecutionProvider')}.",
+                    remedy="Give the worker more memory, or lower vram_budget_gb.",
+                ) from error
+            raise
         return [np.asarray(answer[0, 0], np.float32) for answer in answers]
+
+
+def _is_memory(message: str) -> bool:
+    return any(word in message.lower() for word in _MEMORY_WORDS)
 
 
 def refuse_two_runtimes(installed: Sequence[str] | None = None) -> None:

@@ -5,7 +5,7 @@ the whole volume; they overlap by the network's reach, and a Gaussian window mak
 a difference fade rather than step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.infer.manifest import Manifest
+from node.infer.session import OutOfMemory
+from node.log import get_logger
+
+log = get_logger(__name__)
 
 Floats = NDArray[np.float32]
 Predict = Callable[[Floats], list[Floats]]
@@ -91,19 +95,72 @@ def predict_volume(
     report: Report | None = None,
 ) -> tuple[list[Floats], Tiling]:
     """Pad to the stride, run whole or in tiles, cut the padding off again."""
+    tiling = _tiling(values.shape, manifest, budget_bytes)
     shape = padded_shape(values.shape, manifest.stride)
     spare = [(0, n - m) for n, m in zip(shape, values.shape, strict=True)]
     padded = np.pad(values, spare, constant_values=manifest.padding)
-    tiling = plan_tiles(
-        shape,
+    answers = run_tiles(padded, tiling, predict, report)
+    s, r, c = values.shape
+    return [answer[:s, :r, :c] for answer in answers], tiling
+
+
+def predict_within(
+    values: Floats,
+    devices: Sequence[Predict],
+    *,
+    manifest: Manifest,
+    budget_bytes: int,
+    report: Report | None = None,
+) -> tuple[list[Floats], str]:
+    """Run on the first device whose memory suffices, in ever smaller tiles before the next one.
+
+    Returns the answers and how they came about, for people. Raises the last `OutOfMemory` when
+    the smallest tiles do not fit into any.
+    """
+    failed: list[str] = []
+    for number, predict in enumerate(devices):
+        budget = budget_bytes
+        while True:
+            tiling = _tiling(values.shape, manifest, budget)
+            try:
+                answers, _ = predict_volume(
+                    values, manifest, predict, budget_bytes=budget, report=report
+                )
+            except OutOfMemory:
+                failed.append(_words(tiling))
+                log.warning("out_of_memory", device=number, tried=failed[-1])
+                smaller = _smaller(values.shape, manifest, tiling)
+                if smaller is None:
+                    if number == len(devices) - 1:
+                        raise
+                    break
+                budget = smaller
+                continue
+            told = f" after running out of memory with {', '.join(failed)}" if failed else ""
+            where = " on the CPU" if number else ""
+            return answers, f"{_words(tiling)}{where}{told}"
+    raise ValueError("no device to run on")
+
+
+def _tiling(shape: tuple[int, ...], manifest: Manifest, budget_bytes: int) -> Tiling:
+    return plan_tiles(
+        padded_shape(shape, manifest.stride),
         stride=manifest.stride,
         reach=manifest.reach_voxels,
         bytes_per_voxel=manifest.bytes_per_voxel,
         budget_bytes=budget_bytes,
     )
-    answers = run_tiles(padded, tiling, predict, report)
-    s, r, c = values.shape
-    return [answer[:s, :r, :c] for answer in answers], tiling
+
+
+def _smaller(shape: tuple[int, ...], manifest: Manifest, tiling: Tiling) -> int | None:
+    """A budget that cuts tiles of at most a quarter; None when there are none smaller."""
+    budget = int(np.prod(tiling.tile)) * manifest.bytes_per_voxel // 4
+    planned = _tiling(shape, manifest, max(budget, 1))
+    return None if planned.tile == tiling.tile else max(budget, 1)
+
+
+def _words(tiling: Tiling) -> str:
+    return "whole volume" if tiling.whole else f"{len(tiling.starts)} tiles"
 
 
 def _starts(length: int, tile: int, overlap: int) -> list[int]:

@@ -36,6 +36,17 @@ def write_affine_model(
     return path
 
 
+def write_greedy_model(folder: Path, *, most_voxels: int, **overrides: Any) -> Path:
+    """HU = signal, but a pass over more than ``most_voxels`` asks for 256 TB of memory."""
+    path = write_affine_model(folder, **overrides)
+    data = _greedy_graph(most_voxels).SerializeToString()
+    (path / "model.onnx").write_bytes(data)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256(data).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return path
+
+
 def affine_manifest(name: str, version: str, spacing_mm: float, sha256: str) -> dict[str, Any]:
     """The manifest `write_affine_model` writes."""
     return {
@@ -84,5 +95,27 @@ def _graph(slope: float, intercept: float) -> onnx.ModelProto:
     graph = helper.make_graph(nodes, "affine", [signal], [hu], constants)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _greedy_graph(most_voxels: int) -> onnx.ModelProto:
+    size = [1, 1, "slices", "rows", "columns"]
+    signal = helper.make_tensor_value_info("signal", TensorProto.FLOAT, size)
+    hu = helper.make_tensor_value_info("hu", TensorProto.FLOAT, size)
+    numbers = {"most": most_voxels, "huge": 2**46, "one": 1}
+    constants = [numpy_helper.from_array(np.array(v, np.int64), k) for k, v in numbers.items()]
+    constants.append(numpy_helper.from_array(np.array([1], np.int64), "flat"))
+    nodes = [
+        helper.make_node("Size", ["signal"], ["voxels"]),
+        helper.make_node("Greater", ["voxels", "most"], ["too_many"]),
+        helper.make_node("Where", ["too_many", "huge", "one"], ["length"]),
+        helper.make_node("Reshape", ["length", "flat"], ["shape"]),
+        helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["zero"], keepdims=0),
+        helper.make_node("Add", ["signal", "zero"], ["hu"]),
+    ]
+    graph = helper.make_graph(nodes, "greedy", [signal], [hu], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
     onnx.checker.check_model(model)
     return model

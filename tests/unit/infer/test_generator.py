@@ -10,7 +10,8 @@ from node.domain.geometry import affine_from_dicom, axial_grid
 from node.domain.volume import Unit, Volume
 from node.infer.generator import Generator
 from node.infer.registry import Registry
-from tests.phantoms.tiny_onnx import write_affine_model
+from node.infer.session import OutOfMemory
+from tests.phantoms.tiny_onnx import write_affine_model, write_greedy_model
 
 
 def ball(centre_mm: tuple[float, float, float], *, radius_mm: float = 30.0) -> Volume:
@@ -131,3 +132,45 @@ def test_tiles_and_whole_volume_agree_for_arithmetic(tmp_path: Path) -> None:
 
     assert "tiles" in tiled.runtime
     assert np.abs(whole.sct.values.astype(int) - tiled.sct.values).max() <= 1
+
+
+def test_out_of_memory_falls_back_to_smaller_tiles_and_says_so(tmp_path: Path) -> None:
+    """The allocation really fails; the voxels are those of the whole volume."""
+    mr = ball((0, 0, 0))
+    grid = axial_grid(mr.grid, spacing_mm=1.0)
+    write_affine_model(tmp_path / "plain", stride=16, reach_voxels=8)
+    write_greedy_model(tmp_path / "greedy", most_voxels=70**3, stride=16, reach_voxels=8)
+
+    whole, tiled = (
+        Generator(Registry.scan(tmp_path / name).find("tiny"), providers=["cpu"])
+        for name in ("plain", "greedy")
+    )
+    expected, result = whole.synthesise(mr, grid), tiled.synthesise(mr, grid)
+
+    assert "tiles after running out of memory with whole volume" in result.runtime
+    assert np.abs(expected.sct.values.astype(int) - result.sct.values).max() <= 1
+
+
+def test_memory_for_no_tile_at_all_may_succeed_later(tmp_path: Path) -> None:
+    """The last resort failed: the worker tries again later, for memory comes and goes."""
+    mr = ball((0, 0, 0))
+    write_greedy_model(tmp_path, most_voxels=10, stride=16, reach_voxels=8)
+    made = Generator(Registry.scan(tmp_path).find("tiny"), providers=["cpu"])
+
+    with pytest.raises(OutOfMemory, match="does not fit"):
+        made.synthesise(mr, axial_grid(mr.grid, spacing_mm=2.0))
+
+
+def test_flips_average_with_the_mirror_image(tmp_path: Path) -> None:
+    """For arithmetic on single voxels that changes nothing, and the runtime says so."""
+    mr = ball((4, 0, 0))
+    grid = axial_grid(mr.grid, spacing_mm=2.0)
+    write_affine_model(tmp_path)
+    model = Registry.scan(tmp_path).find("tiny")
+
+    plain, both = (Generator(model, providers=["cpu"], flips=f) for f in (False, True))
+    a, b = plain.synthesise(mr, grid), both.synthesise(mr, grid)
+
+    assert "mirror image" in b.runtime
+    assert "mirror" not in a.runtime
+    np.testing.assert_array_equal(a.sct.values, b.sct.values)

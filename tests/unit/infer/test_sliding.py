@@ -1,9 +1,14 @@
 """Tiles cover the volume, start on the stride and agree with the whole."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from node.infer.sliding import padded_shape, plan_tiles, run_tiles
+from node.infer.manifest import read_manifest
+from node.infer.session import OutOfMemory
+from node.infer.sliding import padded_shape, plan_tiles, predict_within, run_tiles
+from tests.phantoms.tiny_onnx import write_affine_model
 
 
 def test_padding_reaches_the_next_multiple() -> None:
@@ -47,3 +52,26 @@ def test_blended_tiles_of_a_pointwise_function_are_exact() -> None:
 
     np.testing.assert_allclose(answer, 3 * values, rtol=1e-5)
     assert shares[-1] == 1.0
+
+
+def test_the_next_device_answers_when_the_first_is_full(tmp_path: Path) -> None:
+    """Every tile size is tried on the first, then the second starts with the whole volume."""
+    path = write_affine_model(tmp_path, stride=16, reach_voxels=8)
+    manifest = read_manifest(path / "manifest.json")
+    tried: list[tuple[int, ...]] = []
+
+    def full(tile: np.ndarray) -> list[np.ndarray]:
+        tried.append(tile.shape)
+        raise OutOfMemory("full")
+
+    answers, how = predict_within(
+        np.ones((128, 128, 128), np.float32),
+        [full, lambda tile: [2 * tile]],
+        manifest=manifest,
+        budget_bytes=0,
+    )
+
+    assert tried[0] == (128, 128, 128)
+    assert tried[-1] == (64, 64, 64)
+    assert how.startswith("whole volume on the CPU after running out of memory with whole volume")
+    assert float(answers[0].min()) == 2.0

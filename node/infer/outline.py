@@ -1,0 +1,46 @@
+"""Do MR and synthetic CT show one outline: shifted, mirrored or spilt output is caught here."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+SOLID_HU = -500.0
+AIR_LIMIT_HU = -900.0
+# Lines of sight with less body than this are the tips of ears and noses.
+_LEAST_MM = 40.0
+
+
+def shift_mm(
+    hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """How far the CT's outer faces lie beyond the MR's body along slices, rows and columns.
+
+    Along every line through the body the first and the last solid voxel are compared; the medians
+    of both ends are averaged, so that a mere difference of size cancels.
+    """
+    solid = (hu > SOLID_HU) & ~np.isnan(hu)
+    out = []
+    for axis in range(3):
+        lines = body.sum(axis=axis) * spacing_mm[axis] > _LEAST_MM
+        lines &= solid.any(axis=axis)
+        if not lines.any():
+            out.append(0.0)
+            continue
+        ends = [_ends(mask, axis, lines) for mask in (body, solid)]
+        (low, high), (our_low, our_high) = ends
+        off = (np.median(our_low - low) + np.median(our_high - high)) / 2
+        out.append(float(off) * spacing_mm[axis])
+    return out[0], out[1], out[2]
+
+
+def spilt_ml(hu: Floats, body: Mask, voxel_mm3: float) -> float:
+    """Volume outside the body that is not air."""
+    return float(((hu > AIR_LIMIT_HU) & ~body).sum()) * voxel_mm3 / 1000.0
+
+
+def _ends(mask: Mask, axis: int, lines: Mask) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    first = mask.argmax(axis=axis)[lines]
+    last = mask.shape[axis] - 1 - np.flip(mask, axis).argmax(axis=axis)[lines]
+    return first, last

@@ -1,0 +1,115 @@
+"""Is the vault closed, and are its HU spread as in the model's population.
+
+Both look at the upper part of the head alone, so that a long or a short field of view of the neck
+makes no difference.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+BONE_HU = 250.0
+BINS_HU = (
+    -1100.0,
+    -600.0,
+    -150.0,
+    -60.0,
+    -20.0,
+    20.0,
+    60.0,
+    100.0,
+    250.0,
+    500.0,
+    900.0,
+    1400.0,
+    3100.0,
+)
+"""Edges of the histogram a manifest keeps."""
+# The vault is searched from this far below the vertex, the histogram taken down to twice of it.
+_CENTRE_MM = 60.0
+_RAYS = 900
+_REACH_MM = 160.0
+_STEP_MM = 0.75
+# A body this thin below its top has no vault to look for.
+_LEAST_MM = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vault:
+    """What the rays from inside the head met."""
+
+    open_share: float
+    """Share of the rays that left the body without meeting bone."""
+    where: tuple[float, float, float] | None
+    """Index of the middle of the open part on the body's surface; None when nothing is open."""
+
+
+def look_at_vault(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]) -> Vault | None:
+    """Send rays up and to all sides; None where there is no head to look at.
+
+    Rays that reach the end of the volume before they leave the body count as closed: what is cut
+    off is another finding.
+    """
+    top = _top(body)
+    tall = np.flatnonzero(body.any(axis=(1, 2)))
+    if top is None or (top - tall[0]) * spacing_mm[0] < _LEAST_MM:
+        return None
+    level = int(top - _CENTRE_MM / spacing_mm[0])
+    rows, columns = np.nonzero(body[level])
+    if not rows.size:
+        return None
+    centre = np.array([level, rows.mean(), columns.mean()])
+    directions = _upper_directions(_RAYS) / np.array(spacing_mm)
+    steps = np.arange(_STEP_MM, _REACH_MM, _STEP_MM)
+    index = np.rint(centre + directions[:, None, :] * steps[None, :, None]).astype(int)
+    shape = np.array(hu.shape)
+    inside_volume = ((index >= 0) & (index < shape)).all(axis=2)
+    safe = np.clip(index, 0, shape - 1)
+    here = tuple(safe[..., n] for n in range(3))
+    in_body = body[here] & inside_volume
+    # From its first step outside the body on, a ray sees nothing of it any more.
+    still = np.logical_and.accumulate(in_body, axis=1)
+    bone = (still & (hu[here] > BONE_HU)).any(axis=1)
+    cut = (still & ~np.roll(inside_volume, -1, axis=1)).any(axis=1)
+    open_ = ~bone & ~cut
+    if not open_.any():
+        return Vault(open_share=0.0, where=None)
+    ends = np.take_along_axis(safe, (still.sum(axis=1).clip(1) - 1)[:, None, None], axis=1)[:, 0]
+    z, y, x = (float(v) for v in np.median(ends[open_], axis=0))
+    return Vault(open_share=float(open_.mean()), where=(z, y, x))
+
+
+def histogram(
+    hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """Shares of the upper head's voxels in each bin of `BINS_HU`; they sum to 1."""
+    top = _top(body)
+    bottom = 0 if top is None else max(0, int(top - 2 * _CENTRE_MM / spacing_mm[0]))
+    part = hu[bottom:][body[bottom:]]
+    counts, _ = np.histogram(part, BINS_HU)
+    return np.asarray(counts / max(1, counts.sum()), np.float64)
+
+
+def distance(shares: NDArray[np.float64], usual: NDArray[np.float64]) -> float:
+    """Share of the voxels that would have to change bins: 0 equal, 1 nothing in common."""
+    return float(np.abs(shares - usual).sum() / 2)
+
+
+def _top(body: Mask) -> int | None:
+    """Highest slice with a body of some size."""
+    area = body.sum(axis=(1, 2))
+    tall = np.flatnonzero(area > 0.02 * max(1, area.max()))
+    return int(tall[-1]) if tall.size else None
+
+
+def _upper_directions(count: int) -> NDArray[np.float64]:
+    """Evenly spread unit vectors (slice, row, column) not below the horizontal."""
+    n = np.arange(count) + 0.5
+    up = n / count
+    turn = np.pi * (1 + 5**0.5) * n
+    flat = np.sqrt(1 - up**2)
+    return np.stack([up, flat * np.sin(turn), flat * np.cos(turn)], axis=1)
