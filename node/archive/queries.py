@@ -14,11 +14,12 @@ from node.archive.index import moment, stored_instance
 from node.archive.queue_queries import QueueReads
 from node.archive.records import OutputFile, StoredInstance
 from node.archive.runs import output_value
+from node.archive.view_queries import ViewReads
 
 Item = dict[str, Any]
 
 
-class Queries(QueueReads):
+class Queries(QueueReads, ViewReads):
     """The database for those who only look; safe to use from several threads."""
 
     def __init__(self, engine: sa.Engine) -> None:

@@ -29,9 +29,9 @@ from node.flow.bench import Bench
 from node.flow.plans import finding_json, plan_json, read_finding, read_plan
 from node.flow.workfiles import (
     WorkFile,
+    keep_for_view,
     pack_result,
     read_work,
-    remove_work,
     unpack_result,
     write_work,
 )
@@ -213,8 +213,8 @@ def work_name(run: Run) -> str:
 
 
 def tidy(bench: Bench, run: Run) -> None:
-    """Remove what only the steps needed."""
-    remove_work(bench.folder, work_name(run))
+    """Leave the page what only the steps needed, with what no file of DICOM holds."""
+    keep_for_view(bench.folder, work_name(run))
     bench.forget()
 
 

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +18,9 @@ from node.domain.volume import Unit, Volume
 from node.flow.plans import finding_json, read_finding
 
 WORK = "work"
+VIEW = "view"
+# What the page shows of an sCT beside its images: derived data, so only of the newest ones.
+_KEPT_FOR_VIEW = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +62,28 @@ def read_work(folder: Folder, file: WorkFile) -> bytes:
     return data
 
 
-def remove_work(folder: Folder, name: str) -> None:
-    """Remove the work files of that name, which are no longer needed."""
-    for path in folder.path(PurePosixPath(WORK)).glob(f"{name}-*.npz"):
-        path.unlink(missing_ok=True)
+def keep_for_view(folder: Folder, name: str) -> None:
+    """Hand the work file of that name to the page; the oldest there are removed.
+
+    Where two workers wrote one each, the page compares what it finds with the archived images.
+    """
+    found = sorted(folder.path(PurePosixPath(WORK)).glob(f"{name}-*.npz"), key=_age)
+    if not found:
+        return
+    target = folder.path(PurePosixPath(VIEW, f"{name}.npz"))
+    target.parent.mkdir(exist_ok=True)
+    found.pop().replace(target)
+    for other in found:
+        other.unlink(missing_ok=True)
+    for old in sorted(target.parent.glob("*.npz"), key=_age)[:-_KEPT_FOR_VIEW]:
+        old.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another worker was faster
+        return 0.0
 
 
 def pack_result(result: SctResult) -> bytes:

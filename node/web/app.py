@@ -19,7 +19,7 @@ from node.web.layout import Frame, layout
 from node.web.metrics import Counts
 from node.web.pages import accounts, log_in, preferences, queue, series
 from node.web.security import Access, secure
-from node.web.volumes import Files, Planes3
+from node.web.volumes import Files, Views
 
 log = get_logger(__name__)
 Ready = Callable[[], Mapping[str, str | None]]
@@ -76,7 +76,7 @@ def create_app(
     app.state.queries, app.state.flow, app.state.ready = queries, flow, ready
     app.state.frame = Frame(ae_title=ae_title, port=dicom_port, counts=queries.counts)
     app.state.notifier = events.Notifier(queries.marks)
-    app.state.planes = None if archive_root is None else Planes3(queries, archive_root)
+    app.state.views = None if archive_root is None else Views(queries, archive_root)
     for part in (
         api,
         health,

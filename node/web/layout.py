@@ -19,6 +19,7 @@ from node.domain.access import Identity, Role
 from node.domain.wording import Language
 from node.web.assets import asset
 from node.web.names import body, person, thousands
+from node.web.sentences import spoken
 from node.web.texts import Translator
 from node.web.when import ago, clock_time, day_time, iso
 from node.web.words import LOOKS
@@ -82,6 +83,7 @@ class Frame:
             person=person,
             body=body,
             iso=iso,
+            spoken=spoken,
         )
         env.filters["thousands"] = thousands
 

@@ -12,7 +12,12 @@ _MINUTE = 60.0
 
 def _plan(name: str, version: str, destination: str) -> dict[str, Any]:
     return {
-        "model": {"name": name, "version": version, "sha256": "5a" * 32},
+        "model": {"name": name, "version": version, "sha256": "5a" * 32, "spacing_mm": 1.0},
+        "grid": {"shape": [224, 256, 256]},
+        "route": "brain",
+        "software_version": "0.1.0",
+        "predecessor_series_uid": None,
+        "settings": {},
         "destinations": [destination],
         "release": "signature",
     }

@@ -34,6 +34,7 @@ MODEL = ModelRef(
     name="head-t1", version="1.3.0", sha256="5a" * 32, body_part="HEAD", spacing_mm=1.0
 )
 Hu = Callable[[Volume, Grid], NDArray[np.int16]]
+Doubt = Callable[[Grid], NDArray[np.float32]]
 
 
 @dataclass(kw_only=True)
@@ -102,7 +103,7 @@ class Shelf:
         hu: Hu,
         *,
         findings: Sequence[Finding] = (),
-        uncertainty: Callable[[Grid], NDArray[np.float32]] | None = None,
+        uncertainty: Doubt | None = None,
         release: ReleasePolicy = ReleasePolicy.SIGNATURE,
         destinations: tuple[str, ...] = ("ECLIPSE_RT",),
         model: ModelRef = MODEL,
@@ -245,7 +246,7 @@ def _result(
     grid: Grid,
     hu: Hu,
     findings: Sequence[Finding],
-    uncertainty: Callable[[Grid], NDArray[np.float32]] | None,
+    uncertainty: Doubt | None,
 ) -> SctResult:
     values = hu(mr, grid)
     frame = mr.frame_of_reference_uid

@@ -39,26 +39,28 @@
   async function refresh() {
     if (busy || document.hidden || waiting.size === 0) return;
     busy = true;
-    const ids = [...waiting];
+    const byPage = new Map();
+    for (const element of [...waiting].map((id) => document.getElementById(id)).filter(Boolean)) {
+      const page = element.dataset.from || location.href;
+      byPage.set(page, [...(byPage.get(page) || []), element]);
+    }
     waiting.clear();
     try {
-      for (const id of ids) await refreshOne(document.getElementById(id));
+      for (const [page, elements] of byPage) await refreshFrom(page, elements);
     } finally { busy = false; }
     if (waiting.size) setTimeout(refresh, 300);
   }
-  async function refreshOne(element) {
-    if (!element) return;
-    const answer = await fetch(element.dataset.from || location.href, {
-      headers: { "HX-Request": "true", Accept: "text/html" },
-    }).catch(() => null);
+  async function refreshFrom(page, elements) {
+    const answer = await fetch(page, { headers: { "HX-Request": "true", Accept: "text/html" } }).catch(() => null);
     if (!answer || answer.status !== 200) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const header = fresh.getElementById("node-state");
-    if (header) await morph(document.getElementById("node-state"), header);
-    const now = fresh.getElementById(element.id);
-    if (!now) return;
-    if (element.querySelector("[data-hold-order]:hover")) await inPlace(element, fresh);
-    else await morph(element, now);
+    for (const element of [document.getElementById("node-state"), ...elements]) {
+      const now = fresh.getElementById(element.id);
+      if (!now) continue;
+      if (element.querySelector("[data-hold-order]:hover")) await inPlace(element, fresh);
+      else await morph(element, now);
+    }
+    document.dispatchEvent(new CustomEvent("node:fresh", { detail: fresh }));
   }
   function morph(element, now) {
     if (element.isEqualNode(now)) return null;
