@@ -60,7 +60,9 @@ class Node(Watched):
             environment[ENVIRONMENT] = crash_at
         command = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
         self.process = processes.start(command, self.log, env=environment)
-        wait_until(lambda: self.ended() or is_listening(self.dicom_port), "the DICOM port")
+        wait_until(
+            lambda: self.ended() or is_listening(self.dicom_port), "the DICOM port", timeout_s=120
+        )
         assert not self.ended(), self.log.read_text()
 
     def ended(self) -> bool:
@@ -81,7 +83,9 @@ class Node(Watched):
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
         self.process = None
-        wait_until(lambda: not any(map(_alive, children.values())), "the children to go")
+        wait_until(
+            lambda: not any(map(_alive, children.values())), "the children to go", timeout_s=60
+        )
 
     def children(self) -> dict[str, int]:
         """Process ids of the living children, by role and slot."""
