@@ -3,7 +3,8 @@
 In service this costs one environment look-up: without ``PCTNODE_CRASH_AT`` nothing happens.
 ``PCTNODE_CRASH_AT=name`` kills the process with SIGKILL the first time it gets there;
 ``PCTNODE_CRASH_MARK`` names the file that says it has happened, so that the restarted process
-passes. Put ``reach("receive.renamed")`` between two effects whose order matters.
+passes; ``PCTNODE_CRASH_SIGNAL=SIGSTOP`` stops it there instead, until it is woken. Put
+``reach("receive.renamed")`` between two effects whose order matters.
 """
 
 import os
@@ -12,12 +13,13 @@ from pathlib import Path
 
 ENVIRONMENT = "PCTNODE_CRASH_AT"
 MARK = "PCTNODE_CRASH_MARK"
+SIGNAL = "PCTNODE_CRASH_SIGNAL"
 
 
 def reach(name: str) -> None:
     """Die here when a test asked for it; ``name`` is ``<step>.<what has just been done>``."""
     if os.environ.get(ENVIRONMENT) == name and _first_time():
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.Signals[os.environ.get(SIGNAL, "SIGKILL")])
 
 
 def _first_time() -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from node import app
-from node.domain.errors import NodeError
+from node.domain.errors import Defect, NodeError
+from node.progress import Progress
 from node.settings import Settings
 
 
@@ -28,8 +29,11 @@ class Diagnosis:
         return asdict(self)
 
 
-def examine_node(settings: Settings) -> tuple[Diagnosis, ...]:
-    """Look at everything; one fault does not keep the rest from being looked at."""
+def examine_node(settings: Settings, *, deep: bool = False) -> tuple[Diagnosis, ...]:
+    """Look at everything; one fault does not keep the rest from being looked at.
+
+    ``deep`` reads every file of the archive.
+    """
     looks: list[tuple[str, Callable[[], str]]] = [
         ("settings", lambda: str(settings.file or "defaults")),
         ("data folder", lambda: _folder(settings.node.data_dir)),
@@ -42,6 +46,8 @@ def examine_node(settings: Settings) -> tuple[Diagnosis, ...]:
         (f"peer {peer.name}", partial(app.echo_peer, settings, peer.name))
         for peer in settings.site.peers
     ]
+    if deep:
+        looks.append(("archive", lambda: _archive(settings)))
     return tuple(_look(name, look) for name, look in looks)
 
 
@@ -52,6 +58,20 @@ def _look(name: str, look: Callable[[], str]) -> Diagnosis:
         return Diagnosis(name=name, ok=False, sentence=str(error))
     except OSError as error:
         return Diagnosis(name=name, ok=False, sentence=f"{error}. Check the path and its rights.")
+
+
+def _archive(settings: Settings) -> str:
+    with Progress() as progress:
+        found = app.verify_archive(settings, lambda n, total: progress("files", n / max(total, 1)))
+    kinds = {"missing": found.missing, "damaged": found.damaged, "without a row": found.orphans}
+    lists = [f"{kind}: {', '.join(paths)}" for kind, paths in kinds.items() if paths]
+    if not found.ok:
+        raise Defect(
+            f"Of {found.files} files some are not as they were written; {'; '.join(lists)}.",
+            remedy="Restore them from the backup, or send the series again.",
+        )
+    told = f" Files {lists[0]}: never acknowledged; they may be removed." if lists else ""
+    return f"{found.files} files are as they were written.{told}"
 
 
 def _folder(folder: Path) -> str:

@@ -128,8 +128,11 @@ class RetentionSettings:
     """``[retention]``."""
 
     days: int
+    """After so many, what every destination has is removed here; 0: never."""
     min_free_gb: float
     """Below this C-STORE answers 0xA700."""
+    max_gb: float
+    """What the archive may hold before what was delivered longest ago goes; 0: no limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +299,9 @@ def _read_output(reader: Reader) -> OutputSettings:
 
 def _read_retention(reader: Reader) -> RetentionSettings:
     settings = RetentionSettings(
-        days=reader.integer("days", 30), min_free_gb=reader.number("min_free_gb", 5.0)
+        days=reader.integer("days", 30),
+        min_free_gb=reader.number("min_free_gb", 5.0),
+        max_gb=reader.number("max_gb", 0.0),
     )
     reader.finish()
     return settings

@@ -105,6 +105,12 @@ def _asked(
             code="STATE",
             remedy=f"That is possible when it is {', '.join(states)}.",
         )
+    if not row["instances"]:
+        raise Rejected(
+            f"The files of series {series_id} were removed after its delivery.",
+            code="REMOVED",
+            remedy="Send the MR series again from the PACS; it begins a new revision.",
+        )
     return row
 
 

@@ -203,6 +203,8 @@ def _series_for(
     query = sa.select(t.series).where(by_uid).with_for_update()
     row = connection.execute(query).mappings().one_or_none()
     if row is not None:
+        if not row["instances"]:  # its files were removed after delivery, and it comes again
+            _add_received(connection, row["id"], stored, header)
         return row
     values: dict[str, Any] = {
         "series_instance_uid": stored.series_instance_uid,

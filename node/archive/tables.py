@@ -320,6 +320,16 @@ site_changes = sa.Table(
     sa.Column("mapping", sa.JSON, nullable=False),
 )
 
+removals = sa.Table(
+    "removals",
+    metadata,
+    _id(),
+    _text("path"),
+    sa.Column("inode", sa.Text, nullable=False),
+    sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+    _time("at", nullable=False),
+)
+
 leases = sa.Table(
     "leases",
     metadata,

@@ -12,13 +12,16 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "check", parents=[common], help="verify settings, folders, database, models and peers"
     )
+    parser.add_argument(
+        "--deep", action="store_true", help="read every file of the archive and compare its digest"
+    )
     parser.set_defaults(command=_run_check)
 
 
 def _run_check(arguments: argparse.Namespace) -> int:
     from node.doctor import examine_node
 
-    results = examine_node(settings_of(arguments))
+    results = examine_node(settings_of(arguments), deep=arguments.deep)
     if arguments.json:
         print(json.dumps([r.as_json() for r in results], indent=1))
     else:

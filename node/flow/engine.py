@@ -5,6 +5,7 @@ What must hold, and why, is in ``docs/decisions/0004-durable-work-and-processes.
 
 import time
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,15 @@ _NOTIFICATIONS_S = 3.0
 _SCHEDULES_S = 60.0
 # How often a person's request is looked at; only while one waits.
 _RESULT_POLL_S = 0.1
+# Two seconds, then half as long again each time, over half an hour: what a step waits for (disk,
+# database, memory) every other series waits for as well.
+_STEP_FIRST_S = 2.0
+_STEP_BACK_OFF = 1.5
+_STEP_TRIES = 16
 # A workflow that has killed its worker so often is not started again; its series fails.
 MAX_RECOVERIES = 8
+
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 
 SERIES_QUEUE = "inference"
 DELIVERY_QUEUE = "delivery"
@@ -142,6 +150,21 @@ def resume(workflow_id: str) -> None:
     DBOS.resume_workflow(workflow_id)
 
 
+def forget_ended(*, before_s: float, limit: int) -> int:
+    """Delete what ended before a time, in seconds since 1970; our own rows remember the work."""
+    before = datetime.fromtimestamp(before_s, UTC).isoformat()
+    ended = DBOS.list_workflows(
+        status=list(_ENDED),
+        completed_before=before,
+        limit=limit,
+        load_input=False,
+        load_output=False,
+    )
+    if ended:
+        DBOS.delete_workflows([w.workflow_id for w in ended])
+    return len(ended)
+
+
 def status_of(workflow_id: str) -> str | None:
     """The engine's word for a workflow: ENQUEUED, PENDING, SUCCESS, ...; None when unknown."""
     status = DBOS.get_workflow_status(workflow_id)
@@ -154,9 +177,9 @@ def step(name: str, function: Callable[..., Any], *args: Any, retry_on: type[Exc
         {
             "name": name,
             "retries_allowed": True,
-            "interval_seconds": 2.0,
-            "backoff_rate": 2.0,
-            "max_attempts": 8,
+            "interval_seconds": _STEP_FIRST_S,
+            "backoff_rate": _STEP_BACK_OFF,
+            "max_attempts": _STEP_TRIES,
             "should_retry": lambda raised: isinstance(raised, retry_on),
         },
         function,

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from node.archive.records import Run
 from node.archive.runs import Finished, Runs, Superseded
 from node.crashpoints import reach
-from node.domain.errors import NodeError, Rejected, Retryable
+from node.domain.errors import Defect, NodeError, Rejected, Retryable
 from node.domain.states import State
 from node.flow import engine
 from node.flow.bench import Bench
@@ -64,6 +66,13 @@ class SeriesWork:
             raise
         except NodeError as error:
             word = self._stop(run, name, error)
+        except FileNotFoundError as error:
+            lost = Defect(
+                f"{error.filename} is not there.", remedy="Run pctnode check --deep; restore it."
+            )
+            word = self._stop(run, name, lost)
+        except (OSError, MemoryError, DBAPIError) as error:
+            raise _resource_short(run_id, name, error) from error
         except Exception:  # a worker's edge: one series must not stop the others
             log.exception("step_defect", series=run.series_instance_uid, run=run_id, step=name)
             word = _end(self._bench.runs, run_id, State.FAILED, _DEFECT.format(doing=name))
@@ -107,6 +116,16 @@ class SeriesWork:
         except Superseded:
             return SUPERSEDED
         return _end(self._bench.runs, run.id, State.REFUSED, str(error))
+
+
+def _resource_short(run_id: int, name: str, error: Exception) -> Retryable:
+    """Disk, memory or database would not serve: that passes, and a repeated step does no harm."""
+    # Of a database error the driver's own sentence; the whole would carry the row's values.
+    reason = str(getattr(error, "orig", None) or error) or type(error).__name__
+    log.warning("step_short_of_resources", run=run_id, step=name, reason=reason)
+    return Retryable(
+        f"{name}: {reason}.", remedy="Look at disk, memory and database; then run it again."
+    )
 
 
 def _end(runs: Runs, run_id: int, state: State, sentence: str) -> str:

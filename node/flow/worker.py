@@ -21,6 +21,7 @@ from node.flow.bench import Bench, Rules
 from node.flow.delivery import DeliveryWork, RetryRule
 from node.flow.destinations import DESTINATIONS, Destination
 from node.flow.echo import EchoWork
+from node.flow.housekeeping import LOOK_S, Housekeeper, KeepRules
 from node.flow.intake import POLL_S, SWEEP_S, Intake, Outbox
 from node.flow.leases import BEAT_S, TIME_TO_LIVE_S, Keeper, Slot
 from node.flow.series import SeriesWork
@@ -67,6 +68,7 @@ class WorkerValues:
     """Silence after which another worker's work is taken over."""
     beat_s: float = BEAT_S
     sweep_s: float = SWEEP_S
+    keep: KeepRules = field(default_factory=KeepRules)
 
 
 def run_worker(
@@ -101,7 +103,7 @@ def run_worker(
     finally:
         client.destroy()
         engine.shut_down(drain_s=values.drain_s)
-        keeper.leave()
+        _Duty("leave", 0.0, keeper.leave).when_due()
         slot.close()
         log.info("worker_stopped", executor=slot.executor_id)
 
@@ -139,11 +141,13 @@ def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper
         engine.retire_other_versions(keeper.living())
         intake.sweep()
 
+    housekeeper = Housekeeper(values.database, values.folder, values.keep)
     duties = (
         _Duty("beat", values.beat_s, keeper.beat),
         _Duty("take over", values.beat_s, keeper.take_over),
         _Duty("look", POLL_S, unless_replaced(intake.look)),
         _Duty("sweep", values.sweep_s, unless_replaced(sweep)),
+        _Duty("housekeeping", LOOK_S, unless_replaced(housekeeper.look)),
     )
     while not stop.wait(POLL_S):
         for duty in duties:

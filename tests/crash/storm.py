@@ -36,6 +36,10 @@ SPACING_MM = (4.0, 4.0, 4.0)
 # Longer than a sender is kept waiting by a killed supervisor, or half a series is taken for whole.
 QUIET_S = 10.0
 PAUSES_S = (0.1, 1.5)
+# A sender that was refused tries again after so long.
+_AGAIN_S = 0.5
+# Share of the supervisor, which takes all others with it, among the victims.
+_ALL_AT_ONCE = 0.12
 SENDERS = 3
 SETTLED_WITHIN_S = 300.0
 
@@ -97,7 +101,7 @@ class Storm:
         self.pushed[name] = files
 
     def _send(self, files: list[Path]) -> None:
-        deadline = time.monotonic() + SETTLED_WITHIN_S
+        deadline, pause = time.monotonic() + SETTLED_WITHIN_S, threading.Event()
         while time.monotonic() < deadline:
             self.attempts += 1
             with suppress(subprocess.TimeoutExpired):
@@ -106,6 +110,7 @@ class Storm:
                 checks.every_acknowledged_is_there(self.node, files, count)
                 if sent.returncode == 0:
                     return
+            pause.wait(_AGAIN_S)
         raise AssertionError(self.node.said())
 
     def _fire(self, kills: int) -> None:
@@ -118,7 +123,8 @@ class Storm:
     def _kill_one(self) -> None:
         """Kill a living process: any child, or the supervisor and with it all of them."""
         children = self.node.children()
-        victim = self.dice.choice(["supervisor", *sorted(children)])
+        everything = not children or self.dice.random() < _ALL_AT_ONCE
+        victim = "supervisor" if everything else self.dice.choice(sorted(children))
         if victim == "supervisor":
             self.node.kill_supervisor()
             self.node.start()

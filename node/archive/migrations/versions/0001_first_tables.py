@@ -57,6 +57,15 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "removals",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("path", sa.Text(), server_default="", nullable=False),
+        sa.Column("inode", sa.Text(), nullable=False),
+        sa.Column("mtime_ns", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_removals")),
+    )
+    op.create_table(
         "leases",
         sa.Column("executor_id", sa.String(length=128), nullable=False),
         sa.Column("role", sa.Text(), server_default="", nullable=False),
@@ -541,6 +550,7 @@ def downgrade() -> None:
 
     op.drop_table("series")
     op.drop_table("leases")
+    op.drop_table("removals")
     with op.batch_alter_table("conflicts", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_conflicts_sop_instance_uid"))
         batch_op.drop_index(batch_op.f("ix_conflicts_series_instance_uid"))

@@ -1,0 +1,79 @@
+"""A copy of databases and files from which a node can start, taken while it runs.
+
+Databases first: every file a row knows was on the disk before its row, and never changes, so that
+files copied afterwards are all there. The engine's before ours: what our rows say is due and the
+engine does not know is asked for again, never the other way round.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from node.archive.audit import OUTPUTS
+from node.archive.files import CONFLICTS, INSTANCES, fsync_folder
+
+# Work files too: a run in flight goes on from them.
+FOLDERS = (INSTANCES, CONFLICTS, OUTPUTS, "work")
+
+
+def copy_archive(
+    root: Path,
+    databases: Sequence[Path],
+    target: Path,
+    *,
+    report: Callable[[int], None] = lambda _files: None,
+) -> int:
+    """Copy SQLite ``databases`` in that order, then the files below ``root``; return how many.
+
+    A file that is there already, of equal size, is not copied again: the next backup is quick.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for database in databases:
+        if database.exists():
+            _copy_database(database, target / database.name)
+    copied = 0
+    for source in _files(root):
+        copied += _copy_file(source, target / source.relative_to(root))
+        report(copied)
+    return copied
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(part)) as copy:
+        live.backup(copy)
+    _sync(part)
+    part.replace(target)
+    fsync_folder(target.parent)
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for name in FOLDERS:
+        for folder, _, names in os.walk(root / name):
+            yield from (Path(folder, file) for file in sorted(names))
+
+
+def _copy_file(source: Path, target: Path) -> bool:
+    try:
+        if target.exists() and target.stat().st_size == source.stat().st_size:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name}.part")
+        shutil.copy2(source, part)
+    except FileNotFoundError:  # delivered long ago and removed since, or work that has ended
+        return False
+    _sync(part)
+    part.replace(target)
+    return True
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,81 @@
+"""An archive with a series that was received, made and delivered, without any network."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
+from node.archive.deliveries import Deliveries
+from node.archive.files import Folder
+from node.archive.index import Index
+from node.archive.receive import ReceiveContext, Receiver
+from node.archive.records import OutputFile
+from node.archive.runs import Runs
+from tests.interop.receiving import data_set_of, mr_image, write_image
+
+_CONTEXT = ReceiveContext(
+    transfer_syntax_uid="1.2.840.10008.1.2.1", calling_ae="PACS", called_ae="PCTNODE", peer="pacs"
+)
+
+
+@dataclass(slots=True)
+class Archive:
+    """Database and folder below ``root``."""
+
+    root: Path
+    engine: sa.Engine
+    folder: Folder
+
+    def receive(self) -> str:
+        """Receive one instance; its path, relative to the folder."""
+        image = write_image(self.root / "sent.dcm", mr_image())
+        receiver = Receiver(self.folder, Index(self.engine))
+        return receiver.receive(data_set_of(image), _CONTEXT).path
+
+    def make(self, *destinations: str) -> tuple[int, str]:
+        """Make an sCT of what was received and release it; run id and the object's path."""
+        runs = Runs(self.engine)
+        runs.settle_quiet(-1)
+        (run,) = runs.unqueued()
+        runs.begin_step(run.id, "encode", "Writing.")
+        uid, data = f"1.2.826.0.1.{run.id}", b"sct" * run.id
+        path = PurePosixPath("outputs", uid, f"{uid}.1.dcm")
+        self.folder.write(path, data)
+        file = OutputFile(
+            sop_instance_uid=f"{uid}.1",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            series_instance_uid=uid,
+            number=1,
+            kind="ct",
+            stack=0,
+            path=str(path),
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+        runs.record_outputs(run.id, [file])
+        runs.mark_enqueued(run.id)
+        runs.release(run.id, destinations, "Released.", who="policy")
+        return run.id, str(path)
+
+    def deliver(self, destination: str) -> None:
+        """Say that the destination has everything."""
+        deliveries = Deliveries(self.engine)
+        (due,) = [d for d in deliveries.due() if d.destination == destination]
+        assert deliveries.begin(due.delivery_id, due.number) is not None
+        deliveries.sent(due.delivery_id, due.number, "Stored.", proved=True)
+
+    def item(self) -> sa.RowMapping:
+        """The row of its only series."""
+        with t.reading(self.engine).begin() as connection:
+            return connection.execute(sa.select(t.series)).mappings().one()
+
+
+def make_archive(root: Path) -> Archive:
+    """An empty archive below ``root``."""
+    root.mkdir(parents=True, exist_ok=True)
+    engine = t.open_engine(t.sqlite_url(root / "node.sqlite"))
+    t.metadata.create_all(engine)
+    return Archive(root, engine, Folder(root))
