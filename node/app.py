@@ -6,9 +6,8 @@ that receives needs no ONNX Runtime.
 
 import getpass
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,6 @@ from node.tls import Tls, Validity
 
 if TYPE_CHECKING:
     from node.archive.accounts import Accounts
-    from node.archive.audit import Audit
     from node.convert import Workshop
     from node.infer.generator import Generator
     from node.infer.registry import ModelFolder, Registry
@@ -323,31 +321,6 @@ def database_sentence(settings: Settings) -> str:
     engine = database(settings)
     Queries(engine).alive()
     return f"{engine.url.render_as_string(hide_password=True)} answers."
-
-
-def verify_archive(settings: Settings, report: Callable[[int, int], None]) -> "Audit":
-    """Every file of the archive against its row; ``report`` gets files done and all of them."""
-    from node.archive.audit import verify_files
-
-    return verify_files(database(settings), Folder(settings.node.data_dir), report=report)
-
-
-def back_up(settings: Settings, target: Path, report: Callable[[int], None]) -> str:
-    """Copy SQLite databases and files to ``target``; a sentence that says what was done."""
-    from node.archive.backup import copy_archive
-
-    data = settings.node.data_dir
-    if target.resolve().is_relative_to(data.resolve()):
-        raise Misconfigured(
-            f"{target} lies in the data folder.", remedy="Name a folder on another disk."
-        )
-    database(settings).dispose()
-    names = () if settings.database.url else (data / "engine.sqlite", data / "node.sqlite")
-    copied = copy_archive(data, names, target, report=report)
-    told = f"{copied} new files in {target}."
-    if settings.database.url:
-        told += " PostgreSQL is not in it: take pg_dump before, never after."
-    return told
 
 
 def verify_models(settings: Settings, name: str | None) -> list[dict[str, Any]]:

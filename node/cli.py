@@ -11,6 +11,7 @@ from pathlib import Path
 
 from node import __version__, log
 from node.commands import (
+    backup,
     check,
     convert,
     demo,
@@ -25,7 +26,7 @@ from node.commands import (
 from node.commands.common import Command
 from node.domain.errors import Misconfigured, NodeError, Rejected, Retryable
 
-_COMMANDS = (serve, convert, check, demo, peers, routes, series, models, evaluate, users)
+_COMMANDS = (serve, convert, check, demo, peers, routes, series, models, evaluate, users, backup)
 _STATUS: tuple[tuple[type[NodeError], int], ...] = (
     (Misconfigured, 2),
     (Rejected, 3),

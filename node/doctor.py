@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from node import app
-from node.domain.errors import Defect, NodeError
+from node.archive.backup import copy_archive
+from node.archive.files import Folder
+from node.archive.verify import verify_files
+from node.domain.errors import Defect, Misconfigured, NodeError
 from node.progress import Progress
 from node.settings import Settings
 
@@ -51,6 +54,22 @@ def examine_node(settings: Settings, *, deep: bool = False) -> tuple[Diagnosis, 
     return tuple(_look(name, look) for name, look in looks)
 
 
+def back_up(settings: Settings, target: Path, report: Callable[[int], None]) -> str:
+    """Copy SQLite databases and files to ``target``; a sentence that says what was done."""
+    data = settings.node.data_dir
+    if target.resolve().is_relative_to(data.resolve()):
+        raise Misconfigured(
+            f"{target} lies in the data folder.", remedy="Name a folder on another disk."
+        )
+    app.database(settings).dispose()
+    names = () if settings.database.url else (data / "engine.sqlite", data / "node.sqlite")
+    copied = copy_archive(data, names, target, report=report)
+    told = f"{copied} new files in {target}."
+    if settings.database.url:
+        told += " PostgreSQL is not in it: take pg_dump before, never after."
+    return told
+
+
 def _look(name: str, look: Callable[[], str]) -> Diagnosis:
     try:
         return Diagnosis(name=name, ok=True, sentence=look())
@@ -62,7 +81,11 @@ def _look(name: str, look: Callable[[], str]) -> Diagnosis:
 
 def _archive(settings: Settings) -> str:
     with Progress() as progress:
-        found = app.verify_archive(settings, lambda n, total: progress("files", n / max(total, 1)))
+        found = verify_files(
+            app.database(settings),
+            Folder(settings.node.data_dir),
+            report=lambda n, total: progress("files", n / max(total, 1)),
+        )
     kinds = {"missing": found.missing, "damaged": found.damaged, "without a row": found.orphans}
     lists = [f"{kind}: {', '.join(paths)}" for kind, paths in kinds.items() if paths]
     if not found.ok:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from node.archive.audit import OUTPUTS
 from node.archive.files import CONFLICTS, INSTANCES, fsync_folder
+from node.archive.verify import OUTPUTS
 
 # Work files too: a run in flight goes on from them.
 FOLDERS = (INSTANCES, CONFLICTS, OUTPUTS, "work")

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from node.archive.audit import orphans
 from node.archive.files import Folder
 from node.archive.retention import Retention
 from node.archive.runs import Runs
+from node.archive.verify import orphans
 from node.flow import engine
 from node.flow.workfiles import WORK
 from node.log import get_logger
