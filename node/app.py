@@ -295,14 +295,24 @@ def run_web(settings: Settings, stop: Event) -> None:
 def build_web(settings: Settings) -> Any:
     """Build the web application: queries, flow client and values, nothing of Settings."""
     from node.access import web_access
+    from node.archive.catalogue import Catalogue
+    from node.archive.index import Index
+    from node.archive.receive import Receiver
     from node.flow.client import FlowClient
     from node.web.app import create_app
+    from node.web.dicomweb import DicomWeb
     from node.web.readiness import readiness
 
-    engine = database(settings)
+    engine, folder = database(settings), Folder(settings.node.data_dir)
+    min_free = int(settings.retention.min_free_gb * 1e9)
     return create_app(
         queries=Queries(engine),
         access=web_access(settings, engine),
+        dicomweb=DicomWeb(
+            catalogue=Catalogue(engine),
+            folder=folder,
+            receiver=Receiver(folder, Index(engine), min_free_bytes=min_free),
+        ),
         flow=FlowClient(engine, engine_database(settings)),
         archive_root=settings.node.data_dir,
         ae_title=settings.node.ae_title,

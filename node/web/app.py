@@ -14,7 +14,9 @@ from starlette.exceptions import HTTPException
 
 from node.log import get_logger
 from node.web import api, events, health, images
+from node.web import dicomweb as dicom_web
 from node.web.assets import STATIC
+from node.web.dicomweb import DicomWeb
 from node.web.layout import Frame, layout
 from node.web.metrics import Counts
 from node.web.pages import accounts, log_in, preferences, queue, series
@@ -56,6 +58,7 @@ def create_app(
     ae_title: str = "",
     dicom_port: int = 0,
     access: Access | None = None,
+    dicomweb: DicomWeb | None = None,
 ) -> FastAPI:
     """Build the application from what it reads and what it may ask for.
 
@@ -69,12 +72,15 @@ def create_app(
         Gives each readiness check its reason, or None where it passes.
     ae_title, dicom_port
         The node's own, shown on every page.
+    dicomweb
+        What DICOMweb finds, sends and stores with; without it that answers 503.
     access
         Who may come in, and how; without it this machine alone, unasked.
     """
     app = FastAPI(title="pctnode", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.queries, app.state.flow, app.state.ready = queries, flow, ready
     app.state.frame = Frame(ae_title=ae_title, port=dicom_port, counts=queries.counts)
+    app.state.dicomweb = dicomweb
     app.state.notifier = events.Notifier(queries.marks)
     app.state.views = None if archive_root is None else Views(queries, archive_root)
     for part in (
@@ -87,6 +93,7 @@ def create_app(
         series,
         log_in,
         accounts,
+        dicom_web,
     ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -1,0 +1,179 @@
+"""STOW-RS (PS3.18 10.5): a multipart body, part by part, into the same receiver as C-STORE."""
+
+import io
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydicom.dataset import Dataset
+from pydicom.filereader import _read_file_meta_info
+
+from node.archive import peek
+from node.archive.receive import Outcome, Receipt, ReceiveContext
+from node.domain.errors import NodeError, Rejected, Retryable
+from node.domain.storage import kind_of
+
+# One instance is in memory at a time.
+PART_LIMIT = 1 << 30
+_HEAD_LIMIT = 16 * 1024
+_PREAMBLE = 128
+# PS3.18 table 10.5.3-1 and PS3.3 C.12.1.1.. Failure Reason: as C-STORE would answer.
+_REASONS = {"CLASS": 0x0122, "SOP_CLASS_MISMATCH": 0xA900, "STUDY": 0xA900, "UID_INVALID": 0x0117}
+_PROCESSING, _NOT_UNDERSTOOD, _NO_ROOM, _COERCED = 0x0110, 0xC000, 0xA700, 0xB000
+
+
+class Receives(Protocol):
+    """What stores; `node.archive.receive.Receiver` is one."""
+
+    def receive(self, data_set: bytes, context: ReceiveContext) -> Receipt:
+        """Store one data set durably."""
+
+
+@dataclass(slots=True)
+class Stored:
+    """What became of the parts of one request."""
+
+    accepted: list[tuple[Receipt, str]] = field(default_factory=list)
+    """Receipt and study of each instance kept."""
+    refused: list[tuple[str, str, int]] = field(default_factory=list)
+    """SOP class, SOP instance and failure reason."""
+
+    @property
+    def status(self) -> int:
+        """PS3.18 table 10.5.3-1: all, some or none."""
+        if not self.refused:
+            return 200
+        return 202 if self.accepted else 409
+
+    def as_json(self, base: str) -> dict[str, Any]:
+        """The Store Instances Response (PS3.18 annex I.2)."""
+        response = Dataset()
+        if self.accepted:
+            response.ReferencedSOPSequence = [_kept(r, study, base) for r, study in self.accepted]
+        if self.refused:
+            response.FailedSOPSequence = [_failed(*failure) for failure in self.refused]
+        return dict(response.to_json_dict())
+
+
+def store(receiver: Receives, part: bytes, who: str, study: str, stored: Stored) -> None:
+    """Store one Part 10 file and note what became of it; never raises `NodeError`."""
+    sop_class = sop_instance = ""
+    try:
+        meta, data_set = _split(part)
+        sop_class = str(meta.get("MediaStorageSOPClassUID", ""))
+        sop_instance = str(meta.get("MediaStorageSOPInstanceUID", ""))
+        syntax = str(meta.TransferSyntaxUID)
+        found = _require_wanted(sop_class, data_set, syntax, study)
+        context = ReceiveContext(
+            transfer_syntax_uid=syntax,
+            calling_ae=who,
+            called_ae="",
+            sop_class_uid=sop_class,
+            sop_instance_uid=sop_instance,
+        )
+        stored.accepted.append((receiver.receive(data_set, context), found))
+    except Retryable:
+        stored.refused.append((sop_class, sop_instance, _NO_ROOM))
+    except Rejected as error:
+        reason = _REASONS.get(error.code, _NOT_UNDERSTOOD)
+        stored.refused.append((sop_class, sop_instance, reason))
+    except NodeError:
+        stored.refused.append((sop_class, sop_instance, _PROCESSING))
+
+
+def boundary_of(content_type: str) -> bytes:
+    """The boundary of a multipart/related body of DICOM files; `Rejected` (MEDIA) otherwise."""
+    media = content_type.split(";")[0].strip().lower()
+    kind = re.search(r'type\s*=\s*"?([^";]+)"?', content_type.partition(";")[2])
+    found = re.search(r'boundary\s*=\s*(?:"([^"]{1,200})"|([^;\s"]{1,200}))', content_type)
+    if (
+        media != "multipart/related"
+        or not found
+        or (kind and kind.group(1).strip().lower() != "application/dicom")
+    ):
+        raise Rejected(
+            f"Content type {content_type[:80]!r} is not taken.",
+            code="MEDIA",
+            remedy='Send multipart/related; type="application/dicom"; boundary=...',
+        )
+    return (found.group(1) or found.group(2)).encode("latin-1")
+
+
+async def parts(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[bytes]:
+    """The content of each part as it completes; `Rejected` (BODY) when the body is none."""
+    delimiter = b"\r\n--" + boundary
+    buffer = bytearray(b"\r\n")  # the first delimiter may open the body
+    seen = searched = 0
+    async for chunk in body:
+        buffer += chunk
+        while (at := buffer.find(delimiter, max(searched, 0))) >= 0:
+            if seen:
+                yield _content(bytes(buffer[:at]))
+            seen += 1
+            del buffer[: at + len(delimiter)]
+            searched = 0
+            if buffer[:2] == b"--":
+                return
+        searched = len(buffer) - len(delimiter)
+        if len(buffer) > PART_LIMIT:
+            raise _bad_body(f"a part is longer than {PART_LIMIT} bytes")
+    if buffer[:2] != b"--":
+        raise _bad_body("it ends before its last boundary")
+
+
+def _content(part: bytes) -> bytes:
+    head, blank, content = part.partition(b"\r\n\r\n")
+    if not blank or len(head) > _HEAD_LIMIT:
+        raise _bad_body("a part has no header")
+    return content
+
+
+def _split(part: bytes) -> tuple[Dataset, bytes]:
+    if part[_PREAMBLE : _PREAMBLE + 4] != b"DICM":
+        raise Rejected("This part is no DICOM file.", code="DATA_MALFORMED")
+    stream = io.BytesIO(part)
+    stream.seek(_PREAMBLE + 4)
+    try:
+        meta = _read_file_meta_info(stream)
+        meta.TransferSyntaxUID  # noqa: B018 - its absence is what is looked for
+    except (ValueError, KeyError, AttributeError, NotImplementedError, EOFError, OSError) as error:
+        raise Rejected(f"No meta information: {error}", code="DATA_MALFORMED") from None
+    return meta, part[stream.tell() :]
+
+
+def _require_wanted(sop_class: str, data_set: bytes, syntax: str, study: str) -> str:
+    """The study of the data set; `Rejected` where class or study is not what may be stored."""
+    if kind_of(sop_class) is None:
+        raise Rejected("This class is not stored here.", code="CLASS")
+    found = peek.text(peek.read_header(data_set, syntax), peek.STUDY_INSTANCE_UID)
+    if study and found != study:
+        raise Rejected("It belongs to another study.", code="STUDY")
+    return found
+
+
+def _kept(receipt: Receipt, study: str, base: str) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = receipt.sop_class_uid
+    item.ReferencedSOPInstanceUID = receipt.sop_instance_uid
+    item.RetrieveURL = (
+        f"{base}/studies/{study}/series/{receipt.series_instance_uid}"
+        f"/instances/{receipt.sop_instance_uid}"
+    )
+    if receipt.outcome is Outcome.CONFLICT:
+        item.WarningReason = _COERCED
+    return item
+
+
+def _failed(sop_class: str, sop_instance: str, reason: int) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = sop_class
+    item.ReferencedSOPInstanceUID = sop_instance
+    item.FailureReason = reason
+    return item
+
+
+def _bad_body(why: str) -> Rejected:
+    return Rejected(
+        f"The body cannot be read: {why}.", code="BODY", remedy="Send the request again, whole."
+    )
