@@ -6,7 +6,7 @@ that receives needs no ONNX Runtime.
 
 import getpass
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,11 @@ from node.archive.actions import Actions
 from node.archive.files import Folder
 from node.archive.migrate import upgrade
 from node.archive.queries import Queries
-from node.archive.site_entries import SiteEntries
+from node.archive.site_book import SiteBook
 from node.archive.tables import open_engine, sqlite_url
 from node.domain.errors import Misconfigured, Retryable
 from node.domain.plan import ModelRef
-from node.domain.reading import Reader
-from node.domain.site import Site, read_site
+from node.domain.site import Site
 from node.log import get_logger
 from node.settings import Settings
 from node.tls import Tls, Validity
@@ -111,35 +110,18 @@ def accounts(settings: Settings) -> "Accounts":
     return Accounts(database(settings))
 
 
+def site_book(settings: Settings, engine: sa.Engine | None = None) -> SiteBook:
+    """Peers and routes: to read, and to change while the node runs."""
+    return SiteBook(
+        engine or database(settings),
+        settings.site,
+        models=lambda: {m.ref.name for m in registry(settings).models},
+    )
+
+
 def current_site(settings: Settings) -> Site:
     """Peers and routes of the file, and those added at run time."""
-    return _with_entries(settings, SiteEntries(database(settings)))
-
-
-def add_peer(settings: Settings, mapping: Mapping[str, Any]) -> None:
-    """Check a peer against all others and keep it in the database."""
-    _add_entry(settings, "peer", mapping)
-
-
-def add_route(settings: Settings, mapping: Mapping[str, Any]) -> None:
-    """Check a route against peers and models and keep it in the database."""
-    registry(settings).find(str(mapping["model"]))
-    _add_entry(settings, "route", mapping)
-
-
-def remove_peer(settings: Settings, name: str) -> None:
-    """Remove a peer that was added at run time and that no route names."""
-    using = [r.name for r in current_site(settings).routes if name in r.deliver_to]
-    if using:
-        raise Misconfigured(
-            f"Route {using[0]!r} delivers to {name!r}.", remedy="Remove the route first."
-        )
-    _remove_entry(settings, "peer", name, [p.name for p in settings.site.peers])
-
-
-def remove_route(settings: Settings, name: str) -> None:
-    """Remove a route that was added at run time."""
-    _remove_entry(settings, "route", name, [r.name for r in settings.site.routes])
+    return site_book(settings).current()
 
 
 def act_on_series(settings: Settings, series_id: int, action: str, *, reason: str) -> str:
@@ -178,14 +160,14 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
 
     tls = identity(settings)
     engine = database(settings)
-    index, entries = Index(engine), SiteEntries(engine)
+    index, book = Index(engine), site_book(settings, engine)
     folder = Folder(settings.node.data_dir)
     min_free = int(settings.retention.min_free_gb * 1e9)
 
     def policy() -> Policy:
         return Policy(
             ae_titles=(settings.node.ae_title, *settings.dicom.called_ae_titles),
-            peers=_with_entries(settings, entries).peers,
+            peers=book.current().peers,
             accept_unknown=settings.dicom.unknown_peers == "accept",
         )
 
@@ -244,7 +226,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
 
     identity(settings)
     engine = database(settings)
-    entries = SiteEntries(engine)
+    book = site_book(settings, engine)
     values = worker.WorkerValues(
         database=engine,
         engine_url=engine_database(settings),
@@ -253,7 +235,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
         machine=settings.node.machine,
         time_to_live_s=settings.node.takeover_s,
         beat_s=settings.node.takeover_s / 12,
-        site=lambda: _with_entries(settings, entries),
+        site=book.current,
         model_named=lambda name: registry(settings).find(name).ref,
         generator=GeneratorPool(settings),
         rules=Rules(
@@ -354,25 +336,6 @@ def _verified(model: "ModelFolder", settings: Settings) -> dict[str, Any]:
     except Misconfigured as error:
         return row | {"provider": "", "ok": False, "verdict": str(error)}
     return row | {"provider": provider, "ok": True, "verdict": sentence}
-
-
-def _with_entries(settings: Settings, entries: SiteEntries) -> Site:
-    return read_site(Reader(entries.mapping()), source="database", known=settings.site)
-
-
-def _add_entry(settings: Settings, kind: str, mapping: Mapping[str, Any]) -> None:
-    entries = SiteEntries(database(settings))
-    known = _with_entries(settings, entries)
-    read_site(Reader({f"{kind}s": [dict(mapping)]}), source="database", known=known)
-    entries.add(kind, str(mapping["name"]), mapping, who=getpass.getuser())
-
-
-def _remove_entry(settings: Settings, kind: str, name: str, in_file: Sequence[str]) -> None:
-    if name in in_file:
-        raise Misconfigured(
-            f"The {kind} {name!r} comes from {settings.file}.", remedy="Edit that file."
-        )
-    SiteEntries(database(settings)).remove(kind, name, who=getpass.getuser())
 
 
 def _only_model(models: "Registry") -> ModelRef:

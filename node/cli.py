@@ -21,12 +21,26 @@ from node.commands import (
     routes,
     series,
     serve,
+    site,
     users,
 )
 from node.commands.common import Command
 from node.domain.errors import Misconfigured, NodeError, Rejected, Retryable
 
-_COMMANDS = (serve, convert, check, demo, peers, routes, series, models, evaluate, users, backup)
+_COMMANDS = (
+    serve,
+    convert,
+    check,
+    demo,
+    peers,
+    routes,
+    site,
+    series,
+    models,
+    evaluate,
+    users,
+    backup,
+)
 _STATUS: tuple[tuple[type[NodeError], int], ...] = (
     (Misconfigured, 2),
     (Rejected, 3),

@@ -1,11 +1,14 @@
 """What the commands share: settings, verbs, tables."""
 
 import argparse
+import getpass
 import json
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from node.domain.errors import Misconfigured
 from node.settings import Settings, fault_at, load
 
 DEFAULT_CONFIG = Path("node.toml")
@@ -25,6 +28,29 @@ def add_verb(
     parser: argparse.ArgumentParser = verbs.add_parser(word, parents=[common])
     parser.set_defaults(command=command)
     return parser
+
+
+def changes_of(words: Sequence[str]) -> dict[str, Any]:
+    """``key=value`` words as a mapping: TOML values, else plain text; nothing: the default."""
+    found: dict[str, Any] = {}
+    for word in words:
+        key, separator, raw = word.partition("=")
+        if not separator:
+            raise Misconfigured(f"{word!r} is not key=value.", remedy="Write max_associations=4.")
+        found[key] = _value(raw) if raw else None
+    return found
+
+
+def _value(raw: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def who() -> str:
+    """Who gives the command, for the records."""
+    return f"{getpass.getuser()} (command)"
 
 
 def print_rows(

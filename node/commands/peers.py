@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from node.commands.common import add_verb, add_verbs, print_rows, settings_of
+from node.commands.common import add_verb, add_verbs, changes_of, print_rows, settings_of, who
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -17,6 +17,10 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     add.add_argument("port", type=int)
     add.add_argument("--may", nargs="*", default=[], choices=("send", "query"))
     add.add_argument("--proof", default="none", choices=("none", "commitment", "find"))
+    add.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="any other key")
+    change = add_verb(verbs, common, "change", _change_peer)
+    change.add_argument("name")
+    change.add_argument("changes", nargs="+", metavar="KEY=VALUE", help="KEY= for the default")
     add_verb(verbs, common, "remove", _remove_peer).add_argument("name")
     add_verb(verbs, common, "echo", _echo_peer).add_argument("name")
 
@@ -31,18 +35,28 @@ def _list_peers(arguments: argparse.Namespace) -> int:
 
 
 def _add_peer(arguments: argparse.Namespace) -> int:
-    from node.app import add_peer
+    from node.app import site_book
 
     fields = ("name", "ae_title", "host", "port", "may", "proof")
-    add_peer(settings_of(arguments), {f: getattr(arguments, f) for f in fields})
+    wanted = {f: getattr(arguments, f) for f in fields} | changes_of(arguments.set)
+    site_book(settings_of(arguments)).add("peer", wanted, who=who())
     print(f"Peer {arguments.name} added.")
     return 0
 
 
-def _remove_peer(arguments: argparse.Namespace) -> int:
-    from node.app import remove_peer
+def _change_peer(arguments: argparse.Namespace) -> int:
+    from node.app import site_book
 
-    remove_peer(settings_of(arguments), arguments.name)
+    changes = changes_of(arguments.changes)
+    site_book(settings_of(arguments)).change("peer", arguments.name, changes, who=who())
+    print(f"Peer {arguments.name} changed.")
+    return 0
+
+
+def _remove_peer(arguments: argparse.Namespace) -> int:
+    from node.app import site_book
+
+    site_book(settings_of(arguments)).remove("peer", arguments.name, who=who())
     print(f"Peer {arguments.name} removed.")
     return 0
 

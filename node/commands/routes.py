@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from node.commands.common import add_verb, add_verbs, print_rows, settings_of
+from node.commands.common import add_verb, add_verbs, changes_of, print_rows, settings_of, who
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -18,6 +18,10 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     add.add_argument("--from", dest="senders", nargs="*", default=[])
     add.add_argument("--when", nargs="*", default=[], metavar="ATTRIBUTE=PATTERN")
     add.add_argument("--release", default="checks-passed")
+    add.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="any other key")
+    change = add_verb(verbs, common, "change", _change_route)
+    change.add_argument("name")
+    change.add_argument("changes", nargs="+", metavar="KEY=VALUE", help="KEY= for the default")
     add_verb(verbs, common, "remove", _remove_route).add_argument("name")
     add_verb(verbs, common, "try", _try_routes).add_argument("folder", type=Path)
 
@@ -32,7 +36,7 @@ def _list_routes(arguments: argparse.Namespace) -> int:
 
 
 def _add_route(arguments: argparse.Namespace) -> int:
-    from node.app import add_route
+    from node.app import site_book
 
     when: dict[str, Any] = {"from": arguments.senders} if arguments.senders else {}
     for condition in arguments.when:
@@ -45,15 +49,25 @@ def _add_route(arguments: argparse.Namespace) -> int:
         "deliver_to": arguments.deliver_to,
         "release": arguments.release,
     }
-    add_route(settings_of(arguments), row)
+    row |= changes_of(arguments.set)
+    site_book(settings_of(arguments)).add("route", row, who=who())
     print(f"Route {arguments.name} added.")
     return 0
 
 
-def _remove_route(arguments: argparse.Namespace) -> int:
-    from node.app import remove_route
+def _change_route(arguments: argparse.Namespace) -> int:
+    from node.app import site_book
 
-    remove_route(settings_of(arguments), arguments.name)
+    changes = changes_of(arguments.changes)
+    site_book(settings_of(arguments)).change("route", arguments.name, changes, who=who())
+    print(f"Route {arguments.name} changed.")
+    return 0
+
+
+def _remove_route(arguments: argparse.Namespace) -> int:
+    from node.app import site_book
+
+    site_book(settings_of(arguments)).remove("route", arguments.name, who=who())
     print(f"Route {arguments.name} removed.")
     return 0
 

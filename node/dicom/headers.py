@@ -79,6 +79,7 @@ def read_instance(dataset: Dataset) -> Instance:
         instance_number=_value(dataset, "InstanceNumber", int),
         image_type=_words(dataset, "ImageType"),
         scanning_sequence=_words(dataset, "ScanningSequence"),
+        sequence_name=_text(dataset, "SequenceName") or _text(dataset, "PulseSequenceName"),
         repetition_time_ms=_value(dataset, "RepetitionTime", _finite),
         field_strength_t=_value(dataset, "MagneticFieldStrength", _finite),
         contrast_agent=_contrast(dataset),

@@ -80,6 +80,8 @@ class Instance:
     image_type: tuple[str, ...]
     """ImageType, upper case."""
     scanning_sequence: tuple[str, ...]
+    sequence_name: str = ""
+    """SequenceName, else PulseSequenceName (Enhanced MR)."""
     repetition_time_ms: float | None
     field_strength_t: float | None
     contrast_agent: str

@@ -1,5 +1,6 @@
 """Which route a series takes, and why not the others."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -44,7 +45,26 @@ def why_not(route: Route, header: Instance, sender: Sender) -> str | None:
     if route.when.senders and sender.peer is None and sender.called_ae:
         return f"its sender is no known peer; the route asks for {' or '.join(route.when.senders)}"
     for attribute, patterns in route.when.patterns.items():
-        value = sender.called_ae if attribute == "called_ae" else str(getattr(header, attribute))
-        if patterns and not any(fnmatchcase(value.upper(), p.upper()) for p in patterns):
-            return f"{attribute} is {value or 'empty'}, not {' or '.join(patterns)}"
+        values = _values(attribute, header, sender)
+        if patterns and not any(
+            fnmatchcase(v.upper(), p.upper()) for v in values for p in patterns
+        ):
+            told = ", ".join(v for v in values if v) or "empty"
+            return f"{attribute} is {told}, not {' or '.join(patterns)}"
     return None
+
+
+def _match(values: Iterable[str], patterns: Iterable[str]) -> bool:
+    wanted = [pattern.upper() for pattern in patterns]
+    return any(fnmatchcase(value.upper(), pattern) for value in values for pattern in wanted)
+
+
+def _values(attribute: str, header: Instance, sender: Sender) -> tuple[str, ...]:
+    """What a series has for an attribute of a condition; one of them must match."""
+    if attribute == "called_ae":
+        return (sender.called_ae,)
+    if attribute == "scanner":
+        return (header.model_name,)
+    if attribute == "sequence":  # PS3.3 C.8.3.1: what the vendor calls it, and its kinds
+        return (header.sequence_name, *header.scanning_sequence)
+    return (str(getattr(header, attribute)),)

@@ -26,7 +26,9 @@ WHEN_PATTERNS = (
     "series_description",
     "protocol_name",
     "manufacturer",
+    "scanner",
     "station_name",
+    "sequence",
     "called_ae",
 )
 ACTIONS = {"refuse": Severity.REFUSE, "hold": Severity.HOLD, "warn": Severity.WARNING}
