@@ -1,0 +1,100 @@
+"""The whole node with two acceptors and TLS: peers that come and go, and objects that are kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage, RTStructureSetStorage
+
+from node.archive.queries import Queries
+from node.cli import main
+from tests.crash.harness import Node, make_node
+from tests.interop.receiving import mr_image, write_image
+from tests.peers.dcmtk import run_dcmsend, run_echoscu, start_storescp
+from tests.peers.pki import Authority
+from tests.peers.waiting import free_port
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all of it lies."""
+    return tmp_path_factory.mktemp("running")
+
+
+@pytest.fixture(scope="module")
+def authority(folder: Path) -> Authority:
+    """The hospital's authority."""
+    return Authority(folder / "pki")
+
+
+@pytest.fixture(scope="module")
+def tls_port() -> int:
+    """Where the node serves TLS."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def node(folder: Path, authority: Authority, tls_port: int) -> Iterator[Node]:
+    """Run a planning system, and a node with a port for TLS and a second title."""
+    tps = start_storescp(folder / "received")
+    made = make_node(folder / "node", tps)
+    ours = authority.issue("node")
+    tls = f'tls = {{ port = {tls_port}, certificate = "{ours.certificate}", '
+    tls += f'key = "{ours.key}", ca = "{ours.ca}" }}\ncalled_ae_titles = ["MRSCT"]'
+    text = made.config.read_text().replace("acceptors = 1", f"acceptors = 2\n{tls}")
+    made.config.write_text(text)
+    made.start()
+    yield made
+    made.stop()
+    tps.stop()
+
+
+def test_a_peer_comes_and_goes_while_the_node_runs(
+    node: Node, authority: Authority, tls_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused, added by command, taken by each acceptor, changed to TLS, removed: no restart."""
+    config = ["--config", str(node.config)]
+    options = authority.issue("scanner").dcmtk()
+
+    before = run_echoscu(node.dicom_port, calling="NEW")
+    assert main(["peers", "add", "new", "NEW", "127.0.0.1", "104", *config]) == 0
+    added = [run_echoscu(node.dicom_port, calling="NEW", called="MRSCT") for _ in range(4)]
+    assert main(["peers", "change", "new", "tls=true", *config]) == 0
+    plain = run_echoscu(node.dicom_port, calling="NEW")
+    secure = run_echoscu(tls_port, calling="NEW", options=options)
+    assert main(["peers", "remove", "new", *config]) == 0
+    removed = run_echoscu(tls_port, calling="NEW", options=options)
+    assert main(["peers", "echo", "tps", *config]) == 0
+    told = capsys.readouterr().out
+
+    assert before.returncode != 0
+    assert [done.returncode for done in added] == [0] * 4, added
+    assert plain.returncode != 0
+    assert secure.returncode == 0, secure.stderr
+    assert removed.returncode != 0
+    assert "tps answers as TPS" in told
+    engine = node.engine()
+    rules = [a["rule"] for a in Queries(engine).associations() if not a["accepted"]]
+    engine.dispose()
+    assert rules == ["calling AE title", "peer uses TLS", "calling AE title"]
+
+
+def test_a_planning_ct_and_its_structures_are_kept(node: Node, tmp_path: Path) -> None:
+    """Dcmsend pushes both; nothing is made of them, and the page says why."""
+    ct, structures = mr_image(1, series="1.2.7"), mr_image(1, series="1.2.8")
+    ct.SOPClassUID, ct.Modality = CTImageStorage, "CT"
+    structures.SOPClassUID, structures.Modality = RTStructureSetStorage, "RTSTRUCT"
+    for name in ("Rows", "Columns", "PixelData", "BitsAllocated", "BitsStored", "HighBit"):
+        del structures[name]
+    files = [write_image(tmp_path / "ct.dcm", ct), write_image(tmp_path / "rs.dcm", structures)]
+
+    sent = run_dcmsend(node.dicom_port, files)
+    items = node.wait_states(2, "kept", "refused", "failed")
+
+    assert sent.returncode == 0, sent.stderr
+    assert {item["sentence"] for item in items} == {
+        "Kept: no synthetic CT is made of CT.",
+        "Kept: no synthetic CT is made of RTSTRUCT.",
+    }
