@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from node.convert import Workshop
     from node.infer.generator import Generator
     from node.infer.registry import ModelFolder, Registry
+    from node.web.desk import Desk
 
 log = get_logger(__name__)
 
@@ -295,7 +296,8 @@ def build_web(settings: Settings) -> Any:
             folder=folder,
             receiver=Receiver(folder, Index(engine), min_free_bytes=min_free),
         ),
-        flow=FlowClient(engine, engine_database(settings)),
+        desk=_desk(settings, engine),
+        flow=FlowClient(engine, engine_database(settings), folder),
         archive_root=settings.node.data_dir,
         ae_title=settings.node.ae_title,
         dicom_port=settings.dicom.port,
@@ -306,6 +308,32 @@ def build_web(settings: Settings) -> Any:
             watermark_bytes=int(settings.retention.min_free_gb * 2**30),
         ),
     )
+
+
+def _desk(settings: Settings, engine: sa.Engine) -> "Desk":
+    from node.trial import try_routes
+    from node.web.desk import Desk
+
+    return Desk(
+        book=site_book(settings, engine),
+        try_routes=lambda folder: try_routes(settings, folder),
+        models=lambda: model_rows(settings),
+        verify_models=lambda name: verify_models(settings, name),
+    )
+
+
+def model_rows(settings: Settings) -> list[dict[str, Any]]:
+    """What is in the models folder."""
+    return [
+        {
+            "name": m.ref.name,
+            "version": m.ref.version,
+            "body_part": m.ref.body_part,
+            "spacing_mm": m.ref.spacing_mm,
+            "sha256": m.ref.sha256,
+        }
+        for m in registry(settings).models
+    ]
 
 
 def database_sentence(settings: Settings) -> str:

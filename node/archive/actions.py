@@ -30,26 +30,30 @@ class Actions:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
-    def retry(self, series_id: int, *, who: str) -> str:
-        """Begin a new attempt at a series that is at rest; return what happens now."""
+    def retry(self, series_id: int, *, who: str, model: str | None = None) -> str:
+        """Begin a new attempt at a series that is at rest; return what happens now.
+
+        ``model`` is used instead of the route's; whether there is such a model is known above.
+        """
         with self.engine.begin() as connection:
-            row = _asked(connection, series_id, "run again", _AT_REST)
+            row = asked_series(connection, series_id, "run again", _AT_REST)
             attempt = row["attempt"] + 1
             supersede_runs(connection, series_id)
-            sentence = f"Attempt {attempt}, asked for by {who or 'somebody'}."
+            other = f" with model {model}" if model else ""
+            sentence = f"Attempt {attempt}{other}, asked for by {who or 'somebody'}."
             _clear(connection, series_id)
             # Somebody waits for it, so it comes before what arrived by itself.
-            queue_run(connection, row, attempt=attempt, sentence=sentence, urgent=True)
+            queue_run(connection, row, attempt=attempt, sentence=sentence, urgent=True, model=model)
             add_event(connection, series_id, "retry", sentence, who=who)
             return sentence
 
     def release(self, series_id: int, *, who: str, reason: str = "") -> str:
         """Let the sCT of a series in review leave."""
         with self.engine.begin() as connection:
-            row = _asked(connection, series_id, "released", (State.REVIEW,))
+            row = asked_series(connection, series_id, "released", (State.REVIEW,))
             run = latest_run(connection, row)
             if run is None or run["plan"] is None:
-                raise _no_sct(series_id)
+                raise no_sct(series_id)
             sentence = _by("Released", who, reason)
             release_run(connection, row, run, run["plan"]["destinations"], sentence, who=who)
             add_event(connection, series_id, "release", sentence, who=who)
@@ -62,7 +66,7 @@ class Actions:
                 "Rejecting an sCT needs a reason.", code="REASON", remedy="Say why in one sentence."
             )
         with self.engine.begin() as connection:
-            row = _asked(connection, series_id, "rejected", (State.REVIEW,))
+            row = asked_series(connection, series_id, "rejected", (State.REVIEW,))
             sentence = _by("Rejected", who, reason)
             move_series(connection, row, State.REJECTED, sentence)
             add_event(connection, series_id, "reject", sentence, who=who)
@@ -72,10 +76,10 @@ class Actions:
         """Send a released sCT again, whole, to one destination or to all of them."""
         allowed = (State.DELIVERING, State.DELIVERED, State.FAILED)
         with self.engine.begin() as connection:
-            row = _asked(connection, series_id, "sent again", allowed)
+            row = asked_series(connection, series_id, "sent again", allowed)
             run = latest_run(connection, row)
             if run is None or run["released_at"] is None:
-                raise _no_sct(series_id)
+                raise no_sct(series_id)
             names = _reset(connection, run["id"], destination)
             if not names:
                 raise Rejected(
@@ -89,9 +93,10 @@ class Actions:
             return sentence
 
 
-def _asked(
+def asked_series(
     connection: sa.Connection, series_id: int, words: str, allowed: Iterable[State]
 ) -> sa.RowMapping:
+    """The locked series; `Rejected` when its state does not allow what ``words`` says."""
     known = connection.execute(sa.select(t.series.c.id).where(t.series.c.id == series_id)).first()
     if known is None:
         raise Rejected(
@@ -114,7 +119,8 @@ def _asked(
     return row
 
 
-def _no_sct(series_id: int) -> Rejected:
+def no_sct(series_id: int) -> Rejected:
+    """The error for a series without an sCT."""
     return Rejected(f"Series {series_id} has no sCT.", code="STATE", remedy="Run the series again.")
 
 

@@ -43,6 +43,26 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who does something, and from where."""
+
+    who: str
+    role: str = ""
+    address: str = ""
+
+    def act(self, action: str, target: str, **details: Any) -> Act:
+        """The act of doing it."""
+        return Act(
+            who=self.who,
+            role=self.role,
+            address=self.address,
+            action=action,
+            target=target,
+            details=details,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether the chain holds."""
 

@@ -15,6 +15,8 @@ from node.archive.records import OutputFile
 from node.archive.runs import Superseded, current_run, output_value
 from node.domain.states import DeliveryState, State
 
+WITHDRAWAL = "ko"
+"""Kind of the output that withdraws the others of its run."""
 _OPEN = (DeliveryState.WAITING.value,)
 # Nothing waits longer than this for its next try.
 LONGEST_WAIT_S = 600.0
@@ -109,13 +111,17 @@ class Deliveries:
             row = _locked(connection, delivery_id)
             if row["tries"] != number or row["state"] not in _OPEN:
                 return None
+            withdrawn = _withdrawn(connection, row["run_id"])
             try:
-                current_run(connection, row["run_id"])
+                if not withdrawn:
+                    current_run(connection, row["run_id"])
             except Superseded:
                 sentence = "Not sent: newer instances or a newer attempt replaced this sCT."
                 _change(connection, delivery_id, DeliveryState.FAILED, sentence)
                 return None
             outputs = _outputs(connection, row["run_id"])
+            if withdrawn:  # nothing of it leaves any more but the word that it must not be used
+                outputs = [o for o in outputs if o.kind == WITHDRAWAL]
             have = _stored(connection, delivery_id)
             missing = tuple(o for o in outputs if o.sop_instance_uid not in have)
             sentence = f"Sending {len(missing)} of {len(outputs)} objects."
@@ -185,6 +191,9 @@ class Deliveries:
             if row["tries"] != number or row["state"] not in _OPEN:
                 return
             _change(connection, delivery_id, state, sentence)
+            if _withdrawn(connection, row["run_id"]):
+                _tell_withdrawal(connection, row["run_id"], sentence)
+                return
             try:
                 _run, series = current_run(connection, row["run_id"])
             except Superseded:
@@ -192,6 +201,16 @@ class Deliveries:
             add_event(connection, series["id"], f"delivery {state}", sentence)
             if proved:
                 _settle_series(connection, series, row["run_id"])
+
+
+def _withdrawn(connection: sa.Connection, run_id: int) -> bool:
+    query = sa.select(t.runs.c.withdrawn_at).where(t.runs.c.id == run_id)
+    return connection.execute(query).scalar_one() is not None
+
+
+def _tell_withdrawal(connection: sa.Connection, run_id: int, sentence: str) -> None:
+    query = sa.select(t.runs.c.series_id).where(t.runs.c.id == run_id)
+    add_event(connection, connection.execute(query).scalar_one(), "withdrawal", sentence)
 
 
 def _settle_series(connection: sa.Connection, series: sa.RowMapping, run_id: int) -> None:

@@ -120,6 +120,8 @@ class Run:
     created_at: datetime
     """When it was taken up: the time written into the sCT."""
     released: bool
+    model: str | None = None
+    """The model a person asked for instead of the route's; None where nobody did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

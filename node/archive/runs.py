@@ -233,11 +233,19 @@ class Runs:
             _finish(connection, run_id)
 
     def release(self, run_id: int, destinations: Iterable[str], sentence: str, *, who: str) -> None:
-        """Let the run's objects leave and write down to whom; twice is the same as once."""
+        """Let the run's objects leave and write down to whom; twice is the same as once.
+
+        A series that a person holds goes to review instead.
+        """
         with self.engine.begin() as connection:
             run, row = current_run(connection, run_id)
-            if run["released_at"] is None:
-                release_run(connection, row, run, destinations, sentence, who=who)
+            if run["finished_at"] is not None:
+                return
+            if row["held_by"] is not None:
+                move_series(connection, row, State.REVIEW, f"Held by {row['held_by']}.")
+                _finish(connection, run_id)
+                return
+            release_run(connection, row, run, destinations, sentence, who=who)
 
     def _update(self, run_id: int, **values: Any) -> None:
         with self.engine.begin() as connection:
@@ -251,6 +259,7 @@ def queue_run(
     attempt: int,
     sentence: str,
     urgent: bool = False,
+    model: str | None = None,
 ) -> None:
     """Begin attempt ``attempt`` at a locked series' revision: state, row, identity, turn."""
     turn = URGENT_TURN if urgent else _next_turn(connection, series)
@@ -262,6 +271,7 @@ def queue_run(
         # The same series, revision and attempt is the same workflow, however often it is asked for.
         "workflow_id": f"series-{series['series_instance_uid']}-{series['revision']}-{attempt}",
         "turn": turn,
+        "model": model,
         "predecessor_series_uid": _latest_sct(connection, series["id"]),
         "created_at": t.db_clock(),
     }
@@ -355,6 +365,7 @@ def run_value(row: sa.RowMapping) -> Run:
         plan=row["plan"],
         created_at=moment(row["created_at"]),
         released=row["released_at"] is not None,
+        model=row["model"],
     )
 
 

@@ -14,18 +14,9 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _list_models(arguments: argparse.Namespace) -> int:
-    from node.app import registry
+    from node.app import model_rows
 
-    rows = [
-        {
-            "name": m.ref.name,
-            "version": m.ref.version,
-            "body_part": m.ref.body_part,
-            "spacing_mm": m.ref.spacing_mm,
-            "sha256": m.ref.sha256,
-        }
-        for m in registry(settings_of(arguments)).models
-    ]
+    rows = model_rows(settings_of(arguments))
     return print_rows(arguments, rows, ("name", "version", "body_part", "spacing_mm", "sha256"))
 
 

@@ -23,15 +23,15 @@ def series_uid(plan: Plan, source_sop_instance_uids: Iterable[str]) -> str:
         "revision": plan.revision,
         "attempt": plan.attempt,
     }
-    return _derived("series", json.dumps(identity, sort_keys=True))
+    return derived_uid("series", json.dumps(identity, sort_keys=True))
 
 
 def instance_uid(series_instance_uid: str, number: int) -> str:
     """SOP Instance UID of image ``number`` (from 1) of a derived series."""
-    return _derived("instance", series_instance_uid, str(number))
+    return derived_uid("instance", series_instance_uid, str(number))
 
 
-def _derived(role: str, *parts: str) -> str:
+def derived_uid(role: str, *parts: str) -> str:
     """PS3.5 B.2: 2.25 and a UUID as one decimal integer; here the UUID is a hash of the inputs."""
     digest = hashlib.sha256("\0".join(("pctnode", role, *parts)).encode()).digest()
     return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"

@@ -1,7 +1,8 @@
 """When an sCT may leave."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from node.domain.findings import Finding, Severity
 from node.domain.plan import ReleasePolicy
@@ -31,3 +32,12 @@ def decide(policy: ReleasePolicy, findings: Iterable[Finding]) -> Decision:
         return Decision(released=True, sentence="All checks passed.")
     codes = ", ".join(dict.fromkeys(f.code for f in standing))
     return Decision(released=False, sentence=f"{len(standing)} finding(s) to read: {codes}.")
+
+
+def to_read(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a signature has to tick: each warning and hold, as ``number:code``, in order.
+
+    ``findings`` are those of a series as JSON values; numbers count all of them, from 0.
+    """
+    asked = (Severity.WARNING.value, Severity.HOLD.value)
+    return [f"{n}:{f['code']}" for n, f in enumerate(findings) if f["severity"] in asked]

@@ -11,11 +11,16 @@ import sqlalchemy as sa
 from dbos import DBOSClient
 
 from node.archive.actions import Actions
+from node.archive.audit import By
+from node.archive.decisions import Decisions, Signature
 from node.archive.deliveries import Deliveries
+from node.archive.echoes import Echoes
+from node.archive.files import Folder
 from node.archive.runs import Runs
-from node.domain.errors import Retryable
+from node.domain.errors import Defect, Retryable
 from node.flow import engine
 from node.flow.intake import Outbox
+from node.flow.withdrawals import withdraw
 from node.log import get_logger
 
 log = get_logger(__name__)
@@ -24,14 +29,17 @@ log = get_logger(__name__)
 class FlowClient:
     """One for each process that asks; safe to use from several threads."""
 
-    def __init__(self, database: sa.Engine, engine_url: str) -> None:
+    def __init__(self, database: sa.Engine, engine_url: str, folder: Folder | None = None) -> None:
         self._actions = Actions(database)
+        self._decisions = Decisions(database)
+        self._echoes = Echoes(database)
+        self._folder = folder
         self._database = database
         self._engine_url = engine_url
 
-    def retry(self, series_id: int, *, who: str) -> str:
-        """Run a series again as a new attempt; return what happens now."""
-        sentence = self._actions.retry(series_id, who=who)
+    def retry(self, series_id: int, *, who: str, model: str | None = None) -> str:
+        """Run a series again as a new attempt, with another model where one is named."""
+        sentence = self._actions.retry(series_id, who=who, model=model)
         self._ask()
         return sentence
 
@@ -51,7 +59,41 @@ class FlowClient:
         self._ask()
         return sentence
 
-    def echo(self, peer: str, *, within_s: float = 30.0) -> tuple[bool, str]:
+    def sign(self, series_id: int, signature: Signature, by: By) -> str:
+        """Release an sCT in review by signature, exactly as it was seen."""
+        sentence = self._decisions.sign(series_id, signature, by)
+        self._ask()
+        return sentence
+
+    def hold(self, series_id: int, by: By, *, reason: str = "") -> str:
+        """Keep an sCT from leaving, or stop one that is on its way."""
+        return self._decisions.hold(series_id, by, reason=reason)
+
+    def send_to(self, series_id: int, destination: str, by: By) -> str:
+        """Send a released sCT to a peer its route does not name."""
+        sentence = self._decisions.send_to(series_id, destination, by)
+        self._ask()
+        return sentence
+
+    def withdraw(
+        self, series_id: int, by: By, *, reason: str, concept: str, attempt: int | None = None
+    ) -> str:
+        """Tell every destination of a delivered sCT that it must not be used."""
+        if self._folder is None:
+            raise Defect("This process has no archive folder.")
+        sentence = withdraw(
+            self._decisions,
+            self._folder,
+            series_id,
+            by,
+            reason=reason,
+            concept=concept,
+            attempt=attempt,
+        )
+        self._ask()
+        return sentence
+
+    def echo(self, peer: str, *, within_s: float = 30.0, who: str = "") -> tuple[bool, str]:
         """Have a worker send C-ECHO to ``peer``; whether it answered, and a sentence."""
         workflow_id = f"echo-{uuid.uuid4()}"
         engine.ask(self._client, engine.ECHO_WORKFLOW, engine.SERVICE_QUEUE, workflow_id, peer)
@@ -61,7 +103,9 @@ class FlowClient:
                 f"No worker has tried {peer} within {within_s:.0f} s.",
                 remedy="Check that a worker runs.",
             )
-        return bool(result["ok"]), str(result["sentence"])
+        ok, sentence = bool(result["ok"]), str(result["sentence"])
+        self._echoes.remember(peer, ok=ok, sentence=sentence, who=who)
+        return ok, sentence
 
     def close(self) -> None:
         """Close the connections to the engine's database."""

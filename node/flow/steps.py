@@ -98,7 +98,9 @@ def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
         for f in examined.findings
     ]
     found += [finding_json(f, stage="check") for f in _conflicts(bench, run)]
-    bench.runs.record_check(run.id, found, route=decision.route.name, model=decision.route.model)
+    bench.runs.record_check(
+        run.id, found, route=decision.route.name, model=run.model or decision.route.model
+    )
     reach("check.recorded")
     if _accepted(decision) is None:
         sentence = _refusal_sentence(decision.examined)
@@ -116,7 +118,7 @@ def plan_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
             raise Defect("The routes changed between two steps; run the series again.")
         plan = make_plan(
             decision.examined[chosen].stack,
-            model=bench.model_named(decision.route.model),
+            model=bench.model_named(run.model or decision.route.model),
             route=decision.route,
             revision=run.revision,
             attempt=run.attempt,
@@ -226,7 +228,7 @@ def _decide(bench: Bench, run: Run) -> _Decision:
         why = "; ".join(f"{name}: {reason}" for name, reason in choice.reasons.items())
         told = f" ({why})" if why else ""
         return _Decision(route=None, examined=(), sentence=f"Kept: no route asks for it{told}.")
-    rules = rules_for(choice.route, bench.model_named(choice.route.model))
+    rules = rules_for(choice.route, bench.model_named(run.model or choice.route.model))
     examined = examine(loaded.stacks, rules)
     return _Decision(route=choice.route, examined=examined, sentence="")
 

@@ -13,9 +13,10 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from node.log import get_logger
-from node.web import api, events, health, images
+from node.web import api, decisions, events, health, images
 from node.web import dicomweb as dicom_web
 from node.web.assets import STATIC
+from node.web.desk import Desk
 from node.web.dicomweb import DicomWeb
 from node.web.layout import Frame, layout
 from node.web.metrics import Counts
@@ -59,6 +60,7 @@ def create_app(
     dicom_port: int = 0,
     access: Access | None = None,
     dicomweb: DicomWeb | None = None,
+    desk: Desk | None = None,
 ) -> FastAPI:
     """Build the application from what it reads and what it may ask for.
 
@@ -76,8 +78,11 @@ def create_app(
         What DICOMweb finds, sends and stores with; without it that answers 503.
     access
         Who may come in, and how; without it this machine alone, unasked.
+    desk
+        What pages ask of the site and the machine.
     """
     app = FastAPI(title="pctnode", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.desk = desk
     app.state.queries, app.state.flow, app.state.ready = queries, flow, ready
     app.state.frame = Frame(ae_title=ae_title, port=dicom_port, counts=queries.counts)
     app.state.dicomweb = dicomweb
@@ -94,6 +99,7 @@ def create_app(
         log_in,
         accounts,
         dicom_web,
+        decisions,
     ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -18,7 +18,7 @@ from node.archive.credentials import Credentials
 from node.archive.queries import Queries
 from node.domain.access import Role
 from node.web.app import create_app
-from node.web.security import Access
+from node.web.security import Access, cookie_name
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of these tests
 
@@ -75,6 +75,16 @@ class Node:
         assert answer.status_code == 303, answer.text
         return client
 
+    def session(self, name: str) -> httpx.Client:
+        """A browser with a session of ``name``, without the time a password takes."""
+        with self.engine.connect() as connection:
+            query = sa.select(t.accounts.c.id).where(t.accounts.c.name == name)
+            account = connection.execute(query).scalar_one()
+        secret = Credentials(self.engine).open_session(account, address="127.0.0.1", hours=1)
+        client = self.client()
+        client.cookies.set(cookie_name(self.scheme), secret, domain="127.0.0.1")
+        return client
+
     def audit(self) -> list[dict[str, Any]]:
         """The audit trail, oldest first."""
         return list(reversed(Audit(self.engine).rows(limit=1000)))
@@ -97,14 +107,21 @@ def access_of(engine: sa.Engine, **more: Any) -> Access:
     )
 
 
+def roles_into(folder: Path) -> Path:
+    """A database file with one account of each role, named as the role; a hash takes its time."""
+    engine = store(folder)
+    accounts = Accounts(engine)
+    for role in Role:
+        accounts.add(role.value, role, PASSWORD, who="test")
+    engine.dispose()
+    return folder / "node.db"
+
+
 @contextmanager
 def node_with_accounts(folder: Path, **more: Any) -> Iterator[Node]:
     """Serve a node with one account of each role, named as the role."""
-    engine = store(folder)
+    engine = t.open_engine(t.sqlite_url(roles_into(folder)))
     access = access_of(engine)
-    assert access.accounts is not None
-    for role in Role:
-        access.accounts.add(role.value, role, PASSWORD, who="test")
     app = create_app(queries=Queries(engine), access=access, archive_root=folder, **more)
     with served(app) as port:
         node = Node(port=port, engine=engine, access=access)

@@ -76,7 +76,7 @@ def test_each_role_is_let_through_where_it_may_and_nowhere_else(
 
     What a role may ask for never answers 401 or 403; what it may not always does.
     """
-    client = node.client() if who is None else node.logged_in(who.value)
+    client = node.client() if who is None else node.session(who.value)
     wrong = []
     for method, path, needed in _routes(tmp_path):
         if path in {"/events", "/log-out"}:
@@ -110,7 +110,7 @@ def test_roles_cover_those_below() -> None:
 
 def test_a_token_comes_in_with_its_role(node: Node) -> None:
     """A program shows a token of its account and gets what the token's role may."""
-    made = node.logged_in("admin").post(
+    made = node.session("admin").post(
         "/account/tokens", data={"label": "probe", "role": "viewer", "days": 1}
     )
     secret = made.text.partition("<code>")[2].partition("</code>")[0]
@@ -125,7 +125,7 @@ def test_a_token_comes_in_with_its_role(node: Node) -> None:
 @pytest.mark.parametrize("secret", ["pct_", "pct_wrong", "x" * 5000])
 def test_no_other_token_comes_in(node: Node, secret: str) -> None:
     """What is no token is nobody, even beside a session that would do."""
-    client = node.logged_in("admin")
+    client = node.session("admin")
     answer = client.get("/api/series", headers={"Authorization": f"Bearer {secret}"})
 
     assert answer.status_code == 401

@@ -1,0 +1,63 @@
+"""Withdraw a delivered sCT: write its notice and have it sent wherever the sCT went."""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from node.archive.audit import By
+from node.archive.decisions import Decisions
+from node.archive.files import Folder
+from node.archive.records import OutputFile
+from node.dicom.withdrawal import withdrawal_notice
+from node.domain.errors import Rejected
+
+_NOTICES = "outputs"
+
+
+def withdraw(
+    decisions: Decisions,
+    folder: Folder,
+    series_id: int,
+    by: By,
+    *,
+    reason: str,
+    concept: str,
+    attempt: int | None = None,
+) -> str:
+    """Withdraw the newest sCT of a series that reached somebody, or that of ``attempt``."""
+    if not reason.strip():
+        raise Rejected(
+            "Withdrawing an sCT needs a reason.", code="REASON", remedy="Say why in one sentence."
+        )
+    what = decisions.withdrawable(series_id, attempt)
+    notice = withdrawal_notice(
+        [_header(folder, file) for file in what.files],
+        concept=concept,
+        reason=reason,
+        who=by.who,
+        successor_series_uid=what.successor_series_uid,
+        created_at=datetime.now(UTC),
+    )
+    name = PurePosixPath(_NOTICES, notice.series_instance_uid, f"{notice.sop_instance_uid}.dcm")
+    folder.write(name, notice.data)
+    file = OutputFile(
+        sop_instance_uid=notice.sop_instance_uid,
+        sop_class_uid=notice.sop_class_uid,
+        transfer_syntax_uid=notice.transfer_syntax_uid,
+        series_instance_uid=notice.series_instance_uid,
+        number=notice.instance_number,
+        kind="ko",
+        stack=what.files[0].stack,
+        path=str(name),
+        size=len(notice.data),
+        sha256=hashlib.sha256(notice.data).hexdigest(),
+    )
+    return decisions.withdraw(what, file, by, reason=reason, concept=concept)
+
+
+def _header(folder: Folder, file: OutputFile) -> Dataset:
+    path = folder.path(PurePosixPath(file.path))
+    return pydicom.dcmread(path, stop_before_pixels=True)

@@ -1,0 +1,232 @@
+"""The interface for decisions about a series: sign, reject, hold, run again, send, withdraw."""
+
+from typing import Annotated, Any, Literal, Protocol
+
+from fastapi import APIRouter, HTTPException, Path, Request
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from node.archive.accounts import TooMany
+from node.archive.audit import By
+from node.archive.decisions import Signature
+from node.domain.errors import NodeError, Rejected
+from node.web.desk import desk
+from node.web.proof import prove_again
+from node.web.security import PHYSICIST, actor, note, noted
+
+router = APIRouter(prefix="/api/series/{series_id}", tags=["decisions"], dependencies=[PHYSICIST])
+SeriesId = Annotated[int, Path(ge=1, lt=2**31)]
+Words = Annotated[str, Field(max_length=2000)]
+_STATUS = {
+    "UNKNOWN": 404, "STATE": 409, "CHANGED": 409, "WARNINGS": 409, "DESTINATION": 409,
+    "PROVE": 403, "LOG_IN": 403,
+}  # fmt: skip
+
+
+class Flow(Protocol):
+    """What carries decisions out; `node.flow.client.FlowClient` is one."""
+
+    def retry(self, series_id: int, *, who: str, model: str | None = None) -> str:
+        """Run a series again as a new attempt."""
+
+    def sign(self, series_id: int, signature: Signature, by: By) -> str:
+        """Release an sCT in review by signature."""
+
+    def reject(self, series_id: int, *, who: str, reason: str) -> str:
+        """Refuse the sCT of a series in review."""
+
+    def hold(self, series_id: int, by: By, *, reason: str = "") -> str:
+        """Keep an sCT from leaving."""
+
+    def resend(self, series_id: int, *, who: str, destination: str | None = None) -> str:
+        """Send a released sCT again."""
+
+    def send_to(self, series_id: int, destination: str, by: By) -> str:
+        """Send a released sCT to a further peer."""
+
+    def withdraw(
+        self, series_id: int, by: By, *, reason: str, concept: str, attempt: int | None = None
+    ) -> str:
+        """Tell every destination that an sCT must not be used."""
+
+    def echo(self, peer: str, *, within_s: float = 30.0, who: str = "") -> tuple[bool, str]:
+        """Have a worker send C-ECHO to a peer."""
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Sign(_Body):
+    """A signature: what was seen, and who signs."""
+
+    attempt: Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$")]
+    """Revision and attempt, as ``1.2``."""
+    ticked: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=500)] = []
+    destinations: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=100)]
+    instances: Annotated[int, Field(ge=0, le=2**31)]
+    comment: Words = ""
+    password: SecretStr = SecretStr("")
+
+
+class Reason(_Body):
+    """Why."""
+
+    reason: Words = ""
+
+
+class Again(_Body):
+    """Run again, with another model where one is named."""
+
+    model: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Resend(_Body):
+    """Send again to one destination, or to all of them."""
+
+    destination: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Send(_Body):
+    """Send to a further peer."""
+
+    destination: Annotated[str, Field(max_length=64)]
+
+
+class Withdraw(_Body):
+    """Withdraw a delivered sCT."""
+
+    concept: Literal["quality", "safety"]
+    """Rejected for quality (113001) or patient safety (113037) reasons."""
+    reason: Words
+    attempt: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    password: SecretStr = SecretStr("")
+
+
+class Said(BaseModel):
+    """What happens now."""
+
+    sentence: str
+
+
+def flow(request: Request) -> Flow:
+    """What carries decisions out."""
+    found: Flow | None = request.app.state.flow
+    if found is None:
+        raise HTTPException(503, "This process carries nothing out.")
+    return found
+
+
+def as_http(error: NodeError) -> HTTPException:
+    """How a fault is told over HTTP."""
+    if isinstance(error, TooMany):
+        return HTTPException(429, str(error), {"Retry-After": "900"})
+    if isinstance(error, Rejected):
+        return HTTPException(_STATUS.get(error.code, 422), str(error))
+    return HTTPException(503, str(error))
+
+
+@router.post("/sign")
+def sign(request: Request, series_id: SeriesId, body: Sign) -> Said:
+    """Release an sCT in review. Every warning is ticked, destinations and number are named."""
+    signature = Signature(
+        attempt=body.attempt,
+        ticked=body.ticked,
+        destinations=body.destinations,
+        instances=body.instances,
+        comment=body.comment,
+    )
+    try:
+        by = prove_again(request, body.password.get_secret_value())
+        sentence = flow(request).sign(series_id, signature, by)
+    except NodeError as error:
+        raise as_http(error) from None
+    noted(request)
+    return Said(sentence=sentence)
+
+
+@router.post("/reject")
+def reject(request: Request, series_id: SeriesId, body: Reason) -> Said:
+    """Refuse the sCT of a series in review: it never leaves."""
+    who = actor(request)["who"]
+    return _done(
+        request,
+        "reject",
+        series_id,
+        lambda: flow(request).reject(series_id, who=who, reason=body.reason),
+        reason=body.reason,
+    )
+
+
+@router.post("/hold")
+def hold(request: Request, series_id: SeriesId, body: Reason) -> Said:
+    """Keep an sCT from leaving by itself, or stop one that is on its way."""
+    try:
+        sentence = flow(request).hold(series_id, By(**actor(request)), reason=body.reason)
+    except NodeError as error:
+        raise as_http(error) from None
+    noted(request)
+    return Said(sentence=sentence)
+
+
+@router.post("/retry")
+def retry(request: Request, series_id: SeriesId, body: Again) -> Said:
+    """Begin a new attempt; what was made before stays as it is."""
+    if body.model is not None and body.model not in {m["name"] for m in desk(request).models()}:
+        raise HTTPException(422, f"There is no model {body.model!r}.")
+    who = actor(request)["who"]
+    return _done(
+        request,
+        "run again",
+        series_id,
+        lambda: flow(request).retry(series_id, who=who, model=body.model),
+        model=body.model,
+    )
+
+
+@router.post("/resend")
+def resend(request: Request, series_id: SeriesId, body: Resend) -> Said:
+    """Send a released sCT again, whole."""
+    who = actor(request)["who"]
+    return _done(
+        request,
+        "send again",
+        series_id,
+        lambda: flow(request).resend(series_id, who=who, destination=body.destination),
+        destination=body.destination,
+    )
+
+
+@router.post("/send")
+def send(request: Request, series_id: SeriesId, body: Send) -> Said:
+    """Send a released sCT to a peer its route does not name."""
+    if desk(request).book.current().peer(body.destination) is None:
+        raise HTTPException(422, f"There is no peer {body.destination!r}.")
+    try:
+        sentence = flow(request).send_to(series_id, body.destination, By(**actor(request)))
+    except NodeError as error:
+        raise as_http(error) from None
+    noted(request)
+    return Said(sentence=sentence)
+
+
+@router.post("/withdraw")
+def withdraw(request: Request, series_id: SeriesId, body: Withdraw) -> Said:
+    """Send a Key Object wherever a delivered sCT went: it must not be used any more."""
+    try:
+        by = prove_again(request, body.password.get_secret_value())
+        sentence = flow(request).withdraw(
+            series_id, by, reason=body.reason, concept=body.concept, attempt=body.attempt
+        )
+    except NodeError as error:
+        raise as_http(error) from None
+    noted(request)
+    return Said(sentence=sentence)
+
+
+def _done(request: Request, action: str, series_id: int, act: Any, **details: Any) -> Said:
+    try:
+        sentence = act()
+    except NodeError as error:
+        raise as_http(error) from None
+    note(request, action, f"series {series_id}", **details)
+    return Said(sentence=sentence)
