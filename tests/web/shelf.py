@@ -1,7 +1,7 @@
 """A filled archive: real MR files, real sCT files of known voxels, rows in any state."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from fastapi import FastAPI
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 
 from node.archive import tables as t
+from node.archive.actions import Actions
 from node.archive.index import Index, lock_series
 from node.archive.queries import Queries
 from node.archive.records import OutputFile, ReceivedHeader, StoredInstance
@@ -28,6 +30,7 @@ from node.domain.volume import Unit, Volume
 from node.flow.plans import finding_json, plan_json
 from node.flow.workfiles import pack_result
 from node.pipeline import collect, encode, make_plan
+from node.web.app import create_app
 from tests.phantoms.mr import part10
 
 MODEL = ModelRef(
@@ -106,11 +109,12 @@ class Shelf:
         uncertainty: Doubt | None = None,
         release: ReleasePolicy = ReleasePolicy.SIGNATURE,
         destinations: tuple[str, ...] = ("ECLIPSE_RT",),
-        model: ModelRef = MODEL,
+        spacing_mm: float = 1.0,
         attempt: int = 1,
     ) -> int:
         """Make the sCT of a received series as the worker would, up to review; gives the run."""
         run_id = self.queue(series_id, attempt=attempt)
+        model = replace(MODEL, spacing_mm=spacing_mm)
         sources = {str(d.SOPInstanceUID): d for d in datasets}
         stack = collect(read_instance(d) for d in datasets)[0]
         run = self.runs.get(run_id)
@@ -228,6 +232,17 @@ class Shelf:
         }
         with self.engine.begin() as connection:
             connection.execute(sa.insert(t.deliveries).values(values))
+
+
+def page_of(shelf: Shelf) -> FastAPI:
+    """The web application on a shelf; what a person decides is written there and stays there."""
+    return create_app(
+        queries=shelf.queries,
+        flow=Actions(shelf.engine),
+        archive_root=shelf.root,
+        ae_title="PCTNODE",
+        dicom_port=11112,
+    )
 
 
 def route(destinations: Sequence[str], release: ReleasePolicy) -> Route:
