@@ -120,6 +120,28 @@ def site_book(settings: Settings, engine: sa.Engine | None = None) -> SiteBook:
     )
 
 
+def conformance_statement(settings: Settings) -> str:
+    """The DICOM Conformance Statement of these settings, Markdown."""
+    from node.conformance import Configuration, statement
+
+    dicom = settings.dicom
+    return statement(
+        Configuration(
+            version=__version__,
+            ae_titles=(settings.node.ae_title, *dicom.called_ae_titles),
+            port=dicom.port,
+            tls_port=dicom.tls.port,
+            tls_profile=dicom.tls.files.profile if dicom.tls.files else "bcp195",
+            unknown_peers=dicom.unknown_peers,
+            acceptors=dicom.acceptors,
+            max_associations=dicom.max_associations,
+            network_timeout_s=dicom.network_timeout_s,
+            quiet_s=settings.intake.quiet_s,
+            mark_synthetic=settings.output.mark_synthetic,
+        )
+    )
+
+
 def current_site(settings: Settings) -> Site:
     """Peers and routes of the file, and those added at run time."""
     return site_book(settings).current()

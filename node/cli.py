@@ -13,6 +13,7 @@ from node import __version__, log
 from node.commands import (
     backup,
     check,
+    conformance,
     convert,
     demo,
     evaluate,
@@ -37,6 +38,7 @@ _COMMANDS = (
     site,
     series,
     models,
+    conformance,
     evaluate,
     users,
     backup,

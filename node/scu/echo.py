@@ -3,12 +3,16 @@
 import time
 from dataclasses import dataclass
 
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification
 
 from node.domain.errors import NodeError
 from node.domain.site import Peer
 from node.scu.association import Timeouts, associate
+
+# A message without a data set; PS3.5 10.1 asks for the default syntax.
+_SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +30,7 @@ def echo(peer: Peer, *, calling_ae: str, timeout_s: float = 10.0) -> EchoResult:
     """Verify ``peer`` (PS3.4 A); a failure is a result, not an exception."""
     begin = time.monotonic()
     timeouts = Timeouts(connect_s=timeout_s, associate_s=timeout_s, response_s=timeout_s)
-    contexts = [build_context(Verification)]
+    contexts = [build_context(Verification, list(_SYNTAXES))]
     try:
         with associate(peer, contexts, calling_ae=calling_ae, timeouts=timeouts) as association:
             status = association.send_c_echo()

@@ -165,11 +165,16 @@ def classify(status: int) -> Stored:
     return Stored.REFUSED
 
 
+def syntaxes_of(sop_class_uid: str) -> list[str]:
+    """What an object of a class can be turned into without loss, in our order."""
+    compressed = LOSSLESS if sop_class_uid in _COMPRESSIBLE else ()
+    return [str(syntax) for syntax in (*_FALLBACKS, *compressed)]
+
+
 def _syntaxes(file: Outgoing) -> list[str]:
-    """What ``file`` can be sent in without loss, in our order: as it lies, plain, compressed."""
-    compressed = LOSSLESS if file.sop_class_uid in _COMPRESSIBLE else ()
-    found = (file.transfer_syntax_uid, *_FALLBACKS, *compressed)
-    return list(dict.fromkeys(map(str, found)))
+    """As it lies, native, compressed."""
+    found = (file.transfer_syntax_uid, *syntaxes_of(file.sop_class_uid))
+    return list(dict.fromkeys(found))
 
 
 def _choose(association: Any, peer: Peer, file: Outgoing) -> str:
