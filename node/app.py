@@ -208,6 +208,7 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
             max_associations=settings.dicom.max_associations,
             network_timeout_s=settings.dicom.network_timeout_s,
         ),
+        own_loop=settings.dicom.receiver == "loop",
         ready=lambda: log.info("role_ready", slot=slot),
     )
 

@@ -79,6 +79,8 @@ class DicomSettings:
     """Processes that share the port."""
     max_associations: int
     """At one time, in each acceptor."""
+    receiver: str
+    """``loop``: our own for C-STORE; ``stock``: pynetdicom for everything."""
     network_timeout_s: float
     """Silence after which an association is aborted."""
     called_ae_titles: tuple[AETitle, ...]
@@ -236,6 +238,7 @@ def _read_dicom(reader: Reader, folder: Path) -> DicomSettings:
         unknown_peers=reader.text("unknown_peers", "refuse", choices=("refuse", "accept")),
         acceptors=reader.integer("acceptors", 2, low=1, high=64),
         max_associations=reader.integer("max_associations", 50, low=1, high=1000),
+        receiver=reader.text("receiver", "loop", choices=("loop", "stock")),
         network_timeout_s=reader.number("network_timeout_s", 60.0, low=1.0),
         called_ae_titles=_read_titles(reader, "called_ae_titles"),
         tls=_read_tls(reader.table("tls"), folder),

@@ -5,7 +5,9 @@ returns, the file and its name are on the disk.
 """
 
 import fcntl
+import hashlib
 import json
+import mmap
 import os
 import re
 import secrets
@@ -14,9 +16,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from node.crashpoints import reach
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from node.domain.errors import Defect
 from node.domain.names import is_uid
@@ -47,12 +51,43 @@ class Folder:
 
         A failure leaves nothing under ``name`` and no temporary file.
         """
+        target = self.place(name, *chunks)
+        fsync_folder(target.parent)
+        return target
+
+    def place(self, name: PurePosixPath, *chunks: bytes | memoryview) -> Path:
+        """Do as `write` does, all but the last step: the caller syncs the folder of the path."""
         target = self.path(name)
         with self._new_file() as (descriptor, temporary):
             _write_all(descriptor, chunks)
             os.fsync(descriptor)
-            self._rename(temporary, target)
+            reach("file.synced")
+            self.rename(temporary, target)
         return target
+
+    def place_spool(self, name: PurePosixPath, spool: "Spool") -> Path:
+        """Give a spooled file its ``name``; the caller syncs the folder of the path."""
+        target = self.path(name)
+        os.fsync(spool.descriptor)
+        reach("file.synced")
+        self.rename(spool.path, target)
+        return target
+
+    @contextmanager
+    def spool(self, header: bytes) -> Iterator["Spool"]:
+        """Begin a file with ``header``, to grow as its data set arrives.
+
+        It is gone at the end unless `place_spool` has given it a name.
+        """
+        with self._new_file() as (descriptor, temporary):
+            _write_all(descriptor, [header])
+            spool = Spool(path=temporary, descriptor=descriptor, header=header)
+            try:
+                yield spool
+            finally:
+                spool.close()
+                with suppress(FileNotFoundError):
+                    temporary.unlink()
 
     def write_text(self, name: PurePosixPath, text: str) -> Path:
         """Write ``text`` as UTF-8."""
@@ -87,7 +122,7 @@ class Folder:
     @contextmanager
     def _new_file(self) -> Iterator[tuple[int, Path]]:
         temporary = self._temporary / f"{os.getpid()}-{secrets.token_hex(8)}.part"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor, temporary
@@ -98,7 +133,8 @@ class Folder:
         finally:
             os.close(descriptor)
 
-    def _rename(self, temporary: Path, target: Path) -> None:
+    def rename(self, temporary: Path, target: Path) -> None:
+        """Rename, making the folder of ``target``; the caller syncs that folder."""
         self._ready(target.parent)
         try:
             temporary.rename(target)
@@ -107,7 +143,6 @@ class Folder:
                 self._durable.discard(target.parent)
             self._ready(target.parent)
             temporary.rename(target)
-        fsync_folder(target.parent)
 
     def _ready(self, folder: Path) -> None:
         """Make ``folder`` and its parents up to the root, each entry synced once a process."""
@@ -121,6 +156,45 @@ class Folder:
         fsync_folder(folder.parent)
         with self._lock:
             self._durable.add(folder)
+
+
+@dataclass(slots=True, kw_only=True)
+class Spool:
+    """A Part 10 file whose data set is too long for memory."""
+
+    path: Path
+    """Of the temporary file."""
+    descriptor: int
+    header: bytes
+    """Preamble, prefix and File Meta Information; the data set follows them."""
+    size: int = 0
+    """Bytes of the data set so far."""
+    _digest: Any = field(default_factory=hashlib.sha256)
+    _mapped: mmap.mmap | None = None
+
+    def append(self, chunk: memoryview) -> None:
+        """Write what has arrived."""
+        _write_all(self.descriptor, [chunk])
+        self._digest.update(chunk)
+        self.size += len(chunk)
+
+    @property
+    def sha256(self) -> str:
+        """Of the data set."""
+        digest: str = self._digest.hexdigest()
+        return digest
+
+    def mapped(self) -> mmap.mmap:
+        """The whole file, not read into memory."""
+        if self._mapped is None:
+            self._mapped = mmap.mmap(self.descriptor, 0, prot=mmap.PROT_READ)
+        return self._mapped
+
+    def close(self) -> None:
+        """Let go of the mapping."""
+        if self._mapped is not None:
+            with suppress(BufferError):  # an error on its way still shows a part; it goes with it
+                self._mapped.close()
 
 
 def fsync_folder(folder: Path) -> None:

@@ -3,8 +3,10 @@
 Each function is one transaction: after it returns, the database has it on disk.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,31 +30,28 @@ class Index:
 
     def find_instance(self, sop_instance_uid: str) -> StoredInstance | None:
         """The stored instance of that UID, or None."""
-        i, s = t.instances, t.series
-        query = (
-            sa.select(i, s.c.series_instance_uid)
-            .join(s, s.c.id == i.c.series_id)
-            .where(i.c.sop_instance_uid == sop_instance_uid)
-        )
         with t.reading(self.engine).begin() as connection:
-            row = connection.execute(query).mappings().one_or_none()
-        return None if row is None else stored_instance(row)
+            return _find(connection, sop_instance_uid)
 
     def add_instance(self, stored: StoredInstance, header: ReceivedHeader) -> None:
         """Index one durable instance; see `add_instances`."""
         self.add_instances([(stored, header)])
 
-    def add_instances(self, received: Iterable[tuple[StoredInstance, ReceivedHeader]]) -> None:
-        """Index instances in one transaction.
+    def add_instances(
+        self, received: Sequence[tuple[StoredInstance, ReceivedHeader]]
+    ) -> list[StoredInstance]:
+        """Index instances in one transaction; return the row that stands for each, in order.
 
         A series that was already taken up goes back to receiving with its revision raised, so that
         late instances make a new sCT and never a mixture. A UID that is there already is left.
         """
+        # One order for every process, or two of them could wait for each other's locks.
+        ordered = sorted(received, key=lambda r: (r[0].series_instance_uid, r[0].sop_instance_uid))
+        standing: dict[str, StoredInstance] = {}
         with self.engine.begin() as connection:
-            for stored, header in received:
-                series = _series_for(connection, stored, header)
-                if _insert_instance(connection, stored, series, header):
-                    _count_instance(connection, series)
+            for _, group in groupby(ordered, key=lambda r: r[0].series_instance_uid):
+                _add_to_series(connection, list(group), standing)
+        return [standing[stored.sop_instance_uid] for stored, _ in received]
 
     def add_conflict(self, conflict: Conflict) -> None:
         """Remember a SOP instance that came again with other bytes and was kept aside."""
@@ -110,10 +109,7 @@ def insert_missing(
     connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]
 ) -> sa.CursorResult[Any]:
     """Insert a row unless one with its key is there already; ``rowcount`` tells which."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(values).on_conflict_do_nothing()
-    # Without the option PostgreSQL's count of an INSERT is not kept and reads as -1.
-    return connection.execute(statement, execution_options={"preserve_rowcount": True})
+    return connection.execute(_insert_missing(connection.dialect.name, table).values(values))
 
 
 def add_to_catalogue(
@@ -196,12 +192,57 @@ def moment(at_s: float) -> datetime:
     return datetime.fromtimestamp(at_s, UTC)
 
 
+# Built once: composing a statement costs more than running it.
+_INSTANCE = (
+    sa.select(t.instances, t.series.c.series_instance_uid)
+    .join(t.series, t.series.c.id == t.instances.c.series_id)
+    .where(t.instances.c.sop_instance_uid == sa.bindparam("uid"))
+)
+_SERIES = (
+    sa.select(t.series)
+    .where(t.series.c.series_instance_uid == sa.bindparam("uid"))
+    .with_for_update()
+)
+_COUNT = (
+    sa.update(t.series)
+    .where(t.series.c.id == sa.bindparam("series"))
+    .values(instances=t.series.c.instances + sa.bindparam("more"), last_received_at=t.db_clock())
+)
+
+
+def _find(connection: sa.Connection, sop_instance_uid: str) -> StoredInstance | None:
+    row = connection.execute(_INSTANCE, {"uid": sop_instance_uid}).mappings().one_or_none()
+    return None if row is None else stored_instance(row)
+
+
+def _add_to_series(
+    connection: sa.Connection,
+    received: Sequence[tuple[StoredInstance, ReceivedHeader]],
+    standing: dict[str, StoredInstance],
+) -> None:
+    """Index instances of one series and put the row that stands for each into ``standing``."""
+    series = _series_for(connection, *received[0])
+    added = 0
+    for stored, header in received:
+        uid = stored.sop_instance_uid
+        if _insert_instance(connection, stored, series, header):
+            added += 1
+            standing[uid] = stored
+        elif uid not in standing:
+            found = _find(connection, uid)
+            standing[uid] = found if found is not None else stored
+    if added:
+        if State(series["state"]) is not State.RECEIVING:
+            _begin_revision(connection, series)
+        connection.execute(_COUNT, {"series": series["id"], "more": added})
+
+
 def _series_for(
     connection: sa.Connection, stored: StoredInstance, header: ReceivedHeader
 ) -> sa.RowMapping:
-    by_uid = t.series.c.series_instance_uid == stored.series_instance_uid
-    query = sa.select(t.series).where(by_uid).with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
+    """The row of the series, locked until the transaction ends (SQLite locks the whole file)."""
+    uid = {"uid": stored.series_instance_uid}
+    row = connection.execute(_SERIES, uid).mappings().one_or_none()
     if row is not None:
         if not row["instances"]:  # its files were removed after delivery, and it comes again
             _add_received(connection, row["id"], stored, header)
@@ -226,7 +267,7 @@ def _series_for(
         "state_at": t.db_clock(),
     }
     inserted = insert_missing(connection, t.series, values)
-    row = connection.execute(query).mappings().one()
+    row = connection.execute(_SERIES, uid).mappings().one()
     if inserted.rowcount:
         add_event(connection, row["id"], State.RECEIVING.value, "The first instance arrived.")
         _add_received(connection, row["id"], stored, header)
@@ -264,20 +305,16 @@ def _insert_instance(
         "revision": series["revision"] + (1 if again else 0),
         "header": image_header(header.values, header.transfer_syntax_uid),
     }
-    return insert_missing(connection, t.instances, values).rowcount == 1
+    # As parameters, so that the statement is the same object each time.
+    statement = _insert_missing(connection.dialect.name, t.instances)
+    return connection.execute(statement, values).rowcount == 1
 
 
-def _count_instance(connection: sa.Connection, series: sa.RowMapping) -> None:
-    # Only whoever took the lock knows the row; an earlier instance of the same transaction may
-    # have moved it on, so it is read again.
-    row = lock_series(connection, series["id"])
-    if State(row["state"]) is not State.RECEIVING:
-        _begin_revision(connection, row)
-    connection.execute(
-        sa.update(t.series)
-        .where(t.series.c.id == row["id"])
-        .values(instances=t.series.c.instances + 1, last_received_at=t.db_clock())
-    )
+@cache
+def _insert_missing(dialect: str, table: sa.Table) -> Any:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    # Without the option PostgreSQL's count of an INSERT is not kept and reads as -1.
+    return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 def _begin_revision(connection: sa.Connection, row: sa.RowMapping) -> None:

@@ -6,6 +6,7 @@ element must not be acknowledged, so its end is looked at too: usually by findin
 data fills it exactly, else by walking all the way.
 """
 
+import mmap
 import struct
 import zlib
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from pydicom.uid import (
 
 from node.archive.attributes import ATTRIBUTES
 from node.domain.errors import Rejected
+
+Data = bytes | mmap.mmap
 
 CHARACTER_SET = 0x00080005
 SOP_CLASS_UID, SOP_INSTANCE_UID = 0x00080016, 0x00080018
@@ -71,19 +74,23 @@ _EXPLICIT = _Encoding.of(explicit=True, order="<")
 _BIG_ENDIAN = _Encoding.of(explicit=True, order=">")
 
 
-def read_header(data_set: bytes, transfer_syntax_uid: str) -> Mapping[int, bytes]:
+def read_header(data_set: Data, transfer_syntax_uid: str, *, start: int = 0) -> Mapping[int, bytes]:
     """Raw values of the `WANTED` attributes that are there, by tag.
+
+    ``data_set`` begins at ``start``: a long one is a mapped file with a header before it.
 
     Raises `Rejected` when the data set cannot be followed to its end: code DATA_TRUNCATED, or
     DATA_MALFORMED when it is not encoded as its transfer syntax says.
     """
     if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-        return _walk(inflate(data_set), _EXPLICIT)
+        return _walk(inflate(memoryview(data_set)[start:]), _EXPLICIT)
     if transfer_syntax_uid == ImplicitVRLittleEndian:
-        return _walk(data_set, _IMPLICIT)
+        return _walk(data_set, _IMPLICIT, start)
     if transfer_syntax_uid == ExplicitVRBigEndian:
-        return _walk(data_set, _BIG_ENDIAN)
-    return _walk(data_set, _EXPLICIT)  # PS3.5 A.4: every encapsulated syntax is Explicit VR LE
+        return _walk(data_set, _BIG_ENDIAN, start)
+    return _walk(
+        data_set, _EXPLICIT, start
+    )  # PS3.5 A.4: every encapsulated syntax is Explicit VR LE
 
 
 def text(values: Mapping[int, bytes], tag: int) -> str:
@@ -99,7 +106,7 @@ def text(values: Mapping[int, bytes], tag: int) -> str:
         return raw.decode("latin-1")  # for display only; the bytes are kept as they came
 
 
-def inflate(data_set: bytes) -> bytes:
+def inflate(data_set: bytes | memoryview) -> bytes:
     """Unpack a deflated data set; raise `Rejected` when it is cut off, or grows beyond reason."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)  # PS3.5 A.5: RFC 1951 without a header
     try:
@@ -116,9 +123,9 @@ def inflate(data_set: bytes) -> bytes:
     return inflated
 
 
-def _walk(data: bytes, encoding: _Encoding) -> dict[int, bytes]:
+def _walk(data: Data, encoding: _Encoding, position: int = 0) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    position, end, checked_end = 0, len(data), False
+    end, checked_end = len(data), False
     while position < end:
         if end - position < 8:
             if not any(data[position:]):
@@ -141,7 +148,7 @@ def _walk(data: bytes, encoding: _Encoding) -> dict[int, bytes]:
     return found
 
 
-def _pixels_fill(data: bytes, position: int, encoding: _Encoding) -> bool:
+def _pixels_fill(data: Data, position: int, encoding: _Encoding) -> bool:
     """Whether pixel data found after ``position`` reaches exactly to the end of the data set."""
     for start in encoding.pixel_data:
         at = data.find(start, position)
@@ -149,12 +156,12 @@ def _pixels_fill(data: bytes, position: int, encoding: _Encoding) -> bool:
             continue
         (length,) = encoding.long.unpack_from(data, at + len(start))
         if length == _UNDEFINED:
-            return data.endswith(encoding.sequence_end)
+            return data[-len(encoding.sequence_end) :] == encoding.sequence_end
         return bool(at + len(start) + 4 + length == len(data))
     return False
 
 
-def _element(data: bytes, position: int, encoding: _Encoding) -> tuple[int, int, int, _Encoding]:
+def _element(data: Data, position: int, encoding: _Encoding) -> tuple[int, int, int, _Encoding]:
     """Tag, where the value starts, its length, and how items inside it are encoded."""
     try:
         group, element = encoding.tag.unpack_from(data, position)
@@ -174,7 +181,7 @@ def _element(data: bytes, position: int, encoding: _Encoding) -> tuple[int, int,
         raise _truncated(position, len(data)) from None
 
 
-def _skip_items(data: bytes, position: int, encoding: _Encoding, *, depth: int) -> int:
+def _skip_items(data: Data, position: int, encoding: _Encoding, *, depth: int) -> int:
     """Pass the items (or fragments) of a value of undefined length; return what follows it."""
     if depth > _DEPTH_LIMIT:
         raise _malformed(f"its sequences are nested deeper than {_DEPTH_LIMIT}")
@@ -194,7 +201,7 @@ def _skip_items(data: bytes, position: int, encoding: _Encoding, *, depth: int) 
     raise _truncated(position, end)
 
 
-def _skip_item(data: bytes, position: int, encoding: _Encoding, *, depth: int) -> int:
+def _skip_item(data: Data, position: int, encoding: _Encoding, *, depth: int) -> int:
     end = len(data)
     while position < end:
         tag, start, length, inner = _element(data, position, encoding)

@@ -1,26 +1,35 @@
 """Receive one SOP instance: durable bytes and an index row, then the answer, never the other way.
 
 C-STORE and STOW come through here alike. The order is fixed and tested by its system calls: write,
-fsync, rename, fsync of the folder, database commit, return.
+fsync, rename, fsync of the folder, database commit, return. The last two are shared with whoever
+else is at that point (`node.archive.commit`).
 """
 
 import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path, PurePosixPath
 
 from sqlalchemy.exc import DBAPIError
 
 from node.archive import peek
+from node.archive.commit import GroupCommit
 from node.archive.compare import same_object
-from node.archive.files import CONFLICTS, Folder, instance_name, part10_header
+from node.archive.files import (
+    CONFLICTS,
+    Folder,
+    Spool,
+    fsync_folder,
+    instance_name,
+    part10_header,
+)
 from node.archive.index import Index
 from node.archive.records import Conflict, ReceivedHeader, StoredInstance
-from node.crashpoints import reach
 from node.domain.errors import Rejected, Retryable
 from node.domain.names import is_uid
 from node.log import get_logger
@@ -71,7 +80,9 @@ class Receipt:
 class _Arrival:
     """One instance whose identity has been checked."""
 
-    data_set: bytes
+    data_set: bytes | Spool
+    size: int
+    """Bytes of the data set."""
     sha256: str
     sop_class_uid: str
     sop_instance_uid: str
@@ -97,8 +108,20 @@ class Receiver:
         self._min_free_bytes = min_free_bytes
         self._now = now
         self._turns = _Turns()
+        self._group = GroupCommit(index.add_instances)
 
-    def receive(self, data_set: bytes, context: ReceiveContext) -> Receipt:
+    def spool(self, context: ReceiveContext) -> AbstractContextManager[Spool]:
+        """Begin a file for a data set that is too long for memory; `receive` takes it.
+
+        Raises `Rejected` when the command's UIDs are none, and `Retryable` for a full disk.
+        """
+        class_uid, instance_uid = context.sop_class_uid or "", context.sop_instance_uid or ""
+        _require_uid("Affected SOP Class UID", class_uid)
+        _require_uid("Affected SOP Instance UID", instance_uid)
+        self._check_space(0)
+        return self._folder.spool(_part10(class_uid, instance_uid, context))
+
+    def receive(self, data_set: bytes | Spool, context: ReceiveContext) -> Receipt:
         """Store ``data_set`` as it came; return once it and its index row are durable.
 
         The same object again changes nothing. Another object of the same SOP Instance UID is kept
@@ -128,7 +151,8 @@ class Receiver:
         known = self._index.find_instance(arrival.sop_instance_uid)
         if known is not None and self._is_same(arrival, known):
             return _receipt(arrival, Outcome.DUPLICATE, known.path)
-        self._check_space(len(arrival.data_set))
+        if not isinstance(arrival.data_set, Spool):  # a spooled one is on the disk already
+            self._check_space(arrival.size)
         if known is not None:
             return self._keep_aside(arrival, known)
         return self._store(arrival)
@@ -140,9 +164,11 @@ class Receiver:
         if known.sha256 == arrival.sha256:
             return True
         # A sender that negotiates another transfer syntax the next time sends other bytes.
-        return known.transfer_syntax_uid != arrival.context.transfer_syntax_uid and same_object(
-            path, arrival.data_set, arrival.context.transfer_syntax_uid
-        )
+        data_set = arrival.data_set
+        if isinstance(data_set, Spool):  # too long to be compared in memory while others wait
+            return False
+        syntax = arrival.context.transfer_syntax_uid
+        return known.transfer_syntax_uid != syntax and same_object(path, data_set, syntax)
 
     def _check_space(self, size: int) -> None:
         free = self._folder.free_bytes() - size
@@ -154,39 +180,46 @@ class Receiver:
             )
 
     def _store(self, arrival: _Arrival) -> Receipt:
-        path, size = self._write(arrival)
+        target, name, size = self._place_file(arrival)
         stored = StoredInstance(
             sop_instance_uid=arrival.sop_instance_uid,
             sop_class_uid=arrival.sop_class_uid,
             transfer_syntax_uid=arrival.context.transfer_syntax_uid,
             series_instance_uid=arrival.series_instance_uid,
-            path=path,
+            path=name,
             size=size,
             sha256=arrival.sha256,
             received_at=arrival.at,
         )
-        reach("receive.renamed")
-        self._index.add_instance(stored, arrival.header)
-        reach("receive.indexed")
-        # Another process may have indexed this UID since we looked; its row stands then.
-        winner = self._index.find_instance(arrival.sop_instance_uid)
-        if winner is not None and winner.sha256 != arrival.sha256:
-            receipt = self._keep_aside(arrival, winner)
-            (self._folder.root / path).unlink(missing_ok=True)
-            return receipt
-        return _receipt(arrival, Outcome.STORED, path)
+        standing = self._group.add(target.parent, stored, arrival.header)
+        if standing.sha256 != arrival.sha256:
+            # Another process has indexed this UID since we looked; its row stands.
+            return self._move_aside(arrival, standing, target)
+        return _receipt(arrival, Outcome.STORED, name)
+
+    def _move_aside(self, arrival: _Arrival, standing: StoredInstance, target: Path) -> Receipt:
+        aside = self._folder.path(self._name(arrival, folder=CONFLICTS))
+        self._folder.rename(target, aside)
+        fsync_folder(aside.parent)
+        return self._record_conflict(arrival, standing, aside)
 
     def _keep_aside(self, arrival: _Arrival, known: StoredInstance) -> Receipt:
         if known.sha256 == arrival.sha256:  # the row is there, its file was removed by hand
-            path, _ = self._write(arrival)
-            return _receipt(arrival, Outcome.DUPLICATE, path)
-        path, size = self._write(arrival, folder=CONFLICTS)
+            target, name, _size = self._place_file(arrival)
+            fsync_folder(target.parent)
+            return _receipt(arrival, Outcome.DUPLICATE, name)
+        target, _name, _size = self._place_file(arrival, folder=CONFLICTS)
+        fsync_folder(target.parent)
+        return self._record_conflict(arrival, known, target)
+
+    def _record_conflict(self, arrival: _Arrival, known: StoredInstance, aside: Path) -> Receipt:
+        path = str(aside.relative_to(self._folder.root))
         self._index.add_conflict(
             Conflict(
                 sop_instance_uid=arrival.sop_instance_uid,
                 series_instance_uid=arrival.series_instance_uid,
                 path=path,
-                size=size,
+                size=aside.stat().st_size,
                 sha256=arrival.sha256,
                 calling_ae=arrival.context.calling_ae,
                 received_at=arrival.at,
@@ -200,18 +233,20 @@ class Receiver:
         )
         return _receipt(arrival, Outcome.CONFLICT, path)
 
-    def _write(self, arrival: _Arrival, **where: str) -> tuple[str, int]:
-        name = instance_name(
+    def _name(self, arrival: _Arrival, **where: str) -> PurePosixPath:
+        return instance_name(
             arrival.series_instance_uid, arrival.sop_instance_uid, arrival.sha256, **where
         )
-        header = part10_header(
-            sop_class_uid=arrival.sop_class_uid,
-            sop_instance_uid=arrival.sop_instance_uid,
-            transfer_syntax_uid=arrival.context.transfer_syntax_uid,
-            source_ae=arrival.context.calling_ae,
-        )
-        self._folder.write(name, header, arrival.data_set)
-        return str(name), len(header) + len(arrival.data_set)
+
+    def _place_file(self, arrival: _Arrival, **where: str) -> tuple[Path, str, int]:
+        """Write and name the file: its path, its name below the root, its size."""
+        name = self._name(arrival, **where)
+        header = _part10(arrival.sop_class_uid, arrival.sop_instance_uid, arrival.context)
+        if isinstance(arrival.data_set, Spool):
+            target = self._folder.place_spool(name, arrival.data_set)
+        else:
+            target = self._folder.place(name, header, arrival.data_set)
+        return target, str(name), len(header) + arrival.size
 
 
 class _Turns:
@@ -247,15 +282,40 @@ def _receipt(arrival: _Arrival, outcome: Outcome, path: str) -> Receipt:
     )
 
 
-def _identify(data_set: bytes, context: ReceiveContext, at: datetime) -> _Arrival:
-    """Check who the instance says it is; raise `Rejected` where command and data set disagree."""
-    if context.sop_instance_uid is not None and not is_uid(context.sop_instance_uid):
+def _read_header(data_set: bytes | Spool, transfer_syntax_uid: str) -> Mapping[int, bytes]:
+    if isinstance(data_set, Spool):
+        start = len(data_set.header)
+        return peek.read_header(data_set.mapped(), transfer_syntax_uid, start=start)
+    return peek.read_header(data_set, transfer_syntax_uid)
+
+
+def _sha256(data_set: bytes | Spool) -> str:
+    return data_set.sha256 if isinstance(data_set, Spool) else hashlib.sha256(data_set).hexdigest()
+
+
+def _part10(sop_class_uid: str, sop_instance_uid: str, context: ReceiveContext) -> bytes:
+    return part10_header(
+        sop_class_uid=sop_class_uid,
+        sop_instance_uid=sop_instance_uid,
+        transfer_syntax_uid=context.transfer_syntax_uid,
+        source_ae=context.calling_ae,
+    )
+
+
+def _require_uid(keyword: str, value: str) -> None:
+    if not is_uid(value):
         raise Rejected(
-            f"Affected SOP Instance UID {context.sop_instance_uid[:80]!r} is not a UID.",
+            f"{keyword} {value[:80]!r} is not a UID.",
             code="UID_INVALID",
             remedy="Correct the UID at the sender: digits in components joined by dots.",
         )
-    values = peek.read_header(data_set, context.transfer_syntax_uid)
+
+
+def _identify(data_set: bytes | Spool, context: ReceiveContext, at: datetime) -> _Arrival:
+    """Check who the instance says it is; raise `Rejected` where command and data set disagree."""
+    if context.sop_instance_uid is not None:
+        _require_uid("Affected SOP Instance UID", context.sop_instance_uid)
+    values = _read_header(data_set, context.transfer_syntax_uid)
     sop_class = _uid(values, peek.SOP_CLASS_UID, "SOPClassUID")
     sop_instance = _uid(values, peek.SOP_INSTANCE_UID, "SOPInstanceUID")
     series = _uid(values, peek.SERIES_INSTANCE_UID, "SeriesInstanceUID")
@@ -265,7 +325,8 @@ def _identify(data_set: bytes, context: ReceiveContext, at: datetime) -> _Arriva
     )
     return _Arrival(
         data_set=data_set,
-        sha256=hashlib.sha256(data_set).hexdigest(),
+        size=data_set.size if isinstance(data_set, Spool) else len(data_set),
+        sha256=_sha256(data_set),
         sop_class_uid=sop_class,
         sop_instance_uid=sop_instance,
         series_instance_uid=series,

@@ -23,6 +23,7 @@ from node.scp import upper_layer
 from node.scp.admission import Policy
 from node.scp.contexts import contexts_for
 from node.scp.door import Door
+from node.scp.loop import loops
 from node.scp.places import Places
 from node.scp.query import FindHandler
 from node.scp.retrieve import Retriever
@@ -39,7 +40,7 @@ log = get_logger(__name__)
 BACKLOG = 128
 # Larger ones gain little, smaller ones cost a wake-up each.
 MAX_PDU_BYTES = 128 * 1024
-_SWEEP_S = 600.0
+_SWEEP_S, _LOOK_S = 600.0, 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +101,14 @@ def serve_scp(
     catalogue: Catalogue,
     secure: Secure | None = None,
     limits: ScpLimits | None = None,
+    own_loop: bool = True,
     ready: Callable[[], None] | None = None,
 ) -> None:
     """Answer associations on ``listener`` until ``stop`` is set, then drain; one process's share.
 
     ``secure`` is a second port, for TLS. ``policy`` is asked at each association, so that it may
     change while the SCP runs; ``ready`` is called once connections are answered.
+    ``own_loop`` receives with `node.scp.loop`; without it pynetdicom does everything.
     """
     limits = limits or ScpLimits()
     quiet_pynetdicom()
@@ -120,13 +123,13 @@ def serve_scp(
         ae_title=ae_title,
     )
     entity = _entity(ae_title, limits)
+    store = StoreHandler(receiver, visits)
     common: dict[str, Any] = {
-        "evt_handlers": _handlers(
-            door, StoreHandler(receiver, visits), FindHandler(catalogue, visits, ae_title)
-        ),
+        "evt_handlers": _handlers(door, store, FindHandler(catalogue, visits, ae_title)),
         "request_handler": upper_layer.Connection,
         "limits": limits,
         "services": {C_GET: retriever.get, C_MOVE: retriever.move},
+        "make_loop": loops(store) if own_loop else None,
     }
     servers = [_server(entity, listener, InheritedServer, common)]
     if secure is not None:
@@ -138,9 +141,7 @@ def serve_scp(
     )
     if ready:
         ready()
-    _sweep(folder, secure)
-    while not stop.wait(_SWEEP_S):
-        _sweep(folder, secure)
+    _sweep_until(stop, folder, secure)
     for server, thread in zip(servers, threads, strict=True):
         server.shutdown()
         thread.join()
@@ -164,9 +165,11 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         listener: socket.socket,
         limits: ScpLimits,
         services: Mapping[type, upper_layer.Serve],
+        make_loop: upper_layer.MakeLoop | None = None,
         **more: Any,
     ) -> None:
         self.services = services
+        self.make_loop = make_loop
         self._listener = listener.dup()
         # Another acceptor may take the connection first: `accept` must then not wait for the next.
         self._listener.setblocking(False)
@@ -219,6 +222,17 @@ def _accepting(server: InheritedServer) -> threading.Thread:
     thread = threading.Thread(target=server.serve_forever, name="acceptor", daemon=True)
     thread.start()
     return thread
+
+
+def _sweep_until(stop: Stop, folder: Folder, secure: Secure | None) -> None:
+    """Look after files and certificates now and again, until ``stop`` is set."""
+    _sweep(folder, secure)
+    sweep_at = time.monotonic() + _SWEEP_S
+    # Not in one long wait: a signal that comes just before it is heard only after it.
+    while not stop.wait(_LOOK_S):
+        if time.monotonic() >= sweep_at:
+            _sweep(folder, secure)
+            sweep_at = time.monotonic() + _SWEEP_S
 
 
 def _sweep(folder: Folder, secure: Secure | None) -> None:

@@ -47,11 +47,24 @@ def status_of(error: NodeError) -> Status:
     return PROCESSING_FAILURE
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request is answered with."""
+
+    status: Status
+    comment: str = ""
+
+    @property
+    def error_comment(self) -> str:
+        """The comment as Error Comment may hold it."""
+        text = self.comment.encode("ascii", "replace").decode("ascii").replace("\\", "/")
+        return text[:_COMMENT_LENGTH]
+
+
 def response(status: Status, comment: str = "") -> Dataset:
     """The status elements of a response; ``comment`` is cut to what Error Comment holds."""
     elements = Dataset()
     elements.Status = status.code
     if comment:
-        text = comment.encode("ascii", "replace").decode("ascii").replace("\\", "/")
-        elements.ErrorComment = text[:_COMMENT_LENGTH]
+        elements.ErrorComment = Answer(status, comment).error_comment
     return elements

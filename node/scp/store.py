@@ -1,13 +1,18 @@
 """C-STORE: the bytes as they came go to the receiver, its answer goes to the sender."""
 
+from collections.abc import Callable
+from typing import Any
+
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
+from node.archive.files import Spool
 from node.archive.receive import Outcome, ReceiveContext, Receiver
 from node.domain.errors import NodeError, Rejected
 from node.log import get_logger
 from node.scp import status
 from node.scp.admission import may_send
+from node.scp.status import Answer
 from node.scp.visits import Visit, Visits
 
 log = get_logger(__name__)
@@ -17,54 +22,83 @@ class StoreHandler:
     """Answers C-STORE requests; one for all associations of a process."""
 
     def __init__(self, receiver: Receiver, visits: Visits) -> None:
-        self._receiver = receiver
+        self.receiver = receiver
         self._visits = visits
 
     def __call__(self, event: evt.Event) -> Dataset:
         """Store the instance of ``event`` and return the status of the response."""
-        visit = self._visits.of(event.assoc)
+        context = self.context(
+            event.assoc,
+            str(event.context.transfer_syntax),
+            str(event.request.AffectedSOPClassUID or ""),
+            str(event.request.AffectedSOPInstanceUID or ""),
+        )
+        answer = self.answer(event.assoc, context, lambda: _data_set(event))
+        return status.response(answer.status, answer.comment)
+
+    def context(
+        self, association: Any, transfer_syntax_uid: str, sop_class_uid: str, sop_instance_uid: str
+    ) -> ReceiveContext:
+        """How an instance of ``association`` arrives."""
+        visit = self._visits.of(association)
+        peer = visit.peer if visit else None
+        return ReceiveContext(
+            transfer_syntax_uid=transfer_syntax_uid,
+            calling_ae=visit.asked.calling_ae if visit else association.requestor.ae_title,
+            called_ae=visit.asked.called_ae if visit else association.acceptor.ae_title,
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            peer=peer.name if peer else None,
+        )
+
+    def will_abort(self, association: Any, how: str) -> None:
+        """Say in the record why the node aborts ``association``."""
+        visit = self._visits.of(association)
+        if visit:
+            visit.abort = how
+
+    def answer(
+        self, association: Any, context: ReceiveContext, data_set: Callable[[], bytes | Spool]
+    ) -> Answer:
+        """Store what ``data_set`` gives; every fault, of the sender or ours, becomes a status."""
+        visit = self._visits.of(association)
         try:
-            return self._store(event, visit)
+            return self._store(visit, context, data_set)
         except NodeError as error:
-            answer = status.status_of(error)
-            log.warning("instance_refused", status=f"{answer.code:04X}", sentence=error.message)
+            answer = Answer(status.status_of(error), error.message)
+            log.warning(
+                "instance_refused", status=f"{answer.status.code:04X}", sentence=error.message
+            )
             if visit:
                 visit.failed(error.message)
-            return status.response(answer, error.message)
+            return answer
         except Exception:
             # The edge of DIMSE: whatever is wrong with us, the sender must hear a failure, keep
             # its instance and the association.
             log.exception("store_failed")
             if visit:
                 visit.failed("a fault of the node, see its log")
-            return status.response(status.PROCESSING_FAILURE, "Fault of the node, see its log.")
+            return Answer(status.PROCESSING_FAILURE, "Fault of the node, see its log.")
 
-    def _store(self, event: evt.Event, visit: Visit | None) -> Dataset:
+    def _store(
+        self, visit: Visit | None, context: ReceiveContext, data_set: Callable[[], bytes | Spool]
+    ) -> Answer:
         peer = visit.peer if visit else None
-        data_set = _data_set(event)
+        arrived = data_set()
         if visit:
-            visit.received(len(data_set))
+            visit.received(arrived.size if isinstance(arrived, Spool) else len(arrived))
         if not may_send(peer):
             raise Rejected(
                 f"Peer {peer.name if peer else ''!r} may not send.",
                 code="NOT_AUTHORISED",
                 remedy="Add send to what the peer may do.",
             )
-        context = ReceiveContext(
-            transfer_syntax_uid=str(event.context.transfer_syntax),
-            calling_ae=visit.asked.calling_ae if visit else event.assoc.requestor.ae_title,
-            called_ae=visit.asked.called_ae if visit else event.assoc.acceptor.ae_title,
-            sop_class_uid=str(event.request.AffectedSOPClassUID or ""),
-            sop_instance_uid=str(event.request.AffectedSOPInstanceUID or ""),
-            peer=peer.name if peer else None,
-        )
-        receipt = self._receiver.receive(data_set, context)
+        receipt = self.receiver.receive(arrived, context)
         if visit:
             visit.outcomes[receipt.outcome] += 1
         if receipt.outcome is Outcome.CONFLICT:
-            comment = "Another object has this SOP Instance UID; kept aside."
-            return status.response(status.CONFLICT, comment)
-        return status.response(status.SUCCESS)
+            return Answer(status.CONFLICT, "Another object has this SOP Instance UID; kept aside.")
+        return Answer(status.SUCCESS)
 
 
 def _data_set(event: evt.Event) -> bytes:

@@ -1,22 +1,33 @@
 """Where we reach into pynetdicom, and the only place: what its public interface does not offer.
 
 Written against pynetdicom 3.0 (`pyproject.toml` pins it); ``tests/unit/scp/test_upper_layer.py``
-fails when one of these points moves. A receive loop of our own on the accepted socket would begin
-in `Connection`, too.
+fails when one of these points moves. They are
+
+- `RequestHandler._create_association`, where a connection becomes an association;
+- `Association._run_reactor`, what an association does once it is established;
+- `AssociationSocket.ready` and `recv`, through which the upper layer's thread reads;
+- the queues between that thread and the association, to know that both are idle.
+
+So the receive loop of our own (`node.scp.loop`) has the socket while nothing but C-STORE comes, and
+pynetdicom has it for everything else: negotiation, the other services, release, abort.
 """
 
+import queue
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from pynetdicom.dimse import _RSP_TO_MESSAGE
 from pynetdicom.pdu import P_DATA_TF
-from pynetdicom.transport import RequestHandler
+from pynetdicom.transport import AssociationSocket, RequestHandler
+
+from node.scp.facts import Facts, shown_by
+from node.scp.loop import Ending, ReceiveLoop, is_stored
 
 # Longest protocol data unit that is read into memory. P-DATA is bound by what we negotiate (128
 # KiB); an A-ASSOCIATE-RQ of 128 contexts with 40 syntaxes each stays below this.
@@ -27,10 +38,19 @@ _REST_S = 5.0
 # PS3.8 table 9-11, counted from after the PDU's length: called and calling AE title.
 _CALLED, _CALLING = slice(4, 20), slice(20, 36)
 _titles: "WeakKeyDictionary[Any, tuple[str, str]]" = WeakKeyDictionary()
+_ESTABLISHED = "Sta6"  # PS3.8 table 9-1: data transfer
+_LOOK_S = 0.005
+# How long an association that cannot store stays with pynetdicom after a request: going to and fro
+# costs a millisecond or two.
+_LINGER_S = 0.1
 
 
 Serve = Callable[[Any, Any, Any], None]
 """Takes an association, the primitive of a request and its presentation context."""
+
+
+MakeLoop = Callable[[Any, socket.socket, Callable[[bytes], None]], ReceiveLoop | None]
+"""Association, connection and how to send give its loop; None: pynetdicom serves it alone."""
 
 
 class Connection(RequestHandler):  # type: ignore[misc] # pynetdicom has no types
@@ -38,10 +58,214 @@ class Connection(RequestHandler):  # type: ignore[misc] # pynetdicom has no type
 
     def _create_association(self) -> Any:
         association = super()._create_association()
-        wrapper = association.dul.socket
-        wrapper.recv = _bounded_reader(wrapper, association)
+        wire = association.dul.socket
+        wire.__class__ = Wire
+        wire.prepare()
         _take_over(association, getattr(self.server, "services", {}))
+        make_loop = getattr(self.server, "make_loop", None)
+        if make_loop is not None:
+            _Sharing(association, wire, make_loop).begin()
         return association
+
+
+class Wire(AssociationSocket):  # type: ignore[misc] # pynetdicom has no types
+    """A connection that pynetdicom and the receive loop have by turns.
+
+    While the loop has it, pynetdicom's thread waits here, without a poll: it may send, not read.
+    """
+
+    def prepare(self) -> None:
+        """Begin with pynetdicom alone."""
+        self.reads = 0
+        self._coming = 0  # type of the PDU whose header was read last
+        self._replay = bytearray()
+        self._sending = threading.Lock()
+        self._lent = False
+        self._waits = threading.Event()
+        self._call = threading.Event()
+
+    def lend(self) -> None:
+        """Let pynetdicom's thread wait as soon as it would read from an established association."""
+        self._waits.clear()
+        self._lent = True
+
+    def is_lent(self) -> bool:
+        """Wait until pynetdicom's thread waits; False when it has ended or the association has."""
+        dul = self.assoc.dul
+        while not self._waits.wait(_LOOK_S):
+            if not dul.is_alive() or dul.state_machine.current_state not in _BEFORE_THE_END:
+                return False
+        return True
+
+    def take_back(self, unread: bytes) -> None:
+        """Let pynetdicom read again, ``unread`` first."""
+        self._replay += unread
+        self._lent = False
+        self.call()
+
+    def call(self) -> None:
+        """Wake pynetdicom's thread: it has something to send."""
+        self._call.set()
+
+    @property
+    def has_replay(self) -> bool:
+        """Whether bytes that were given back are still to be read."""
+        return bool(self._replay)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read for pynetdicom."""
+        if self._replay:
+            return True
+        while self._lent and self.assoc.dul.state_machine.current_state == _ESTABLISHED:
+            self._waits.set()
+            self._call.wait()
+            self._call.clear()
+            if not self.assoc.dul.to_provider_queue.empty():
+                return False
+        self._waits.clear()
+        return bool(super().ready)
+
+    def recv(self, count: int) -> bytearray:
+        """Read ``count`` bytes; fewer when the peer closed. An `OSError` closes the connection."""
+        if count > PDU_LIMIT:
+            raise OSError(f"the peer announced a PDU of {count} bytes")
+        self.reads += 1
+        data = bytearray(count)
+        view, filled = memoryview(data), min(count, len(self._replay))
+        view[:filled] = self._replay[:filled]
+        del self._replay[:filled]
+        while filled < count:
+            # The socket's time-out is the network time-out: a PDU that stops half-way ends here.
+            got = self.socket.recv_into(view[filled:])
+            if not got:
+                return data[:filled]
+            filled += got
+        self._look_at(data)
+        return data
+
+    def _look_at(self, data: bytearray) -> None:
+        if self._coming == _ASSOCIATE_RQ and len(data) >= _CALLING.stop:
+            _keep_titles(self.assoc, data)
+            self._coming = 0
+        elif len(data) == 6:
+            self._coming = data[0]
+
+    def send(self, bytestream: bytes) -> None:
+        """Send a PDU whole, whoever else sends."""
+        with self._sending:
+            super().send(bytestream)
+
+    def send_from_loop(self, pdu: bytes) -> None:
+        """Send a PDU whole; an `OSError` is the caller's."""
+        with self._sending:
+            self.socket.sendall(pdu)
+
+
+# PS3.8 table 9-1: awaiting a request, awaiting our answer to it, data transfer.
+_BEFORE_THE_END = ("Sta2", "Sta3", _ESTABLISHED)
+
+
+class _Outbox(queue.Queue):  # type: ignore[type-arg] # of pynetdicom's primitives
+    """What pynetdicom is to send; its thread is woken where it waits."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self._wire = wire
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put and wake."""
+        super().put(item, block, timeout)
+        self._wire.call()
+
+
+class _Idle(Exception):
+    """Pynetdicom has answered everything and holds no half message."""
+
+
+class _Sharing:
+    """Takes turns with pynetdicom's reactor on one association."""
+
+    def __init__(self, association: Any, wire: Wire, make_loop: MakeLoop) -> None:
+        self._association = association
+        self._wire = wire
+        self._make_loop = make_loop
+        self._reactor: Callable[[], None] = association._run_reactor
+        self._get_message = association.dimse.get_msg
+        self._linger_s = _LINGER_S
+        self._idle_since: float | None = None
+        self._reads = 0
+
+    def begin(self) -> None:
+        """Stand where pynetdicom would begin to serve."""
+        self._association._run_reactor = self._run
+        self._association.dul.to_provider_queue = _Outbox(self._wire)
+        self._wire.lend()
+
+    def _run(self) -> None:
+        """Serve the association to its end, in its own thread."""
+        association, wire = self._association, self._wire
+        loop = self._make_loop(association, wire.socket, wire.send_from_loop)
+        if loop is None:
+            wire.take_back(b"")
+            self._reactor()
+            return
+        association.dimse.get_msg = self._message
+        association._is_paused = True
+        if any(is_stored(context) for context in association.accepted_contexts):
+            self._linger_s = 0.0
+        try:
+            while wire.is_lent() and not association._kill:
+                if loop.run() is Ending.ABORT:
+                    association.abort()  # pynetdicom's thread wakes for it, and reads no more
+                    return
+                self._reads = wire.reads
+                wire.take_back(loop.rest())
+                if not self._served_by_pynetdicom():
+                    return
+        finally:
+            wire.take_back(b"")
+
+    def _served_by_pynetdicom(self) -> bool:
+        """Let pynetdicom serve what came; False when the association has ended with it."""
+        self._idle_since = None
+        try:
+            self._reactor()
+        except _Idle:
+            return True
+        return False
+
+    def _message(self, block: bool = False) -> Any:
+        """Pynetdicom's `get_msg`, which its reactor calls in every round."""
+        item = self._get_message(block)
+        if block or item != (None, None):
+            self._idle_since = None
+            return item
+        now = time.monotonic()
+        self._idle_since = self._idle_since or now
+        if now - self._idle_since >= self._linger_s and self._is_idle():
+            raise _Idle
+        return item
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is under way in pynetdicom; its thread waits then, and stays so."""
+        association, dul = self._association, self._association.dul
+        if self._wire.reads == self._reads:  # what was given back was not looked at yet
+            return False
+        self._wire.lend()
+        if (
+            self._wire.is_lent()
+            and not self._wire.has_replay
+            and association.dimse.message is None
+            and association.dimse.msg_queue.empty()
+            and dul.event_queue.empty()
+            and dul.to_user_queue.empty()
+            and dul.to_provider_queue.empty()
+        ):
+            association._is_paused = True
+            return True
+        self._wire.take_back(b"")
+        return False
 
 
 def _take_over(association: Any, services: Mapping[type, Serve]) -> None:
@@ -97,7 +321,9 @@ def own_connection(association: Any) -> Iterator[socket.socket | None]:
 
     dul._is_transport_event = reads_nothing
     try:
-        yield connection if resting.wait(_REST_S) and dul.to_provider_queue.empty() else None
+        alone = resting.wait(_REST_S) and dul.to_provider_queue.empty()
+        # What the receive loop gave back and nobody has read yet must be read by pynetdicom.
+        yield connection if alone and not dul.socket.has_replay else None
     finally:
         del dul._is_transport_event
         dul._idle_timer.restart()
@@ -134,22 +360,6 @@ def refuse(association: Any, result: int, source: int, reason: int) -> None:
     association.kill()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a request says, and what its connection shows."""
-
-    called_ae: str
-    """As it arrived, without padding."""
-    calling_ae: str
-    address: str
-    implementation: str
-    """Implementation version name, else class UID; empty where neither was sent."""
-    tls_version: str
-    """Empty without TLS."""
-    certificate_names: tuple[str, ...]
-    """Names and addresses the peer's certificate stands for."""
-
-
 def facts(association: Any) -> Facts:
     """Who opened ``association``, once its request is there."""
     requestor, request = association.requestor, association.requestor.primitive
@@ -157,7 +367,7 @@ def facts(association: Any) -> Facts:
     # admission judges what really came.
     read = (request.called_ae_title.strip(), request.calling_ae_title.strip())
     called, calling = _titles.get(association, read)
-    version, names = _security(association.dul.socket.socket)
+    version, names = shown_by(association.dul.socket.socket)
     return Facts(
         called_ae=called,
         calling_ae=calling,
@@ -170,51 +380,9 @@ def facts(association: Any) -> Facts:
     )
 
 
-def _security(connection: socket.socket | None) -> tuple[str, tuple[str, ...]]:
-    if not isinstance(connection, ssl.SSLSocket):
-        return "", ()
-    shown: dict[str, Any] = dict(connection.getpeercert() or {})
-    names = [str(value) for _kind, value in shown.get("subjectAltName", ())]
-    for part in shown.get("subject", ()):
-        names += [str(value) for key, value in part if key == "commonName"]
-    return connection.version() or "", tuple(dict.fromkeys(names))
-
-
-def _bounded_reader(wrapper: Any, association: Any = None) -> Callable[[int], bytearray]:
-    coming = 0  # type of the PDU whose header was read last
-
-    def receive(count: int) -> bytearray:
-        """Read ``count`` bytes; fewer when the peer closed. An `OSError` closes the connection."""
-        nonlocal coming
-        if count > PDU_LIMIT:
-            raise OSError(f"the peer announced a PDU of {count} bytes")
-        data = _read(wrapper.socket, count)
-        if coming == _ASSOCIATE_RQ and len(data) == count >= _CALLING.stop:
-            _keep_titles(association, data)
-            coming = 0
-        elif count == 6 and len(data) == 6:
-            coming = data[0]
-        return data
-
-    return receive
-
-
-def _read(connection: socket.socket, count: int) -> bytearray:
-    data = bytearray(count)
-    view, filled = memoryview(data), 0
-    while filled < count:
-        # The socket's time-out is the network time-out: a PDU that stops half-way ends here.
-        got = connection.recv_into(view[filled:])
-        if not got:
-            return data[:filled]
-        filled += got
-    return data
-
-
 def _keep_titles(association: Any, request: bytearray) -> None:
     """Remember the titles of an A-ASSOCIATE-RQ, and leave none in it that would be an abort."""
-    if association is not None:
-        _titles[association] = (_title(bytes(request[_CALLED])), _title(bytes(request[_CALLING])))
+    _titles[association] = (_title(bytes(request[_CALLED])), _title(bytes(request[_CALLING])))
     for place in (_CALLED, _CALLING):
         plain = bytes(b if 0x20 < b < 0x7F and b != 0x5C else 0x20 for b in request[place])
         request[place] = plain if plain.strip() else b"?".ljust(16)

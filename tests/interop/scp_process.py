@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--accept-unknown", action="store_true")
     parser.add_argument("--min-free-bytes", type=int, default=0)
+    parser.add_argument("--stock", action="store_true")
     parser.add_argument("--limits", type=json.loads, default={})
     parser.add_argument("--peers", type=json.loads, default=[PACS], help="as in node.toml")
     parser.add_argument("--tls", type=json.loads, help="certificate, key and ca")
@@ -73,6 +74,7 @@ def main() -> None:
         catalogue=Catalogue(engine),
         secure=secure,
         limits=ScpLimits(**asked.limits),
+        own_loop=not asked.stock,
         ready=lambda: _say(folder, ports),
     )
     sys.stderr.write("ended\n")

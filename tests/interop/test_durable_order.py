@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from pydicom.uid import MRImageStorage
 
+from tests.bench.client import send_series
+from tests.bench.series import Kind, new_series
 from tests.interop.receiving import Node, data_set_of, mr_image, running_node, write_image
 from tests.peers.dcmtk import run_storescu
 from tests.peers.fixtures import StartTracer
@@ -28,6 +31,12 @@ TRACED = (
 def node(tmp_path: Path) -> Iterator[Node]:
     """An SCP that has stored an instance already, so that folders and database exist."""
     yield from running_node(tmp_path / "var")
+
+
+@pytest.fixture
+def stock_node(tmp_path: Path) -> Iterator[Node]:
+    """The same without our receive loop."""
+    yield from running_node(tmp_path / "var", "--stock")
 
 
 @pytest.mark.parametrize("same_series", [True, False], ids=["known-series", "new-series"])
@@ -51,6 +60,86 @@ def test_success_leaves_after_everything_is_on_the_disk(
     }.items():
         without = [c for c in calls if not (c.name in {"fsync", "fdatasync"} and mark in c.text)]
         assert any(words in said for said in order_of(without, stored, node.data_dir)), mark
+
+
+def test_the_fallback_keeps_the_order(
+    stock_node: Node, tmp_path: Path, start_strace: StartTracer
+) -> None:
+    """The same where pynetdicom receives."""
+    _send(stock_node, tmp_path / "first", mr_number=1, series="1.2.3.4")
+    tracer = start_strace([stock_node.process.pid], TRACED)
+
+    sent = _send(stock_node, tmp_path / "second", 2, "1.2.3.4")
+
+    calls = tracer.stop()
+    stored = next(p for p in stock_node.files() if data_set_of(p) == data_set_of(sent))
+    assert order_of(calls, stored, stock_node.data_dir) == ()
+
+
+def test_a_long_data_set_keeps_the_order(
+    node: Node, tmp_path: Path, start_strace: StartTracer
+) -> None:
+    """What goes to the disk while it arrives is synced as a whole before it gets its name."""
+    _send(node, tmp_path / "first", mr_number=1, series="1.2.3.4")
+    tracer = start_strace([node.process.pid], TRACED)
+
+    long = write_image(tmp_path / "long" / "1.dcm", mr_image(2, side=1100))
+    assert run_storescu(node.port, [long.parent]).returncode == 0
+
+    calls = tracer.stop()
+    stored = next(p for p in node.files() if data_set_of(p) == data_set_of(long))
+    assert order_of(calls, stored, node.data_dir) == ()
+
+
+def test_senders_that_share_syncs_wait_for_them(node: Node, start_strace: StartTracer) -> None:
+    """Six senders at once: each answer leaves after syncs that began when its file had its name."""
+    kind = Kind(name="tiny", sop_class_uid=MRImageStorage, instances=8, side=16)
+    sent = [new_series(kind) for _ in range(6)]
+    tracer = start_strace([node.process.pid], TRACED)
+
+    result = send_series(node.port, sent, called="PCTNODE")
+
+    calls = tracer.stop()
+    assert result.failures == 0
+    assert len(node.files()) == 48
+    for stored in node.files():
+        assert shared_order_of(calls, stored, node.data_dir) == "", stored.name
+    syncs = sum(_is_sync(c) and "node.db-wal>" in c.text for c in calls)
+    assert syncs < 48, "nobody shared a sync: this proves nothing"
+    # Without the folders' syncs the same trace must be found wanting.
+    without = [c for c in calls if "/instances/" not in c.text or not _is_sync(c)]
+    stored = node.files()[0]
+    assert shared_order_of(without, stored, node.data_dir) == "sync of the folder"
+
+
+def shared_order_of(calls: Sequence[Call], stored: Path, data_dir: Path) -> str:
+    """Which sync an instance's answer did not wait for; empty when all was in order.
+
+    The thread that renames a file answers for it; the syncs may be another thread's.
+    """
+    rename = next(c for c in calls if c.name.startswith("rename") and stored.name in c.text)
+    own = [c for c in calls if c.thread == rename.thread]
+    answer = next(c for c in own if c.began > rename.ended and _is_response(c))
+    part = f"<{rename.text.split(chr(34))[1]}>"
+    if not any(_is_sync(c) and part in c.text and c.ended < rename.began for c in own):
+        return "sync of the file"
+    folder = _first_after(calls, rename.ended, lambda c: f"<{stored.parent}>" in c.text)
+    if folder is None or folder.ended > answer.began:
+        return "sync of the folder"
+    wal = f"<{data_dir / 'node.db-wal'}>"
+    row = _first_after(calls, folder.ended, lambda c: wal in c.text)
+    if row is None or row.ended > answer.began:
+        return "sync of the database"
+    return ""
+
+
+def _first_after(calls: Sequence[Call], line: int, condition: Condition) -> Call | None:
+    """The sync that returned first of those that began after ``line``."""
+    return next((c for c in calls if c.began > line and _is_sync(c) and condition(c)), None)
+
+
+def _is_sync(call: Call) -> bool:
+    return call.name in {"fsync", "fdatasync"}
 
 
 def order_of(calls: Sequence[Call], stored: Path, data_dir: Path) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,13 +59,14 @@ def run_storescu(
     called: str = "PCTNODE",
     options: Sequence[str] = (),
     timeout_s: float = 120.0,
+    environment: Mapping[str, str] = ENVIRONMENT,
 ) -> "subprocess.CompletedProcess[str]":
     """Send ``files`` (or folders) in one association with storescu, whatever comes of it."""
     program = need_tool("storescu")
     command = [program, "-v", "-aet", calling, "-aec", called, *options]
     # Folders are read recursively; file arguments are not changed by these options.
     command += ["+sd", "+r", "127.0.0.1", str(port), *map(str, files)]
-    return _run(command, timeout_s)
+    return _run(command, timeout_s, environment)
 
 
 def run_echoscu(
@@ -95,10 +96,12 @@ def run_dcmsend(
     return _run([*command, "127.0.0.1", str(port), *map(str, files)], timeout_s)
 
 
-def _run(command: Sequence[str], timeout_s: float) -> "subprocess.CompletedProcess[str]":
+def _run(
+    command: Sequence[str], timeout_s: float, environment: Mapping[str, str] = ENVIRONMENT
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command,
-        env=ENVIRONMENT,
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

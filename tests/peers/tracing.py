@@ -23,6 +23,10 @@ class Call:
     name: str
     text: str
     """Arguments and result as strace writes them, file descriptors with their paths."""
+    began: int
+    """Line of the trace where it was entered; calls of several threads overlap."""
+    ended: int
+    """Line of the trace where it returned."""
 
 
 class Tracer:
@@ -65,15 +69,16 @@ def attach_strace(pids: Sequence[int], names: Sequence[str], folder: Path) -> Tr
 def parse_calls(text: str) -> list[Call]:
     """Calls in a strace file; a call in two halves counts where it returned."""
     calls = []
-    started: dict[tuple[int, str], str] = {}
-    for line in text.splitlines():
+    started: dict[tuple[int, str], tuple[int, str]] = {}
+    for number, line in enumerate(text.splitlines()):
         found = _CALL.match(line)
         if found is None:
             continue
         thread, name, rest = int(found[1]), found[2], found[3]
         if rest.endswith("<unfinished ...>"):
-            started[thread, name] = rest.removesuffix("<unfinished ...>").strip()
+            started[thread, name] = number, rest.removesuffix("<unfinished ...>").strip()
             continue
-        text_ = (started.pop((thread, name), "") + rest).strip()
-        calls.append(Call(thread=thread, name=name, text=text_))
+        began, before = started.pop((thread, name), (number, ""))
+        whole = (before + rest).strip()
+        calls.append(Call(thread=thread, name=name, text=whole, began=began, ended=number))
     return calls
