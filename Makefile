@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SERIES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test lint fmt types assets crash interop export trust peers
+.PHONY: help setup setup-dev demo serve test lint fmt types assets crash interop bench export trust peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ assets: ## fetch the page's scripts, fonts and icons anew (npm, by the lock file
 
 trust: $(VENV)/.dev ## inject hundreds of gross faults: make trust MODEL=name VERSION=x.y.z
 	$(BIN)/python -m models.trust models/$(MODEL).toml onnx/$(MODEL)/$(VERSION)
+
+bench: $(VENV)/.dev peers ## measure everything beside its peers, in one table (KEEP=1 adds it to the history)
+	$(BIN)/python -m tests.bench $(if $(KEEP),--keep)
 
 export: $(VENV)/.dev ## export a trained model: make export MODEL=name
 	$(BIN)/python -m models.export models/$(MODEL).toml

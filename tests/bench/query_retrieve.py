@@ -31,6 +31,7 @@ from node.archive.receive import ReceiveContext, Receiver
 from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.scu.association import associate
+from tests.bench.table import Row
 from tests.interop.receiving import data_set_of, mr_image, start_node, write_image
 from tests.peers.dcmqrscp import run_getscu
 from tests.peers.orthanc import Modality, Orthanc, start_orthanc
@@ -63,6 +64,32 @@ def main() -> None:
             getters["orthanc"] = (orthanc.dicom_port, orthanc.ae_title)
         report |= get_times(folder, getters, asked.rounds)
         _say(json.dumps(report, indent=1))
+
+
+def rows(folder: Path, *, rounds: int) -> list[Row]:
+    """C-GET of 200 CT slices from the node and from Orthanc, for the table of everything."""
+    with ExitStack() as stack:
+        slices = list(ct_slices(folder / "ct"))
+        receive(folder / "node", slices)
+        node, orthanc = start_node(folder / "node"), _orthanc(folder, slices)
+        stack.callback(node.stop)
+        stack.callback(orthanc.stop)
+        getters = {
+            "node": (node.port, "PCTNODE"),
+            "orthanc": (orthanc.dicom_port, orthanc.ae_title),
+        }
+        found = get_times(folder, getters, rounds)
+    return [
+        Row(
+            part="C-GET",
+            what=f"CT x {SLICES} by getscu",
+            ours=found["get_node_per_s"],
+            unit="instances/s",
+            peer="Orthanc",
+            theirs=found["get_orthanc_per_s"],
+            rounds=rounds,
+        )
+    ]
 
 
 def fill(data_dir: Path, count: int) -> None:

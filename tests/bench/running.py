@@ -1,0 +1,144 @@
+"""A whole node: from the last slice to the delivered series, start-up, page, and doing nothing."""
+
+import os
+import statistics
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
+from tests.bench.table import Row
+from tests.crash.harness import Node, make_node
+from tests.peers.dcmtk import run_storescu, start_storescp
+from tests.peers.waiting import wait_until
+from tests.phantoms.mr import mr_series
+from tests.phantoms.tiny_onnx import write_affine_model
+
+HEAD = (200, 256, 256)
+QUIET_S = 1.0
+_STEPS = ("collect", "check", "plan", "synthesise", "encode", "release")
+_IDLE_S = 30.0
+
+
+def measure(folder: Path, *, rounds: int) -> list[Row]:
+    """Rows for delivery split by step, start-up, page and idle."""
+    with ExitStack() as stack:
+        tps = start_storescp(folder / "tps", options=["--max-pdu", "131072"])
+        stack.callback(tps.stop)
+        node = make_node(folder / "node", tps, quiet_s=QUIET_S, acceptors=2)
+        write_affine_model(node.folder / "models", slope=0.2, intercept=-200.0, spacing_mm=1.0)
+        begun = time.monotonic()
+        node.start()
+        stack.callback(node.stop)
+        wait_until(node.healthy, "the page", timeout_s=120)
+        rows = [_row("start-up", "port open and page healthy", time.monotonic() - begun, 1)]
+        rows += _delivered(node, folder, rounds)
+        rows += _page(node, rounds)
+        rows.append(_idle(node))
+    return rows
+
+
+def _delivered(node: Node, folder: Path, rounds: int) -> list[Row]:
+    splits: dict[str, list[float]] = defaultdict(list)
+    for number in range(rounds + 1):
+        series = mr_series(HEAD, (1.0, 1.0, 1.0), name=f"head{number}")
+        files = series.write(folder / f"head{number}")
+        sent = run_storescu(node.dicom_port, files)
+        assert sent.returncode == 0, sent.stderr[-2000:]
+        uid = str(series.datasets[0].SeriesInstanceUID)
+        wait_until(partial(_is_delivered, node, uid), "delivery", timeout_s=300)
+        if number:  # the first one opens the session of the model
+            for what, seconds in split_of(node, uid).items():
+                splits[what].append(seconds)
+    what = f"{HEAD[0]} x {HEAD[1]} x {HEAD[2]}"
+    return [
+        _row("delivered", f"{what}: {step}", statistics.median(values), rounds)
+        for step, values in splits.items()
+    ]
+
+
+def split_of(node: Node, series_instance_uid: str) -> dict[str, float]:
+    """Seconds of each part from the last slice to the confirmed series, quiet time taken out."""
+    s, r, d = t.series, t.runs, t.deliveries
+    engine = node.engine()
+    with t.reading(engine).begin() as connection:
+        series = connection.execute(
+            sa.select(s).where(s.c.series_instance_uid == series_instance_uid)
+        ).one()
+        run = connection.execute(sa.select(r).where(r.c.series_id == series.id)).one()
+        steps = {
+            row.name: row
+            for row in connection.execute(sa.select(t.steps).where(t.steps.c.run_id == run.id))
+        }
+        delivery = connection.execute(sa.select(d).where(d.c.run_id == run.id)).one()
+    engine.dispose()
+    return _split(series, steps, delivery)
+
+
+def _split(series: Any, steps: Mapping[str, Any], delivery: Any) -> dict[str, float]:
+    begun = series.last_received_at + QUIET_S
+    named = [name for name in _STEPS if name in steps]
+    split = {"noticed and taken up": steps[named[0]].started_at - begun}
+    busy = 0.0
+    for name in named:
+        split[name] = steps[name].finished_at - steps[name].started_at
+        busy += split[name]
+    whole = steps[named[-1]].finished_at - steps[named[0]].started_at
+    split["between the steps"] = whole - busy
+    split["delivery"] = delivery.updated_at - steps[named[-1]].finished_at
+    split["all of it"] = delivery.updated_at - begun
+    return split
+
+
+def _is_delivered(node: Node, uid: str) -> bool:
+    items = {i["series_instance_uid"]: i["state"] for i in node.series()}
+    state = items.get(uid)
+    assert state not in {"refused", "failed", "kept", "review"}, (state, node.said())
+    return state == "delivered"
+
+
+def _page(node: Node, rounds: int) -> list[Row]:
+    url = f"http://127.0.0.1:{node.web_port}/healthz"
+    times = []
+    for _ in range(rounds * 20):
+        begun = time.perf_counter()
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            answer.read()
+        times.append((time.perf_counter() - begun) * 1e3)
+    return [
+        Row(
+            part="page",
+            what="/healthz, process and database",
+            ours=statistics.median(times),
+            unit="ms",
+            rounds=len(times),
+        )
+    ]
+
+
+def _idle(node: Node) -> Row:
+    assert node.process is not None
+    processes = [node.process.pid, *node.children().values()]
+    begun, spent = time.monotonic(), _cpu_s(processes)
+    wait_until(lambda: time.monotonic() - begun > _IDLE_S, "time to pass", timeout_s=2 * _IDLE_S)
+    share = (_cpu_s(processes) - spent) / (time.monotonic() - begun)
+    return Row(part="idle", what="all processes", ours=share * 100, unit="% of a core")
+
+
+def _cpu_s(processes: list[int]) -> float:
+    ticks = 0
+    for pid in processes:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _row(part: str, what: str, seconds: float, rounds: int) -> Row:
+    return Row(part=part, what=what, ours=seconds, unit="s", rounds=rounds)
