@@ -176,6 +176,7 @@ def echo_peer(settings: Settings, name: str) -> str:
 def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event, slot: int) -> None:
     """Receive on ``listeners``, as `listen` gives them, until ``stop`` is set."""
     from node.archive.catalogue import Catalogue
+    from node.archive.commitments import Commitments
     from node.archive.index import Index
     from node.archive.receive import Receiver
     from node.scp.admission import Policy
@@ -203,6 +204,7 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
         records=index,
         folder=folder,
         catalogue=Catalogue(engine),
+        commitments=Commitments(engine),
         secure=Secure(listener=listeners[1], tls=tls) if tls and len(listeners) > 1 else None,
         limits=ScpLimits(
             max_associations=settings.dicom.max_associations,

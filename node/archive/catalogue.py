@@ -35,6 +35,16 @@ class FoundInstance:
     """Of every level."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeldInstance:
+    """What lies in the archive under a SOP Instance UID."""
+
+    sop_class_uid: str
+    path: str
+    size: int
+    """Bytes of the file."""
+
+
 class Catalogue:
     """Finds what matches; safe to use from several threads."""
 
@@ -57,15 +67,15 @@ class Catalogue:
         """The instances that match all ``keys``, series by series, in order of number."""
         return list(self._instances(self._series(Level.IMAGE, keys), keys))
 
-    def stored(self, sop_instance_uids: Iterable[str]) -> dict[str, str]:
-        """SOP Class UID of each of the instances that is held here, by SOP Instance UID."""
-        uids, found = sorted(set(sop_instance_uids)), dict[str, str]()
+    def stored(self, sop_instance_uids: Iterable[str]) -> dict[str, HeldInstance]:
+        """Those of the instances that are held here, by SOP Instance UID."""
+        uids, found = sorted(set(sop_instance_uids)), dict[str, HeldInstance]()
         with self._engine.begin() as connection:
             for chunk in _chunks(uids):
                 for table in (t.instances.c, t.outputs.c):
-                    query = sa.select(table.sop_instance_uid, table.sop_class_uid)
-                    here = query.where(table.sop_instance_uid.in_(chunk))
-                    found |= {row[0]: row[1] for row in connection.execute(here)}
+                    columns = (table.sop_instance_uid, table.sop_class_uid, table.path, table.size)
+                    here = sa.select(*columns).where(table.sop_instance_uid.in_(chunk))
+                    found |= {row[0]: HeldInstance(*row[1:]) for row in connection.execute(here)}
         return found
 
     def _series(self, level: Level, keys: Sequence[Key]) -> list[dict[str, Any]]:
@@ -106,6 +116,7 @@ def _visible() -> sa.Select[Any]:
     released = (
         r.released_at.is_not(None)
         & r.superseded_at.is_(None)
+        & r.withdrawn_at.is_(None)
         & (r.revision == o.c.revision)
         & (r.attempt == o.c.attempt)
         & o.c.state.in_(_MAY_LEAVE)

@@ -313,6 +313,8 @@ def _again(sentence: str) -> dict[str, object]:
     return {
         "state": DeliveryState.WAITING.value,
         "tries": t.deliveries.c.tries + 1,
+        "proof": "",
+        "proof_tries": 0,
         "attempts": 0,
         "next_try_at": None,
         "enqueued_at": None,

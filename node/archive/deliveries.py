@@ -4,8 +4,9 @@ Every try is asked for by number. A try whose number is no longer the row's does
 repeated or late workflow cannot send a series behind the back of a newer one.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,7 +18,7 @@ from node.domain.states import DeliveryState, State
 
 WITHDRAWAL = "ko"
 """Kind of the output that withdraws the others of its run."""
-_OPEN = (DeliveryState.WAITING.value,)
+_WAITING, _SENT = DeliveryState.WAITING.value, DeliveryState.SENT.value
 # Nothing waits longer than this for its next try.
 LONGEST_WAIT_S = 600.0
 
@@ -44,9 +45,17 @@ class DeliveryJob:
     attempts: int
     """Associations tried, this one included."""
     files: tuple[OutputFile, ...]
-    """What the destination has not confirmed storing yet."""
+    """What the destination has not confirmed storing yet; where ``proof`` is wanted, everything."""
     total: int
     """Objects of the run."""
+    via: str | None = None
+    """Name of the peer that stands in for the destination; None: nobody does."""
+    proof: str = ""
+    """Proof that is wanted of what was sent; empty while it is still to be sent."""
+    proof_tries: int = 0
+    """Times that proof was looked for."""
+    studies: Mapping[str, str] = field(default_factory=dict)
+    """Study of each series of the run, where proof is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +99,7 @@ class Deliveries:
         query = (
             sa.select(d.id, d.destination, d.tries, t.runs.c.workflow_id, t.runs.c.turn)
             .join(t.runs, t.runs.c.id == d.run_id)
-            .where(d.state.in_(_OPEN), *which)
+            .where(_is_open(), *which)
             .order_by(d.id)
         )
         with t.reading(self.engine).begin() as connection:
@@ -109,31 +118,26 @@ class Deliveries:
         """What try ``number`` has to send; None when there is nothing to do any more."""
         with self.engine.begin() as connection:
             row = _locked(connection, delivery_id)
-            if row["tries"] != number or row["state"] not in _OPEN:
+            if row["tries"] != number or not _row_is_open(row):
                 return None
             withdrawn = _withdrawn(connection, row["run_id"])
             try:
                 if not withdrawn:
                     current_run(connection, row["run_id"])
             except Superseded:
-                sentence = "Not sent: newer instances or a newer attempt replaced this sCT."
-                _change(connection, delivery_id, DeliveryState.FAILED, sentence)
+                _close_replaced(connection, row)
                 return None
             outputs = _outputs(connection, row["run_id"])
             if withdrawn:  # nothing of it leaves any more but the word that it must not be used
                 outputs = [o for o in outputs if o.kind == WITHDRAWAL]
+            elif row["state"] == _SENT:
+                return _job(row, outputs, outputs, _studies(connection, row["run_id"]))
             have = _stored(connection, delivery_id)
-            missing = tuple(o for o in outputs if o.sop_instance_uid not in have)
+            missing = [o for o in outputs if o.sop_instance_uid not in have]
             sentence = f"Sending {len(missing)} of {len(outputs)} objects."
             attempts = row["attempts"] + 1
             _change(connection, delivery_id, DeliveryState.WAITING, sentence, attempts=attempts)
-            return DeliveryJob(
-                delivery_id=delivery_id,
-                destination=row["destination"],
-                attempts=attempts,
-                files=missing,
-                total=len(outputs),
-            )
+            return _job(dict(row) | {"attempts": attempts}, missing, outputs, {})
 
     def record(self, delivery_id: int, answers: Iterable[Answer]) -> None:
         """Keep what the destination answered for each SOP instance."""
@@ -154,9 +158,46 @@ class Deliveries:
                     )
                 )
 
-    def sent(self, delivery_id: int, number: int, sentence: str, *, proved: bool) -> None:
-        """Everything is stored there; ``proved`` when the peer asks for no more than that."""
-        self._end(delivery_id, number, DeliveryState.SENT, sentence, proved=proved)
+    def sent(self, delivery_id: int, number: int, sentence: str, *, proof: str = "") -> None:
+        """Everything is stored there; ``proof`` is looked for next, where the peer asks for it."""
+        if not proof or self._is_withdrawn(delivery_id):
+            self._end(delivery_id, number, DeliveryState.SENT, sentence)
+            return
+        self._again(
+            delivery_id, number, DeliveryState.SENT, sentence, 0.0, proof=proof, proof_tries=0
+        )
+
+    def _is_withdrawn(self, delivery_id: int) -> bool:
+        d, r = t.deliveries.c, t.runs.c
+        query = sa.select(r.withdrawn_at).join(t.deliveries, d.run_id == r.id)
+        with t.reading(self.engine).begin() as connection:
+            found = connection.execute(query.where(d.id == delivery_id)).scalar_one()
+        return found is not None
+
+    def confirmed(self, delivery_id: int, number: int, sentence: str) -> None:
+        """The peer has given the proof it asks for."""
+        self._end(delivery_id, number, DeliveryState.CONFIRMED, sentence)
+
+    def unproved(self, delivery_id: int, number: int, sentence: str, delay_s: float) -> None:
+        """There is no proof yet; it is looked for again in ``delay_s``."""
+        more = t.deliveries.c.proof_tries + 1
+        self._again(delivery_id, number, DeliveryState.SENT, sentence, delay_s, proof_tries=more)
+
+    def missing(self, delivery_id: int, number: int, uids: Iterable[str], sentence: str) -> None:
+        """The peer says it does not have these: they are sent again."""
+        i = t.delivery_instances
+        with self.engine.begin() as connection:
+            for uid in uids:
+                here = (i.c.delivery_id == delivery_id) & (i.c.sop_instance_uid == uid)
+                connection.execute(sa.update(i).where(here).values(stored=False))
+        self._again(delivery_id, number, DeliveryState.WAITING, sentence, 0.0, proof="")
+
+    def divert(self, delivery_id: int, number: int, via: str, sentence: str) -> None:
+        """Send everything to ``via`` in place of the destination."""
+        i = t.delivery_instances
+        with self.engine.begin() as connection:
+            connection.execute(sa.delete(i).where(i.c.delivery_id == delivery_id))
+        self._again(delivery_id, number, DeliveryState.WAITING, sentence, 0.0, via=via, attempts=0)
 
     def failed(self, delivery_id: int, number: int, sentence: str) -> None:
         """Trying again cannot help: a person must act."""
@@ -164,42 +205,37 @@ class Deliveries:
 
     def later(self, delivery_id: int, number: int, sentence: str, delay_s: float) -> None:
         """Ask for the next try in ``delay_s``."""
-        with self.engine.begin() as connection:
-            row = _locked(connection, delivery_id)
-            if row["tries"] == number and row["state"] in _OPEN:
-                _change(
-                    connection,
-                    delivery_id,
-                    DeliveryState.WAITING,
-                    sentence,
-                    tries=number + 1,
-                    enqueued_at=None,
-                    next_try_at=t.db_clock() + delay_s,
-                )
+        self._again(delivery_id, number, DeliveryState.WAITING, sentence, delay_s)
 
-    def _end(
+    def _again(
         self,
         delivery_id: int,
         number: int,
         state: DeliveryState,
         sentence: str,
-        *,
-        proved: bool = True,
+        delay_s: float,
+        **more: object,
     ) -> None:
         with self.engine.begin() as connection:
             row = _locked(connection, delivery_id)
-            if row["tries"] != number or row["state"] not in _OPEN:
+            if row["tries"] != number or not _row_is_open(row):
                 return
-            _change(connection, delivery_id, state, sentence)
+            due = {"tries": number + 1, "enqueued_at": None, "next_try_at": t.db_clock() + delay_s}
+            _change(connection, delivery_id, state, sentence, **due, **more)
+            if row["state"] != state.value:
+                _tell(connection, row["run_id"], state, sentence)
+
+    def _end(self, delivery_id: int, number: int, state: DeliveryState, sentence: str) -> None:
+        with self.engine.begin() as connection:
+            row = _locked(connection, delivery_id)
+            if row["tries"] != number or not _row_is_open(row):
+                return
+            _change(connection, delivery_id, state, sentence, proof="")
             if _withdrawn(connection, row["run_id"]):
                 _tell_withdrawal(connection, row["run_id"], sentence)
                 return
-            try:
-                _run, series = current_run(connection, row["run_id"])
-            except Superseded:
-                return
-            add_event(connection, series["id"], f"delivery {state}", sentence)
-            if proved:
+            series = _tell(connection, row["run_id"], state, sentence)
+            if series is not None:
                 _settle_series(connection, series, row["run_id"])
 
 
@@ -213,22 +249,82 @@ def _tell_withdrawal(connection: sa.Connection, run_id: int, sentence: str) -> N
     add_event(connection, connection.execute(query).scalar_one(), "withdrawal", sentence)
 
 
+def _is_open() -> sa.ColumnElement[bool]:
+    """Something is still to be sent, or to be proved."""
+    d = t.deliveries.c
+    return (d.state == _WAITING) | ((d.state == _SENT) & (d.proof != ""))
+
+
+def _row_is_open(row: Mapping[Any, Any]) -> bool:
+    return bool(row["state"] == _WAITING or (row["state"] == _SENT and row["proof"]))
+
+
+def _tell(
+    connection: sa.Connection, run_id: int, state: DeliveryState, sentence: str
+) -> sa.RowMapping | None:
+    """A line in the timeline; the series, or None where the run was replaced meanwhile."""
+    try:
+        _run, series = current_run(connection, run_id)
+    except Superseded:
+        return None
+    add_event(connection, series["id"], f"delivery {state}", sentence)
+    return series
+
+
+def _job(
+    row: Mapping[Any, Any],
+    files: Sequence[OutputFile],
+    outputs: Sequence[OutputFile],
+    studies: Mapping[str, str],
+) -> DeliveryJob:
+    return DeliveryJob(
+        delivery_id=row["id"],
+        destination=row["destination"],
+        attempts=row["attempts"],
+        files=tuple(files),
+        total=len(outputs),
+        via=row["via"],
+        proof=row["proof"] if row["state"] == _SENT else "",
+        proof_tries=row["proof_tries"],
+        studies=studies,
+    )
+
+
+def _close_replaced(connection: sa.Connection, row: sa.RowMapping) -> None:
+    if row["state"] == _SENT:
+        sentence = "Sent; newer instances or a newer attempt replaced it before it was confirmed."
+        _change(connection, row["id"], DeliveryState.SENT, sentence, proof="")
+    else:
+        sentence = "Not sent: newer instances or a newer attempt replaced this sCT."
+        _change(connection, row["id"], DeliveryState.FAILED, sentence)
+
+
+def _studies(connection: sa.Connection, run_id: int) -> dict[str, str]:
+    c = t.catalogue.c
+    query = sa.select(c.series_instance_uid, c.study_instance_uid).where(c.run_id == run_id)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
 def _settle_series(connection: sa.Connection, series: sa.RowMapping, run_id: int) -> None:
     """Move the series on once its last delivery has ended."""
     if State(series["state"]) is not State.DELIVERING:
         return
     d = t.deliveries.c
-    query = sa.select(d.destination, d.state, d.sentence).where(d.run_id == run_id)
+    query = sa.select(t.deliveries).where(d.run_id == run_id)
     rows = connection.execute(query.order_by(d.id)).all()
-    if any(row.state in _OPEN for row in rows):
+    if any(_row_is_open(row._mapping) for row in rows):
         return
     bad = [row for row in rows if row.state == DeliveryState.FAILED.value]
     if bad:
         sentence = " ".join(f"{row.destination}: {row.sentence}" for row in bad)
         move_series(connection, series, State.FAILED, sentence)
     else:
-        names = ", ".join(row.destination for row in rows)
+        names = ", ".join(_reached(row) for row in rows)
         move_series(connection, series, State.DELIVERED, f"Delivered to {names}.")
+
+
+def _reached(row: sa.Row[Any]) -> str:
+    return f"{row.via} in place of {row.destination}" if row.via else str(row.destination)
 
 
 def _locked(connection: sa.Connection, delivery_id: int) -> sa.RowMapping:

@@ -62,6 +62,8 @@ class Peer:
     """Name or address its certificate must stand for; empty: its host when we call it."""
     urgent: bool = False
     """Whether what it sends comes before what others sent."""
+    failover: str = ""
+    """Name of the peer that gets what this one does not take; empty: nobody."""
     deliveries: int = 1
     """How many series at a time the node sends to it."""
     source: str = "file"
@@ -126,6 +128,8 @@ def read_site(root: Reader, *, source: str = "file", known: Site | None = None) 
     peers = list(before.peers)
     for reader in root.tables("peers"):
         peers.append(_read_peer(reader, peers, source))
+    for reader, peer in zip(root.tables("peers"), peers[len(before.peers) :], strict=True):
+        _check_failover(reader, peer, peers)
     routes = list(before.routes)
     for reader in root.tables("routes"):
         routes.append(_read_route(reader, peers, routes, source))
@@ -142,6 +146,7 @@ def peer_mapping(peer: Peer) -> dict[str, Any]:
         "may": sorted(peer.may),
         "proof": peer.proof,
         "urgent": peer.urgent,
+        "failover": peer.failover,
         "deliveries": peer.deliveries,
         "accept": list(peer.accept),
         "max_associations": peer.max_associations,
@@ -178,6 +183,7 @@ def _read_peer(reader: Reader, before: Iterable[Peer], source: str) -> Peer:
         may=frozenset(reader.texts("may", (), choices=MAY)),
         proof=reader.text("proof", "none", choices=PROOFS),
         urgent=reader.flag("urgent", False),
+        failover=reader.text("failover", ""),
         deliveries=reader.integer("deliveries", 1, low=1, high=16),
         accept=reader.texts("accept", (), choices=tuple(STORAGE_KINDS)),
         max_associations=reader.integer("max_associations", 0, high=1000),
@@ -198,6 +204,16 @@ def _read_peer(reader: Reader, before: Iterable[Peer], source: str) -> Peer:
                 "Give each peer its own AE title.",
             )
     return peer
+
+
+def _check_failover(reader: Reader, peer: Peer, peers: Iterable[Peer]) -> None:
+    others = [other.name for other in peers if other.name != peer.name]
+    if peer.failover and peer.failover not in others:
+        raise reader.fault(
+            "failover",
+            f"there is no other peer {peer.failover!r}.",
+            f"Name one of: {', '.join(others) or 'none'}.",
+        )
 
 
 def _read_route(reader: Reader, peers: list[Peer], before: list[Route], source: str) -> Route:

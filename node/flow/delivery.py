@@ -16,6 +16,7 @@ from node.domain.errors import NodeError, Retryable
 from node.domain.site import Site
 from node.flow import engine
 from node.flow.destinations import Destination
+from node.flow.proof import Prover
 from node.log import get_logger
 from node.scu.store import Outgoing
 
@@ -35,6 +36,8 @@ class RetryRule:
     longest_s: float = LONGEST_WAIT_S
     attempts: int = 150
     """About a day; then a person must act."""
+    before_failover: int = 3
+    """Attempts at a destination that is away, before its failover gets the objects."""
 
     def delay_s(self, attempts: int) -> float:
         """How long to wait after so many attempts."""
@@ -53,6 +56,7 @@ class DeliveryWork:
         destinations: Mapping[str, Destination],
         retry: RetryRule,
         calling_ae: str,
+        prover: Prover,
     ) -> None:
         self._folder = folder
         self._deliveries = deliveries
@@ -60,6 +64,7 @@ class DeliveryWork:
         self._destinations = destinations
         self._retry = retry
         self._calling_ae = calling_ae
+        self._prover = prover
 
     def run(self, delivery_id: int, number: int) -> str:
         """The workflow: one try. Its outcome is in the row of the delivery."""
@@ -74,8 +79,12 @@ class DeliveryWork:
         try:
             return self._send(job, number)
         except Retryable as error:
+            if self._diverted(job, number, error):
+                return "diverted"
             return self._later(job, number, error)
         except NodeError as error:
+            if self._diverted(job, number, error):
+                return "diverted"
             log.warning("delivery_stopped", delivery=delivery_id, reason=error.message)
             return self._failed(job, number, str(error))
         except Exception:  # a worker's edge: one delivery must not stop the others
@@ -84,22 +93,38 @@ class DeliveryWork:
             return self._failed(job, number, sentence)
 
     def _send(self, job: DeliveryJob, number: int) -> str:
-        peer = self._site().peer(job.destination)
+        name = job.via or job.destination
+        peer = self._site().peer(name)
         if peer is None:
-            sentence = f"There is no peer {job.destination} any more; add it and send again."
+            sentence = f"There is no peer {name} any more; add it and send again."
             return self._failed(job, number, sentence)
+        if job.proof:
+            return self._prover.look(job, peer, number)
         with _Answers(self._deliveries, job) as answers:
             self._destinations["dicom"].send(
                 peer, self._files(job), calling_ae=self._calling_ae, answered=answers
             )
         reach("delivery.sent")
-        proved = peer.proof == "none"
-        proof = "" if proved else f" Waiting for the proof it asks for ({peer.proof})."
-        sentence = f"{job.total} objects stored at {peer.name}.{proof}"
-        self._deliveries.sent(job.delivery_id, number, sentence, proved=proved)
+        proof = "" if peer.proof == "none" else peer.proof
+        stands = f", which stands in for {job.destination}" if job.via else ""
+        sentence = f"{job.total} objects stored at {peer.name}{stands}."
+        if proof:
+            sentence += f" Waiting for the proof it asks for ({proof})."
+        self._deliveries.sent(job.delivery_id, number, sentence, proof=proof)
         log.info("delivery_sent", delivery=job.delivery_id, destination=peer.name)
         reach("delivery.recorded")
         return "sent"
+
+    def _diverted(self, job: DeliveryJob, number: int, error: NodeError) -> bool:
+        """Turn to the peer that stands behind the destination, if there is one to turn to."""
+        peer = self._site().peer(job.destination)
+        tired = isinstance(error, Retryable) and job.attempts < self._retry.before_failover
+        if peer is None or not peer.failover or job.via or job.proof or tired:
+            return False
+        sentence = f"{error} Sent to {peer.failover} instead, which stands in for it."
+        self._deliveries.divert(job.delivery_id, number, peer.failover, sentence)
+        log.warning("delivery_diverted", delivery=job.delivery_id, to=peer.failover)
+        return True
 
     def _failed(self, job: DeliveryJob, number: int, sentence: str) -> str:
         self._deliveries.failed(job.delivery_id, number, sentence)

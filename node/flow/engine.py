@@ -49,6 +49,7 @@ SERVICE_QUEUE = "service"
 SERIES_WORKFLOW = "series"
 DELIVERY_WORKFLOW = "deliver"
 ECHO_WORKFLOW = "echo"
+REPORT_WORKFLOW = "commitment report"
 
 
 def engine_url(database_url: str, data_dir: Path) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from dbos import DBOSClient
 
+from node.archive.commitments import Commitments
 from node.archive.deliveries import Deliveries, DueDelivery
 from node.archive.records import OpenRun
 from node.archive.runs import Runs, Superseded
@@ -33,11 +34,13 @@ class Outbox:
         deliveries: Deliveries,
         client: DBOSClient,
         lanes: Callable[[str], int] = lambda _destination: 1,
+        commitments: Commitments | None = None,
     ) -> None:
         self._runs = runs
         self._deliveries = deliveries
         self._client = client
         self._lanes = lanes
+        self._commitments = commitments
 
     def flush(self) -> None:
         """Ask for every run and delivery that is due and was not asked for yet."""
@@ -45,6 +48,17 @@ class Outbox:
         for due in self._deliveries.due():
             self.ask_delivery(due)
             self._deliveries.mark_enqueued(due.delivery_id, due.number)
+        self.flush_reports()
+
+    def flush_reports(self) -> None:
+        """Ask for every report on a commitment that is due."""
+        if self._commitments is None:
+            return
+        for number, tries in self._commitments.due():
+            workflow_id = f"commitment-{number}-{tries}"
+            workflow, queue = engine.REPORT_WORKFLOW, engine.SERVICE_QUEUE
+            engine.ask(self._client, workflow, queue, workflow_id, number, tries)
+            self._commitments.mark_enqueued(number)
 
     def flush_runs(self) -> None:
         """Ask for every run that was not asked for yet."""

@@ -5,11 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from node.archive.catalogue import Catalogue
+from node.archive.commitments import Commitments, judge
 from node.archive.deliveries import Deliveries
 from node.archive.files import Folder
 from node.archive.leases import Leases
@@ -18,12 +21,14 @@ from node.domain.plan import ModelRef
 from node.domain.site import Site
 from node.flow import engine
 from node.flow.bench import Bench, Rules
+from node.flow.commitment import ReportWork
 from node.flow.delivery import DeliveryWork, RetryRule
 from node.flow.destinations import DESTINATIONS, Destination
 from node.flow.echo import EchoWork
 from node.flow.housekeeping import LOOK_S, Housekeeper, KeepRules
 from node.flow.intake import POLL_S, SWEEP_S, Intake, Outbox
 from node.flow.leases import BEAT_S, TIME_TO_LIVE_S, Keeper, Slot
+from node.flow.proof import ProofRule, Prover
 from node.flow.series import SeriesWork
 from node.log import get_logger
 from node.pipeline import Synthesiser
@@ -68,6 +73,7 @@ class WorkerValues:
     """Silence after which another worker's work is taken over."""
     beat_s: float = BEAT_S
     sweep_s: float = SWEEP_S
+    proof: ProofRule = field(default_factory=ProofRule)
     keep: KeepRules = field(default_factory=KeepRules)
 
 
@@ -91,7 +97,13 @@ def run_worker(
     intake = Intake(
         runs=runs,
         deliveries=deliveries,
-        outbox=Outbox(runs, deliveries, client, lambda name: _lanes(values.site(), name)),
+        outbox=Outbox(
+            runs,
+            deliveries,
+            client,
+            lambda name: _lanes(values.site(), name),
+            Commitments(values.database),
+        ),
         quiet_s=values.quiet_s,
         urgent=lambda: {peer.name for peer in values.site().peers if peer.urgent},
     )
@@ -126,7 +138,20 @@ def _register(values: WorkerValues) -> None:
         destinations=values.destinations,
         retry=values.retry,
         calling_ae=values.ae_title,
+        prover=Prover(
+            Deliveries(values.database),
+            Commitments(values.database),
+            values.proof,
+            values.ae_title,
+        ),
     )
+    reports = ReportWork(
+        Commitments(values.database),
+        partial(judge, Catalogue(values.database), values.folder),
+        values.site,
+        values.ae_title,
+    )
+    engine.workflow(engine.REPORT_WORKFLOW, reports.run)
     engine.workflow(engine.SERIES_WORKFLOW, series.run)
     engine.workflow(engine.DELIVERY_WORKFLOW, delivery.run)
     engine.workflow(engine.ECHO_WORKFLOW, EchoWork(values.site, values.ae_title).run)

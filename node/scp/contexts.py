@@ -15,6 +15,7 @@ from pynetdicom.sop_class import (
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
+    StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -93,6 +94,18 @@ SERVICES: tuple[Service, ...] = (
     Service(name="Query", sop_classes=QUERY_CLASSES, syntaxes=MESSAGE_SYNTAXES, right="query"),
     Service(
         name="Retrieve", sop_classes=RETRIEVE_CLASSES, syntaxes=MESSAGE_SYNTAXES, right="query"
+    ),
+    Service(
+        name="Storage Commitment",
+        sop_classes=(StorageCommitmentPushModel,),
+        syntaxes=MESSAGE_SYNTAXES,
+        right="send",
+    ),
+    Service(
+        name="Storage Commitment, reports to us",
+        sop_classes=(StorageCommitmentPushModel,),
+        syntaxes=MESSAGE_SYNTAXES,
+        peer_is_scp=True,
     ),
     Service(
         name="Storage, as sub-operations of C-GET",

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 import pynetdicom
 from pynetdicom import AE, evt
-from pynetdicom.dimse_primitives import C_GET, C_MOVE
+from pynetdicom.dimse_primitives import C_GET, C_MOVE, N_ACTION
 from pynetdicom.transport import AssociationServer
 
 from node.archive.catalogue import Catalogue
+from node.archive.commitments import Commitments
 from node.archive.files import Folder
 from node.archive.receive import Receiver
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
@@ -21,6 +22,7 @@ from node.domain.errors import Misconfigured
 from node.log import get_logger
 from node.scp import upper_layer
 from node.scp.admission import Policy
+from node.scp.commitment import CommitmentService
 from node.scp.contexts import contexts_for
 from node.scp.door import Door
 from node.scp.loop import loops
@@ -99,6 +101,7 @@ def serve_scp(
     records: Records,
     folder: Folder,
     catalogue: Catalogue,
+    commitments: Commitments,
     secure: Secure | None = None,
     limits: ScpLimits | None = None,
     own_loop: bool = True,
@@ -122,13 +125,20 @@ def serve_scp(
         peers=lambda: policy().peers,
         ae_title=ae_title,
     )
+    commitment = CommitmentService(catalogue, folder, commitments, visits)
     entity = _entity(ae_title, limits)
     store = StoreHandler(receiver, visits)
     common: dict[str, Any] = {
-        "evt_handlers": _handlers(door, store, FindHandler(catalogue, visits, ae_title)),
+        "evt_handlers": _handlers(
+            door, store, FindHandler(catalogue, visits, ae_title), commitment
+        ),
         "request_handler": upper_layer.Connection,
         "limits": limits,
-        "services": {C_GET: retriever.get, C_MOVE: retriever.move},
+        "services": {
+            C_GET: retriever.get,
+            C_MOVE: retriever.move,
+            N_ACTION: commitment.action,
+        },
         "make_loop": loops(store) if own_loop else None,
     }
     servers = [_server(entity, listener, InheritedServer, common)]
@@ -242,7 +252,7 @@ def _sweep(folder: Folder, secure: Secure | None) -> None:
 
 
 def _handlers(
-    door: Door, store: StoreHandler, find: FindHandler
+    door: Door, store: StoreHandler, find: FindHandler, commitment: CommitmentService
 ) -> list[tuple[Any, Callable[[Any], Any]]]:
     return [
         (evt.EVT_REQUESTED, door.requested),
@@ -255,6 +265,7 @@ def _handlers(
         (evt.EVT_C_ECHO, door.echoed),
         (evt.EVT_C_STORE, store),
         (evt.EVT_C_FIND, find),
+        (evt.EVT_N_EVENT_REPORT, commitment.reported),
     ]
 
 

@@ -296,6 +296,11 @@ def is_cancelled(association: Any, message_id: int) -> bool:
     return message_id in association.dimse.cancel_req
 
 
+def is_quiet(association: Any) -> bool:
+    """Whether the association stands and nothing of its control (release, abort) has arrived."""
+    return bool(association.is_established) and association.dul.peek_next_pdu() is None
+
+
 def cancel(association: Any, message_id: int) -> None:
     """Remember a C-CANCEL that was read past pynetdicom."""
     association.dimse.cancel_req[message_id] = None

@@ -3,7 +3,7 @@
 import logging
 import socket
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -58,9 +58,12 @@ def associate(
     *,
     calling_ae: str,
     timeouts: Timeouts | None = None,
+    roles: Sequence[Any] = (),
+    handlers: Sequence[tuple[Any, Callable[[evt.Event], Any]]] = (),
 ) -> Iterator[Any]:
     """Give an established association; release it at the end, abort it on an error.
 
+    ``roles`` are negotiated (PS3.7 D.3.3.4), ``handlers`` serve what the peer asks meanwhile.
     Raises `Retryable` when the peer does not answer or is busy, `Rejected` (ASSOCIATION_REJECTED)
     when it refuses us for good, and `Rejected` (NO_CONTEXT) when it takes none of ``contexts``.
     """
@@ -74,7 +77,8 @@ def associate(
             contexts=list(contexts),
             ae_title=peer.ae_title,
             max_pdu=MAX_PDU_BYTES,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, _without_delay), *handlers],
+            ext_neg=list(roles),
             tls_args=security,
         )
     except OSError as error:

@@ -10,7 +10,11 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StudyRootQueryRetrieveInformationModelFind,
+    Verification,
+)
 
 from node.domain.storage import STORAGE_KINDS
 from node.scu.store import syntaxes_of
@@ -51,4 +55,16 @@ USED_SERVICES: tuple[UsedService, ...] = (
         syntaxes=MESSAGE_SYNTAXES,
     ),
     *(_storage(kind) for kind in STORAGE_KINDS),
+    UsedService(
+        name="Query",
+        activity="Look up what was delivered",
+        sop_classes=(StudyRootQueryRetrieveInformationModelFind,),
+        syntaxes=MESSAGE_SYNTAXES,
+    ),
+    UsedService(
+        name="Storage Commitment",
+        activity="Ask for commitment to what was delivered; report on what a peer asked for",
+        sop_classes=(StorageCommitmentPushModel,),
+        syntaxes=MESSAGE_SYNTAXES,
+    ),
 )

@@ -11,6 +11,7 @@ from types import FrameType
 from node import log
 from node.archive import tables
 from node.archive.catalogue import Catalogue
+from node.archive.commitments import Commitments
 from node.archive.files import Folder
 from node.archive.index import Index
 from node.archive.receive import Receiver
@@ -72,6 +73,7 @@ def main() -> None:
         records=index,
         folder=folder,
         catalogue=Catalogue(engine),
+        commitments=Commitments(engine),
         secure=secure,
         limits=ScpLimits(**asked.limits),
         own_loop=not asked.stock,

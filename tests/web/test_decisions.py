@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.audit import Audit
+from node.archive.commitments import Commitments
 from node.archive.deliveries import Deliveries
 from node.archive.files import Folder
 from node.archive.site_book import SiteBook
@@ -22,6 +23,7 @@ from node.flow.client import FlowClient
 from node.flow.delivery import DeliveryWork, RetryRule
 from node.flow.destinations import DESTINATIONS
 from node.flow.engine import engine_url
+from node.flow.proof import ProofRule, Prover
 from node.web.app import create_app
 from node.web.desk import Desk
 from tests.peers.dciodvfy import run_dciodvfy
@@ -72,6 +74,9 @@ class Review:
             destinations=DESTINATIONS,
             retry=RetryRule(),
             calling_ae="PCTNODE",
+            prover=Prover(
+                deliveries, Commitments(self.shelf.engine), ProofRule(), calling_ae="PCTNODE"
+            ),
         )
         for _ in range(10):  # storescp may drop a connection on a busy machine
             with self.shelf.engine.connect() as connection:

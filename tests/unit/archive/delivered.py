@@ -65,7 +65,7 @@ class Archive:
         deliveries = Deliveries(self.engine)
         (due,) = [d for d in deliveries.due() if d.destination == destination]
         assert deliveries.begin(due.delivery_id, due.number) is not None
-        deliveries.sent(due.delivery_id, due.number, "Stored.", proved=True)
+        deliveries.sent(due.delivery_id, due.number, "Stored.")
 
     def item(self) -> sa.RowMapping:
         """The row of its only series."""

@@ -16,7 +16,7 @@ from node.archive.index import Index
 from node.archive.matching import Key
 from node.archive.receive import ReceiveContext, Receiver
 from node.archive.records import OutputFile
-from node.archive.runs import Runs
+from node.archive.runs import Runs, current_run, release_run
 from node.domain.states import State
 from tests.interop.archived import ROOT, images
 from tests.interop.receiving import data_set_of, write_image
@@ -119,7 +119,9 @@ def test_an_sct_is_found_only_while_it_is_released(
     assert seen() == (0, 0, 0)  # running
     runs.finish(run_id, State.REVIEW, "Held.")
     assert seen() == (0, 0, 0)
-    runs.release(run_id, ["tps"], "Released.", who="physicist")
+    with engine.begin() as connection:
+        run, series = current_run(connection, run_id)
+        release_run(connection, series, run, ["tps"], "Released.", who="physicist")
     assert seen() == (1, 1, 1)
     (found,) = catalogue.find(Level.SERIES, [sct])
     assert found["NumberOfSeriesRelatedInstances"] == "1"
