@@ -20,6 +20,7 @@ from node.archive.migrate import upgrade
 from node.archive.queries import Queries
 from node.archive.site_book import SiteBook
 from node.archive.tables import open_engine, sqlite_url
+from node.audit_feed import telling
 from node.domain.errors import Misconfigured, Retryable
 from node.domain.plan import ModelRef
 from node.domain.site import Site
@@ -250,7 +251,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     from node.flow.bench import Rules
     from node.flow.housekeeping import KeepRules
 
-    identity(settings)
+    tls = identity(settings)
     engine = database(settings)
     book = site_book(settings, engine)
     values = worker.WorkerValues(
@@ -278,7 +279,9 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
         ),
         slot=slot,
     )
-    worker.run_worker(values, stop, ready=lambda: log.info("role_ready", slot=slot))
+    collector = settings.audit.collector if slot == 0 else None
+    with telling(engine, collector, tls, ae_title=settings.node.ae_title):
+        worker.run_worker(values, stop, ready=lambda: log.info("role_ready", slot=slot))
 
 
 def engine_database(settings: Settings) -> str:

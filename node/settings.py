@@ -26,6 +26,7 @@ from node.domain.names import AETitle, ae_title
 from node.domain.reading import BadSetting, Reader
 from node.domain.reading import Path as Place
 from node.domain.site import Site, read_site
+from node.syslog import PROTOCOLS, Collector
 from node.tls import PROFILES, TlsFiles
 
 ENVIRONMENT_PREFIX = "PCTNODE_"
@@ -41,6 +42,7 @@ SECTIONS = (
     "inference",
     "output",
     "retention",
+    "audit",
 )
 
 
@@ -138,6 +140,14 @@ class RetentionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSettings:
+    """``[audit]``: where security events go as DICOM audit messages."""
+
+    collector: Collector | None
+    """None: nowhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the site decides."""
 
@@ -153,6 +163,7 @@ class Settings:
     inference: InferenceSettings
     output: OutputSettings
     retention: RetentionSettings
+    audit: AuditSettings
     site: Site
     """Peers and routes of the file; those added at run time live in the database."""
 
@@ -198,9 +209,17 @@ def _read(root: Reader, file: Path | None) -> Settings:
         inference=_read_inference(root.table("inference"), folder),
         output=_read_output(root.table("output")),
         retention=_read_retention(root.table("retention")),
+        audit=_read_audit(root.table("audit")),
         site=read_site(root),
     )
     root.finish()
+    collector = settings.audit.collector
+    if collector and collector.protocol == "tls" and settings.dicom.tls.files is None:
+        raise BadSetting(
+            ("audit", "protocol"),
+            "is tls, and the node has no certificate.",
+            remedy="Set certificate, key and ca in [dicom] tls, or protocol to tcp or udp.",
+        )
     for peer in settings.site.peers:
         if peer.tls and settings.dicom.tls.files is None:
             raise BadSetting(
@@ -308,6 +327,15 @@ def _read_retention(reader: Reader) -> RetentionSettings:
     )
     reader.finish()
     return settings
+
+
+def _read_audit(reader: Reader) -> AuditSettings:
+    protocol = reader.text("protocol", "tls", choices=PROTOCOLS)
+    host = reader.text("syslog", "")
+    port = reader.integer("port", 514 if protocol == "udp" else 6514, low=1, high=65535)
+    reader.finish()
+    found = Collector(protocol=protocol, host=host, port=port) if host else None
+    return AuditSettings(collector=found)
 
 
 def _read_text(file: Path) -> str:

@@ -34,6 +34,7 @@ __all__ = [
     "accounts",
     "associations",
     "audit",
+    "audit_positions",
     "catalogue",
     "commitments",
     "conflicts",
@@ -318,6 +319,13 @@ site_changes = sa.Table(
     _text("kind"),
     _text("name"),
     sa.Column("mapping", sa.JSON, nullable=False),
+)
+
+audit_positions = sa.Table(
+    "audit_positions",
+    metadata,
+    sa.Column("source", sa.String(32), primary_key=True),
+    _number("position"),
 )
 
 removals = sa.Table(

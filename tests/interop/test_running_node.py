@@ -1,5 +1,6 @@
 """The whole node with two acceptors and TLS: peers that come and go, and objects that are kept."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.crash.harness import Node, make_node
 from tests.interop.receiving import mr_image, write_image
 from tests.peers.dcmtk import run_dcmsend, run_echoscu, start_storescp
 from tests.peers.pki import Authority
-from tests.peers.waiting import free_port
+from tests.peers.waiting import free_port, wait_until
 
 pytestmark = pytest.mark.interop
 
@@ -36,7 +37,18 @@ def tls_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def node(folder: Path, authority: Authority, tls_port: int) -> Iterator[Node]:
+def collector() -> Iterator[socket.socket]:
+    """A syslog collector for datagrams."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.settimeout(60)
+        yield bound
+
+
+@pytest.fixture(scope="module")
+def node(
+    folder: Path, authority: Authority, tls_port: int, collector: socket.socket
+) -> Iterator[Node]:
     """Run a planning system, and a node with a port for TLS and a second title."""
     tps = start_storescp(folder / "received")
     made = make_node(folder / "node", tps)
@@ -44,8 +56,13 @@ def node(folder: Path, authority: Authority, tls_port: int) -> Iterator[Node]:
     tls = f'tls = {{ port = {tls_port}, certificate = "{ours.certificate}", '
     tls += f'key = "{ours.key}", ca = "{ours.ca}" }}\ncalled_ae_titles = ["MRSCT"]'
     text = made.config.read_text().replace("acceptors = 1", f"acceptors = 2\n{tls}")
-    made.config.write_text(text)
+    audit = (
+        f'[audit]\nsyslog = "127.0.0.1"\nprotocol = "udp"\nport = {collector.getsockname()[1]}\n'
+    )
+    made.config.write_text(text + audit)
     made.start()
+    # The ports are open before the acceptors answer: on a busy machine long before.
+    wait_until(lambda: made.log.read_text().count("scp_listening") == 2, "both", timeout_s=180)
     yield made
     made.stop()
     tps.stop()
@@ -79,6 +96,18 @@ def test_a_peer_comes_and_goes_while_the_node_runs(
     rules = [a["rule"] for a in Queries(engine).associations() if not a["accepted"]]
     engine.dispose()
     assert rules == ["calling AE title", "peer uses TLS", "calling AE title"]
+
+
+def test_a_refused_association_is_an_audit_message(node: Node, collector: socket.socket) -> None:
+    """The node's start comes first, then the stranger, with where it came from."""
+    run_echoscu(node.dicom_port, calling="STRANGER")
+
+    messages: list[str] = []
+    while not any("STRANGER at 127.0.0.1" in message for message in messages):
+        messages.append(collector.recv(65535).decode())
+
+    assert "Application Start" in messages[0]
+    assert "Node Authentication" in messages[-1]
 
 
 def test_a_planning_ct_and_its_structures_are_kept(node: Node, tmp_path: Path) -> None:

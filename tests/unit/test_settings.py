@@ -159,6 +159,23 @@ def test_tls_files_count_from_the_file(tmp_path: Path) -> None:
     assert files.key == Path("/k.pem")
 
 
+def test_audit_messages_over_tls_need_a_certificate(tmp_path: Path) -> None:
+    """They are not sent in the clear because something is missing."""
+    with pytest.raises(Misconfigured, match=r"audit\.protocol: is tls"):
+        load(written(tmp_path, GOOD + '[audit]\nsyslog = "10.0.0.2"\n'), {})
+
+
+def test_where_audit_messages_go(tmp_path: Path) -> None:
+    """Nowhere unless a collector is named; the usual port of each protocol."""
+    plain = load(written(tmp_path, GOOD), {}).audit.collector
+    text = GOOD + '[audit]\nsyslog = "10.0.0.2"\nprotocol = "udp"\n'
+    udp = load(written(tmp_path, text), {}).audit.collector
+
+    assert plain is None
+    assert udp is not None
+    assert (udp.protocol, udp.host, udp.port) == ("udp", "10.0.0.2", 514)
+
+
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     """With the way out."""
     with pytest.raises(Misconfigured, match="--config"):

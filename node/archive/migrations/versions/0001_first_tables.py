@@ -125,6 +125,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_site_changes")),
     )
     op.create_table(
+        "audit_positions",
+        sa.Column("source", sa.String(length=32), nullable=False),
+        sa.Column("position", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_audit_positions")),
+    )
+    op.create_table(
         "site_entries",
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -542,6 +548,7 @@ def downgrade() -> None:
 
     op.drop_table("events")
     op.drop_table("site_entries")
+    op.drop_table("audit_positions")
     op.drop_table("site_changes")
     with op.batch_alter_table("series", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_series_study_instance_uid"))

@@ -1,0 +1,182 @@
+"""What of the node's own records is a security event, told on as DICOM audit messages.
+
+The records are durable and read in their order; how far they were told is kept beside them. A
+collector that is away, or a crash, loses nothing: at worst a message is sent twice.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
+from node.archive.index import insert_missing, moment
+from node.domain.audit_message import (
+    APPLICATION,
+    APPLICATION_ACTIVITY,
+    APPLICATION_START,
+    APPLICATION_STOP,
+    LOGIN,
+    LOGOUT,
+    MINOR_FAILURE,
+    NETWORK_CONFIGURATION,
+    NODE_AUTHENTICATION,
+    SECURITY_ALERT,
+    SERIOUS_FAILURE,
+    SUCCESS,
+    USER_AUTHENTICATION,
+    USER_SECURITY_CHANGED,
+    AuditEvent,
+    Code,
+    Participant,
+    audit_xml,
+)
+
+_AT_ONCE = 200
+# Rows of one moment may become visible out of their order; the audit trail's are one at a time.
+_SETTLED_S = 1.0
+_WRITTEN_AT = {"associations": "closed_at", "site_changes": "at"}
+# Refusals that are no sign of a stranger: limits, a name service that is away, a fault of ours.
+_NO_ALERT = frozenset(
+    {"", "associations of the peer", "associations of the node", "host of the peer not resolved",
+     "fault of the node"}
+)  # fmt: skip
+_LOG_INS: Mapping[str, tuple[Code, str]] = {
+    "log in": (LOGIN, SUCCESS),
+    "log in refused": (LOGIN, MINOR_FAILURE),
+    "log out": (LOGOUT, SUCCESS),
+}
+
+
+class AuditRelay:
+    """Tells security events on; one for each node."""
+
+    def __init__(self, engine: sa.Engine, send: Callable[[str], None], *, ae_title: str) -> None:
+        self._engine = engine
+        self._send = send
+        self._ae_title = ae_title
+
+    def begin(self) -> None:
+        """Say that the node starts. A collector's first message is followed by all there is."""
+        for source in _SOURCES:
+            self._know(source)
+        self._tell(self._activity(APPLICATION_START))
+
+    def end(self) -> None:
+        """Say that the node stops."""
+        self._tell(self._activity(APPLICATION_STOP))
+
+    def round(self) -> int:
+        """Tell what is new; how many records were looked at. Raises `OSError` when it cannot."""
+        return sum(self._round(source, table) for source, table in _SOURCES.items())
+
+    def _round(self, source: str, table: sa.Table) -> int:
+        position = self._position(source)
+        query = sa.select(table).where(table.c.id > position).order_by(table.c.id).limit(_AT_ONCE)
+        if source in _WRITTEN_AT:
+            written = table.c[_WRITTEN_AT[source]]
+            query = query.where(written <= t.db_clock() - _SETTLED_S)
+        with t.reading(self._engine).begin() as connection:
+            rows = connection.execute(query).mappings().all()
+        for row in rows:
+            event = _EVENTS[source](row, self._ae_title)
+            if event is not None:
+                self._tell(event)
+            self._keep(source, int(row["id"]))
+        return len(rows)
+
+    def _position(self, source: str) -> int:
+        c = t.audit_positions.c
+        query = sa.select(c.position).where(c.source == source)
+        with t.reading(self._engine).begin() as connection:
+            return int(connection.execute(query).scalar() or 0)
+
+    def _keep(self, source: str, position: int) -> None:
+        c = t.audit_positions.c
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(t.audit_positions).where(c.source == source).values(position=position)
+            )
+
+    def _know(self, source: str) -> None:
+        with self._engine.begin() as connection:
+            insert_missing(connection, t.audit_positions, {"source": source, "position": 0})
+
+    def _activity(self, kind: Code) -> AuditEvent:
+        return AuditEvent(
+            at=datetime.now(UTC),
+            event=APPLICATION_ACTIVITY,
+            kind=kind,
+            outcome=SUCCESS,
+            participants=[Participant(user_id=self._ae_title, requestor=False, role=APPLICATION)],
+        )
+
+    def _tell(self, event: AuditEvent) -> None:
+        self._send(audit_xml(event, source=self._ae_title))
+
+
+def _association(row: sa.RowMapping, ae_title: str) -> AuditEvent | None:
+    """A refused association is an alert; PS3.15 A.5.3.11."""
+    if row["accepted"] or row["rule"] in _NO_ALERT:
+        return None
+    who = row["calling_ae"] or "unknown"
+    return AuditEvent(
+        at=moment(row["opened_at"]),
+        event=SECURITY_ALERT,
+        kind=NODE_AUTHENTICATION,
+        outcome=SERIOUS_FAILURE,
+        participants=[
+            Participant(user_id=ae_title, requestor=True, role=APPLICATION),
+            Participant(user_id=who, requestor=False, address=row["address"]),
+        ],
+        description=row["sentence"],
+        subject=f"{who} at {row['address']}",
+    )
+
+
+def _site_change(row: sa.RowMapping, _ae_title: str) -> AuditEvent:
+    """Who changed which peer or route."""
+    return AuditEvent(
+        at=moment(row["at"]),
+        event=SECURITY_ALERT,
+        kind=NETWORK_CONFIGURATION,
+        outcome=SUCCESS,
+        participants=[Participant(user_id=row["who"], requestor=True)],
+        description=f"{row['action']} {row['kind']} {row['name']}",
+        subject=f"{row['kind']} {row['name']}",
+    )
+
+
+def _act(row: sa.RowMapping, ae_title: str) -> AuditEvent | None:
+    """Logging in and out (PS3.15 A.5.3.12), and changes of accounts; nothing of patients."""
+    who = Participant(user_id=row["who"], requestor=True, address=row["address"])
+    at = datetime.fromisoformat(row["at"])
+    if row["action"] in _LOG_INS:
+        kind, outcome = _LOG_INS[row["action"]]
+        return AuditEvent(
+            at=at, event=USER_AUTHENTICATION, kind=kind, outcome=outcome, participants=[who]
+        )
+    if not str(row["target"]).startswith("account "):
+        return None
+    return AuditEvent(
+        at=at,
+        event=SECURITY_ALERT,
+        kind=USER_SECURITY_CHANGED,
+        outcome=SUCCESS,
+        participants=[who, Participant(user_id=ae_title, requestor=False, role=APPLICATION)],
+        description=f"{row['action']}: {row['target']}",
+        subject=row["target"],
+    )
+
+
+_SOURCES: Mapping[str, sa.Table] = {
+    "associations": t.associations,
+    "site_changes": t.site_changes,
+    "audit": t.audit,
+}
+_EVENTS: Mapping[str, Callable[[Any, str], AuditEvent | None]] = {
+    "associations": _association,
+    "site_changes": _site_change,
+    "audit": _act,
+}

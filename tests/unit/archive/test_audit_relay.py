@@ -1,0 +1,191 @@
+"""Security events reach a syslog collector: each, in order, over whatever outage."""
+
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+import sqlalchemy as sa
+
+from node.archive import tables
+from node.archive.audit import Act, Audit
+from node.archive.audit_relay import AuditRelay
+from node.archive.index import Index
+from node.archive.records import AssociationRecord
+from node.archive.site_book import SiteBook
+from node.domain.site import Site
+from node.syslog import Collector, Syslog
+from node.tls import Tls, TlsFiles
+from tests.peers.pki import Authority
+from tests.peers.waiting import free_port, wait_until
+
+PEER = {"name": "tps", "ae_title": "TPS", "host": "10.0.0.9", "port": 104}
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    """An empty database."""
+    made = tables.open_engine(tables.sqlite_url(tmp_path / "node.sqlite"))
+    tables.metadata.create_all(made)
+    yield made
+    made.dispose()
+
+
+def association(*, rule: str, accepted: bool = False) -> AssociationRecord:
+    """An association of some time ago."""
+    at = datetime.fromtimestamp(time.time() - 60, UTC)
+    return AssociationRecord(
+        opened_at=at,
+        closed_at=at,
+        calling_ae="STRANGER",
+        called_ae="PCTNODE",
+        address="10.0.0.6",
+        peer=None,
+        accepted=accepted,
+        sentence="'STRANGER' at 10.0.0.6 is no peer.",
+        rule=rule,
+    )
+
+
+def codes(message: str) -> tuple[str, str, str]:
+    """Event, kind and outcome of one message."""
+    head = ET.fromstring(message).find("EventIdentification")  # noqa: S314 - our own
+    assert head is not None
+    found = [str(element.get("csd-code")) for element in head][:2]
+    return found[0], found[1], str(head.get("EventOutcomeIndicator"))
+
+
+def fill(engine: sa.Engine) -> None:
+    """One record of each sort, and some that are no security event."""
+    index = Index(engine)
+    index.add_association(association(rule="calling AE title"))
+    index.add_association(association(rule="", accepted=True))
+    index.add_association(association(rule="associations of the node"))
+    fixed = Site(peers=(), routes=())
+    SiteBook(engine, fixed, models=lambda: ()).add("peer", PEER, who="anna")
+    audit = Audit(engine)
+    audit.add(Act(who="anna", action="log in", address="10.0.0.7"))
+    audit.add(Act(who="eve", action="log in refused", address="10.0.0.8"))
+    audit.add(Act(who="anna", action="add account", target="account ben"))
+    audit.add(Act(who="anna", action="see series", target="17"))
+
+
+def test_what_is_a_security_event_is_told_once(engine: sa.Engine) -> None:
+    """Refusals, changes of the network, log-ins and accounts; no patient, no limit."""
+    told: list[str] = []
+    relay = AuditRelay(engine, told.append, ae_title="PCTNODE")
+    relay.begin()
+    fill(engine)
+    time_passes(engine)
+
+    relay.round()
+    relay.round()
+    relay.end()
+
+    assert [codes(message) for message in told] == [
+        ("110100", "110120", "0"),
+        ("110113", "110126", "8"),
+        ("110113", "110128", "0"),
+        ("110114", "110122", "0"),
+        ("110114", "110122", "4"),
+        ("110113", "110137", "0"),
+        ("110100", "110121", "0"),
+    ]
+    assert "STRANGER" in told[1]
+    assert not any("see series" in message for message in told)
+
+
+def test_an_outage_loses_nothing(engine: sa.Engine) -> None:
+    """What could not be told is told at the next round, from where it stopped."""
+    told: list[str] = []
+    away = True
+
+    def send(message: str) -> None:
+        if away and len(told) == 2:
+            raise OSError("the collector is away")
+        told.append(message)
+
+    relay = AuditRelay(engine, send, ae_title="PCTNODE")
+    relay.begin()
+    fill(engine)
+    time_passes(engine)
+    with pytest.raises(OSError, match="away"):
+        relay.round()
+    away = False
+
+    AuditRelay(engine, send, ae_title="PCTNODE").round()
+
+    kinds = [codes(message)[1] for message in told]
+    assert kinds == ["110120", "110126", "110128", "110122", "110122", "110137"]
+
+
+def time_passes(engine: sa.Engine) -> None:
+    """Rows are told once they are a second old."""
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.site_changes).values(at=time.time() - 60))
+
+
+def test_datagrams_are_rfc_5424() -> None:
+    """Facility 10, severity 5, the message's name, and UTF-8 with its mark."""
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as collector:
+        collector.bind(("127.0.0.1", 0))
+        collector.settimeout(10)
+        port = collector.getsockname()[1]
+        Syslog(Collector(protocol="udp", host="127.0.0.1", port=port)).send("<é/>")
+        received = collector.recv(65535)
+
+    pattern = rb"<85>1 \d{4}-\d\d-\d\dT[\d:.]+Z \S+ pctnode \d+ DICOM\+RFC3881 - (.*)"
+    found = re.fullmatch(pattern, received, re.S)
+    assert found is not None
+    assert found[1] == b"\xef\xbb\xbf" + "<é/>".encode()
+
+
+def test_tls_counts_octets_and_connects_again(tmp_path: Path) -> None:
+    """RFC 5425, with the node's certificate; a collector that restarts is found again."""
+    authority = Authority(tmp_path / "pki")
+    ours, theirs = authority.issue("node"), authority.issue("collector")
+    tls = Tls(TlsFiles(certificate=ours.certificate, key=ours.key, ca=ours.ca))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(theirs.ca))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(theirs.certificate, theirs.key)
+    port, frames = free_port(), list[bytes]()
+    syslog = Syslog(Collector(protocol="tls", host="127.0.0.1", port=port), tls.client)
+
+    with pytest.raises(OSError, match=r"refused"):
+        syslog.send("<lost/>")
+    for text in ("<one/>", "<two/>"):
+        thread = threading.Thread(target=_collect, args=(context, port, frames), daemon=True)
+        thread.start()
+        wait_until(partial(_sent, syslog, text), "the collector to be reached")
+        syslog.close()
+        thread.join(10)
+
+    parts = [frame.partition(b" ") for frame in frames]
+    assert [message[-6:] for _, _, message in parts] == [b"<one/>", b"<two/>"]
+    assert all(int(count) == len(message) for count, _, message in parts)
+
+
+def _sent(syslog: Syslog, text: str) -> bool:
+    try:
+        syslog.send(text)
+    except OSError:
+        return False
+    return True
+
+
+def _collect(context: ssl.SSLContext, port: int, frames: list[bytes]) -> None:
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        connection, _ = listener.accept()
+        with context.wrap_socket(connection, server_side=True) as secured:
+            data = b""
+            while got := secured.recv(65535):
+                data += got
+            frames.append(data)
