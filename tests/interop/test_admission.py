@@ -107,6 +107,7 @@ def test_a_class_a_peer_may_send_is_kept(
 
     assert send_one(node, tmp_path / "x", sop_class, "CT") == 0
 
+    assert record(node, seen + 1)["services"] == {"C-STORE": 1}
     assert len(node.files()) == before + 1
 
 

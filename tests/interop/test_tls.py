@@ -67,7 +67,7 @@ def seen(node: Node) -> int:
 
 @pytest.mark.parametrize("profile", ["+px", "+py", "+pz"])
 def test_dcmtk_sends_over_tls_in_every_profile(
-    node: Node, scanner: Identity, tmp_path: Path, profile: str
+    node: Node, seen: int, scanner: Identity, tmp_path: Path, profile: str
 ) -> None:
     """Storescu and echoscu with a certificate are served; the record names version and subject."""
     image = mr_image(series=f"1.2.3.{ord(profile[-1])}")
@@ -81,7 +81,8 @@ def test_dcmtk_sends_over_tls_in_every_profile(
     assert stored.returncode == 0, stored.stderr
     assert data_set_of(sent) in [data_set_of(p) for p in node.files()]
     version = "TLSv1.2" if profile == "+pz" else "TLSv1.3"  # DCMTK's extended one offers 1.2
-    wait_until(lambda: _newest(node, "tls") == f"{version} 127.0.0.1", "the record")
+    node.associations(seen + 2)
+    assert _newest(node, "tls") == f"{version} 127.0.0.1"
 
 
 @pytest.mark.parametrize("kind", ["no certificate", "wrong authority", "ended"])
