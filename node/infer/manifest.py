@@ -103,6 +103,8 @@ class Manifest:
     """Input sizes must be multiples of this."""
     reach_voxels: int
     """How far an input voxel can be from an output voxel that it changes."""
+    stack_reach_voxels: int | None
+    """The same along slices, where that is much less; None: `reach_voxels`."""
     bytes_per_voxel: int
     """Peak memory of one pass, per input voxel."""
     output: Output
@@ -271,6 +273,11 @@ def _manifest(table: _Table) -> Manifest:
         padding=table.number("padding"),
         stride=table.whole("stride"),
         reach_voxels=table.whole("reach_voxels", least=0),
+        stack_reach_voxels=(
+            table.whole("stack_reach_voxels", least=0)
+            if "stack_reach_voxels" in table.raw
+            else None
+        ),
         bytes_per_voxel=table.whole("bytes_per_voxel"),
         output=_output(table.table("output")),
         body_part=table.text("body_part"),

@@ -2,7 +2,8 @@
 
 Tiles start at multiples of the network's stride, so every tile sees the same sampling lattice as
 the whole volume; they overlap by the network's reach, and a Gaussian window makes what is left of
-a difference fade rather than step.
+a difference fade rather than step. A network that sees whole slices and few of them at a time is
+cut along slices alone, and what a cut has touched is left out: then tiles and whole are equal.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ class Tiling:
     """Size of a tile; the padded volume's when it is whole."""
     starts: tuple[tuple[int, int, int], ...]
     """First index of each tile."""
+    trim: int = 0
+    """Slices at a cut that another tile answers for; 0: blended."""
 
     @property
     def whole(self) -> bool:
@@ -53,10 +56,16 @@ def plan_tiles(
     reach: int,
     bytes_per_voxel: int,
     budget_bytes: int,
+    stack_reach: int | None = None,
 ) -> Tiling:
-    """Cut a padded shape so that one tile fits the budget; whole when it does all at once."""
+    """Cut a padded shape so that one tile fits the budget; whole when it does all at once.
+
+    With ``stack_reach`` the cuts go through slices alone, however little the budget.
+    """
     if not budget_bytes or int(np.prod(shape)) * bytes_per_voxel <= budget_bytes:
         return Tiling(tile=shape, starts=((0, 0, 0),))
+    if stack_reach is not None:
+        return _plan_slabs(shape, stride, stack_reach, budget_bytes // bytes_per_voxel)
     edge = int((budget_bytes / bytes_per_voxel) ** (1 / 3)) // stride * stride
     edge = max(edge, _SMALLEST_TILES * stride)
     tile = (min(edge, shape[0]), min(edge, shape[1]), min(edge, shape[2]))
@@ -65,18 +74,26 @@ def plan_tiles(
     return Tiling(tile=tile, starts=tuple((s, r, c) for s, r, c in product(*axes)))
 
 
+def _plan_slabs(shape: tuple[int, int, int], stride: int, reach: int, voxels: int) -> Tiling:
+    overlap = -(-2 * reach // stride) * stride
+    depth = voxels // (shape[1] * shape[2]) // stride * stride
+    depth = min(max(depth, overlap + stride), shape[0])
+    starts = tuple((s, 0, 0) for s in _starts(shape[0], depth, overlap))
+    return Tiling(tile=(depth, shape[1], shape[2]), starts=starts, trim=reach)
+
+
 def run_tiles(
     values: Floats, tiling: Tiling, predict: Predict, report: Report | None = None
 ) -> list[Floats]:
     """Run every tile and blend; ``values`` has the padded shape."""
     if tiling.whole:
         return predict(values)
-    window = _window(tiling.tile)
     total: list[Floats] = []
     weight = np.zeros(values.shape, np.float32)
     for number, start in enumerate(tiling.starts):
         where = tuple(slice(a, a + n) for a, n in zip(start, tiling.tile, strict=True))
         answers = predict(np.ascontiguousarray(values[where]))
+        window = _window_at(start, tiling, values.shape)
         total = total or [np.zeros(values.shape, np.float32) for _ in answers]
         for kept, answer in zip(total, answers, strict=True):
             kept[where] += window * answer
@@ -147,6 +164,7 @@ def _tiling(shape: tuple[int, ...], manifest: Manifest, budget_bytes: int) -> Ti
         padded_shape(shape, manifest.stride),
         stride=manifest.stride,
         reach=manifest.reach_voxels,
+        stack_reach=manifest.stack_reach_voxels,
         bytes_per_voxel=manifest.bytes_per_voxel,
         budget_bytes=budget_bytes,
     )
@@ -169,6 +187,16 @@ def _starts(length: int, tile: int, overlap: int) -> list[int]:
     if starts[-1] + tile < length:
         starts.append(length - tile)  # both are multiples of the stride, so this is one too
     return starts
+
+
+def _window_at(start: tuple[int, int, int], tiling: Tiling, shape: tuple[int, ...]) -> Floats:
+    """How much each voxel of a tile counts; nothing within ``trim`` of a cut."""
+    window = _window(tiling.tile)
+    if tiling.trim and start[0] > 0:
+        window[: tiling.trim] = 0.0
+    if tiling.trim and start[0] + tiling.tile[0] < shape[0]:
+        window[-tiling.trim :] = 0.0
+    return window
 
 
 def _window(tile: tuple[int, int, int]) -> Floats:

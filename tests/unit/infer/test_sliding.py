@@ -54,6 +54,31 @@ def test_blended_tiles_of_a_pointwise_function_are_exact() -> None:
     assert shares[-1] == 1.0
 
 
+def test_slabs_of_a_network_that_sees_few_slices_are_exact() -> None:
+    """Cut through slices alone, each voxel far enough from a cut is the whole volume's."""
+    values = np.random.default_rng(2).random((160, 64, 32), dtype=np.float32)
+
+    def mean_of_21_slices(tile: np.ndarray) -> list[np.ndarray]:
+        padded = np.pad(tile, ((10, 10), (0, 0), (0, 0)), mode="edge")
+        seen = np.stack([padded[n : n + len(tile)] for n in range(21)])
+        return [seen.mean(axis=0, dtype=np.float32)]
+
+    tiling = plan_tiles(
+        values.shape,
+        stride=32,
+        reach=480,
+        stack_reach=10,
+        bytes_per_voxel=10,
+        budget_bytes=64 * 64 * 32 * 10,
+    )
+
+    (answer,) = run_tiles(values, tiling, mean_of_21_slices)
+
+    assert len(tiling.starts) > 2
+    assert tiling.tile[1:] == (64, 32)
+    np.testing.assert_allclose(answer, mean_of_21_slices(values)[0], atol=1e-6)
+
+
 def test_the_next_device_answers_when_the_first_is_full(tmp_path: Path) -> None:
     """Every tile size is tried on the first, then the second starts with the whole volume."""
     path = write_affine_model(tmp_path, stride=16, reach_voxels=8)
