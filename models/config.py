@@ -10,8 +10,10 @@ from typing import Any
 class TrainConfig:
     """Everything that decides a training; paths are absolute once read."""
 
+    source: str
+    """``synthetic``: pairs are drawn from label maps; ``pairs``: real ones lie in ``labels``."""
     labels: Path
-    """Folder of SynthSeg label maps."""
+    """Folder of SynthSeg label maps, or of real pairs; see `models.real`."""
     pool: Path
     """Folder of ready pairs; filled when they are missing."""
     train: tuple[str, ...]
@@ -30,24 +32,18 @@ class TrainConfig:
     """Where checkpoints and pictures go."""
     minutes: float
     """Length of the training, resumed time included."""
-    warm_minutes: float
-    """Length of the first part, on small crops."""
-    warm_crop: int
-    """Edge of the small crops in voxels."""
-    crop: int
-    """Edge of the crops in voxels."""
+    slices: int
+    """Slices in a step, of different subjects."""
     learning_rate: float
     """Highest learning rate."""
-    freeze_norms_after: float
-    """Share of the time after which BatchNorm uses its running statistics."""
     seed: int
-    """Seed of weights and crops."""
+    """Seed of weights and slices."""
     threads: int
     """Threads of torch."""
     bf16: bool
     """Autocast to bfloat16."""
     repainted: float
-    """Share of the crops whose MR is drawn anew with another contrast."""
+    """Share of the slices whose MR is drawn anew with another contrast."""
     class_weight: float
     """Weight of the tissue classes in the loss; 0: none."""
 

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name its documentation uses
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
+from models.networks import OFFSETS
 from models.pairs import apply, draw, repaint
 from models.tissues import Tissue, TissueMap, read_tissues
 from node.infer.preprocess import Normalisation, body_mask, normalise
@@ -37,7 +38,7 @@ NORMALISATION = Normalisation(kind="body-percentile", percentile=80.0, low=0.0, 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:
-    """One pair ready for crops; all (slices, rows, columns), 1 mm."""
+    """One pair ready to learn from; all (slices, rows, columns), 1 mm."""
 
     mr: NDArray[np.float16]
     """Normalised signal."""
@@ -86,56 +87,95 @@ def read_sample(path: Path) -> Sample:
 
 
 class Batch(NamedTuple):
-    """One cube to learn from; each (1, size, size, size) but for the classes."""
+    """Slices to learn from, each whole."""
 
     mr: Tensor
-    """Normalised signal."""
+    """(batch, len(OFFSETS), rows, columns) normalised signal."""
     truth: Tensor
-    """HU / 1000."""
+    """(batch, 1, rows, columns) HU / 1000."""
     weight: Tensor
-    """How much a voxel counts."""
+    """(batch, 1, rows, columns) how much a voxel counts."""
     classes: Tensor
-    """(size, size, size) numbers of `CLASSES`."""
+    """(batch, rows, columns) numbers of `CLASSES`."""
 
 
-def crop(sample: Sample, size: int, rng: np.random.Generator, *, repainted: float = 0.0) -> Batch:
-    """Cut a random cube; a share ``repainted`` of them gets an MR of another contrast."""
-    shape = np.array(sample.mr.shape)
-    centre = np.array([rng.uniform(0.1, 0.9) * n for n in shape])
-    low = np.rint(centre - size / 2).astype(int)
-    low = np.clip(low, np.minimum(-8, shape - size), np.maximum(shape - size + 8, 0))
-    source = tuple(slice(max(a, 0), min(a + size, n)) for a, n in zip(low, shape, strict=True))
-    room = [(max(-a, 0), max(a + size - n, 0)) for a, n in zip(low, shape, strict=True)]
-    ct = np.pad(np.asarray(sample.ct[source], np.float32), room, constant_values=-1000)
-    tissue = np.pad(np.asarray(sample.tissues[source]), room).astype(np.uint8)
-    if rng.random() < repainted:
-        mr = repaint(draw(int(rng.integers(2**31))), tissue, sample.counts)
-    else:
-        mr = np.pad(np.asarray(sample.mr[source], np.float32), room)
-    mr = _jitter(mr, tissue, rng)
-    arrays = [mr, ct / 1000.0, _weights(ct, tissue), CLASSES[tissue]]
+PLANE = (224, 192)
+"""Rows and columns of a slice to learn from; multiples of the network's stride."""
+_SLAB = 40
+_SHIFT = 10
+
+
+def slab(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Some slices of a sample with an MR of another contrast."""
+    depth = sample.mr.shape[0]
+    thickness = min(_SLAB, depth)
+    low = int(rng.integers(0, depth - thickness + 1))
+    cut = slice(low, low + thickness)
+    tissues = np.asarray(sample.tissues[cut]).astype(np.uint8)
+    mr = repaint(draw(int(rng.integers(2**31))), tissues, sample.counts).astype(np.float16)
+    return Sample(mr=mr, ct=sample.ct[cut], tissues=tissues, counts=sample.counts)
+
+
+def batch(samples: Sequence[Sample], rng: np.random.Generator) -> Batch:
+    """One random slice of each sample, with another brightness, place and side."""
+    rows = [_one_slice(sample, rng) for sample in samples]
+    mr, ct = np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
+    tissues = np.stack([row[2] for row in rows])
+    return Batch(
+        torch.from_numpy(mr),
+        torch.from_numpy(ct[:, None] / 1000),
+        torch.from_numpy(_weights(ct, tissues)[:, None]),
+        torch.from_numpy(CLASSES[tissues]),
+    )
+
+
+def plane(
+    sample: Sample, number: int, shift: tuple[int, int] = (0, 0)
+) -> tuple[NDArray[np.float32], NDArray[np.float32], TissueMap]:
+    """Slice ``number`` on `PLANE`: signal with its neighbours, HU, tissues."""
+    around = np.clip(np.array(OFFSETS) + number, 0, sample.mr.shape[0] - 1)
+    return (
+        _placed(np.asarray(sample.mr[around], np.float32), 0.0, shift),
+        _placed(np.asarray(sample.ct[number], np.float32), -1000.0, shift),
+        _placed(np.asarray(sample.tissues[number], np.float32), 0.0, shift).astype(np.uint8),
+    )
+
+
+def _one_slice(
+    sample: Sample, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32], TissueMap]:
+    shift = int(rng.integers(-_SHIFT, _SHIFT + 1)), int(rng.integers(-_SHIFT, _SHIFT + 1))
+    mr, ct, tissues = plane(sample, int(rng.integers(sample.mr.shape[0])), shift)
+    mr = np.clip(mr * rng.uniform(0.75, 1.3), 0, NORMALISATION.high) ** rng.uniform(0.85, 1.2)
     if rng.random() < 0.5:
-        arrays = [x[..., ::-1] for x in arrays]
-    a, b, c, d = (torch.from_numpy(np.ascontiguousarray(x)) for x in arrays)
-    return Batch(a.float()[None], b.float()[None], c.float()[None], d)
+        return mr[..., ::-1].copy(), ct[..., ::-1].copy(), tissues[..., ::-1].copy()
+    return mr, ct, tissues
+
+
+def _placed(
+    values: NDArray[np.float32], fill: float, shift: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Put ``values`` (..., rows, columns) in the middle of `PLANE`, moved by ``shift``."""
+    placed = np.full((*values.shape[:-2], *PLANE), fill, np.float32)
+    first = [(n - m) // 2 + s for n, m, s in zip(PLANE, values.shape[-2:], shift, strict=True)]
+    ends = [a + m for a, m in zip(first, values.shape[-2:], strict=True)]
+    here = [slice(max(a, 0), min(b, n)) for a, b, n in zip(first, ends, PLANE, strict=True)]
+    there = [slice(h.start - a, h.stop - a) for h, a in zip(here, first, strict=True)]
+    placed[..., here[0], here[1]] = values[..., there[0], there[1]]
+    return placed
 
 
 def _weights(ct: NDArray[np.float32], tissue: TissueMap) -> NDArray[np.float32]:
     weight = np.where(tissue == Tissue.OUTSIDE, 0.1, 1.0).astype(np.float32)
     weight[ct > 200] = 2.0
-    weight[tissue == Tissue.AIR] = 1.5
+    # Cavities are few and as dark as bone: without more weight they are filled.
+    weight[tissue == Tissue.AIR] = 3.0
     return weight
 
 
-def _jitter(
-    mr: NDArray[np.float32], tissue: TissueMap, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Another brightness, gamma and, at times, a slightly other contrast between tissues."""
-    scaled = mr * rng.uniform(0.75, 1.3)
-    if rng.random() < 0.3:
-        gain = np.exp(rng.normal(0, 0.12, len(Tissue))).astype(np.float32)
-        scaled = scaled * ndimage.uniform_filter(gain[tissue], 3)
-    return np.asarray(np.clip(scaled, 0, 4.0) ** rng.uniform(0.85, 1.2), np.float32)
+def pool_files(pool: Path, subjects: Sequence[str]) -> list[Path]:
+    """The samples of these subjects."""
+    return [path for s in subjects for path in sorted(pool.glob(f"pair_*_{s}.npy"))]
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,24 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from models.config import TrainConfig, read_config
-from models.data import NORMALISATION, Sample, cached_tissues, make_sample
+from models.data import (
+    NORMALISATION,
+    Sample,
+    cached_tissues,
+    make_sample,
+    pool_files,
+    read_sample,
+)
+from models.limits import limits, of_signals, population
 from models.networks import SctNet
+from models.train import prepare
 from node.infer.golden import golden_answer, golden_input
 from node.infer.manifest import FORMAT, read_manifest
+from node.infer.quality import Examined
 from node.infer.registry import ModelFolder
 from node.infer.session import Session
 
@@ -30,6 +42,8 @@ PARITY_HU = 1.0
 HALF_WIDTH = -math.log(1 - 0.68)
 GOLDEN_SHAPE = (64, 64, 64)
 LOW, HIGH = -1024.0, 3071.0
+# Cases that set the limits of the checks.
+POPULATION = 14
 
 
 class Deployed(nn.Module):
@@ -43,39 +57,38 @@ class Deployed(nn.Module):
     def forward(self, mr: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised signal (1, 1, d, h, w) to HU and half width of that shape."""
         mu, log_scale = self.network(mr)
+        hu = mu * 1000.0
         half = torch.exp(torch.clamp(log_scale, -7.0, 1.0)) * (
             1000.0 * HALF_WIDTH * self.calibration
         )
-        return torch.clamp(mu * 1000.0, LOW, HIGH), half
+        return torch.clamp(hu, LOW, HIGH), half
 
 
-def load_network(config: TrainConfig) -> SctNet:
+def load_deployed(config: TrainConfig) -> Deployed:
     """The averaged network of the last checkpoint, ready to answer."""
-    state = torch.load(config.folder / "checkpoint.pt", weights_only=True)
+    state = torch.load(config.folder / "checkpoint.pt", weights_only=True, map_location="cpu")
     network = SctNet(config.widths, config.fine)
     network.load_state_dict(state["average"])
-    return network.eval()
+    return Deployed(network, 1.0).eval()
 
 
-@torch.no_grad()
-def calibrate(network: SctNet, samples: list[Sample]) -> float:
+def calibrate(deployed: Deployed, samples: list[Sample]) -> float:
     """The constant that makes 68 % of body errors lie within the half width on held-out pairs."""
     ratios = []
     for sample in samples:
-        _, hu, log_scale = predict(network, sample)
-        error = np.abs(hu - sample.ct[_cut(sample)])
-        half = np.exp(np.clip(log_scale, -7, 1)) * 1000 * HALF_WIDTH
-        body = sample.tissues[_cut(sample)] > 0
-        ratios.append((error / half)[body][::11])
+        hu, half = predict(deployed, sample)
+        cut = _cut(sample)
+        body = sample.tissues[cut] > 0
+        ratios.append((np.abs(hu - sample.ct[cut]) / np.maximum(half, 0.1))[body][::11])
     return float(np.percentile(np.concatenate(ratios), 68.0))
 
 
 @torch.no_grad()
-def predict(network: SctNet, sample: Sample) -> tuple[Array, Array, Array]:
-    """Input, HU and log scale of a sample cut to the stride."""
+def predict(deployed: Deployed, sample: Sample) -> tuple[Array, Array]:
+    """HU and half width of a sample cut to the stride."""
     mr = np.asarray(sample.mr[_cut(sample)], np.float32)
-    mu, log_scale = network(torch.from_numpy(mr)[None, None])
-    return mr, mu[0, 0].numpy() * 1000, log_scale[0, 0].numpy()
+    hu, half = deployed(torch.from_numpy(mr)[None, None])
+    return hu[0, 0].numpy(), half[0, 0].numpy()
 
 
 def _cut(sample: Sample) -> tuple[slice, ...]:
@@ -87,7 +100,7 @@ def write_onnx(deployed: Deployed, path: Path, properties: dict[str, str]) -> No
     size = torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
         deployed,
-        (torch.rand(1, 1, 64, 80, 96),),
+        (torch.rand(1, 1, 40, 64, 96),),
         dynamo=True,
         opset_version=OPSET,
         input_names=["mr"],
@@ -107,54 +120,105 @@ def write_onnx(deployed: Deployed, path: Path, properties: dict[str, str]) -> No
 
 
 @torch.no_grad()
-def parity(deployed: Deployed, path: Path, samples: list[Sample]) -> float:
-    """Largest difference in HU between torch and ONNX Runtime on these samples."""
+def parity(deployed: Deployed, path: Path, samples: list[Sample]) -> tuple[float, float]:
+    """Largest and mean difference in HU between torch and ONNX Runtime on these samples."""
     session = Session(path, providers=["cpu"])
     inputs = [golden_input(GOLDEN_SHAPE)]
     inputs += [np.asarray(s.mr[_cut(s)][:96, :96, :96], np.float32) for s in samples]
-    worst = 0.0
+    off: list[Array] = []
     for values in inputs:
         ours = deployed(torch.from_numpy(values)[None, None])
         theirs = session.run(values)
-        for a, b in zip(ours, theirs, strict=True):
-            worst = max(worst, float(np.abs(a[0, 0].numpy() - b).max()))
-    return worst
+        off += [np.abs(a[0, 0].numpy() - b) for a, b in zip(ours, theirs, strict=True)]
+    return max(float(d.max()) for d in off), float(np.mean([d.mean() for d in off]))
 
 
-def export(config_path: Path, root: Path) -> Path:
+def halve_weights(path: Path, target: Path) -> None:
+    """Write the same graph with weights of 16 bits, widened again before they are used.
+
+    Only the stored weights lose digits; the arithmetic stays in 32 bits, and the file is half.
+    """
+    model = onnx.load(path)
+    kept, casts = [], []
+    for weight in model.graph.initializer:
+        if weight.data_type == onnx.TensorProto.FLOAT and np.prod(weight.dims) > 64:
+            name = weight.name
+            half = numpy_helper.to_array(weight).astype(np.float16)
+            kept.append(numpy_helper.from_array(half, f"{name}.half"))
+            casts.append(
+                helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT)
+            )
+        else:
+            kept.append(weight)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    target.write_bytes(model.SerializeToString())
+
+
+def export(config_path: Path, root: Path, *, fp16: bool = False) -> Path:
     """Write ``root/<name>/<version>/``; refuse when ONNX and torch differ."""
-    config = read_config(config_path)
+    config = prepare(read_config(config_path))
     with config_path.open("rb") as file:
         told: dict[str, Any] = tomllib.load(file)["export"]
-    network = load_network(config)
-    held_out = [
-        make_sample(cached_tissues(config.labels, config.pool, s), 9000 + i)
-        for i, s in enumerate(config.validate)
-    ]
-    deployed = Deployed(network, calibrate(network, held_out)).eval()
+    held_out = held_out_samples(config)
+    deployed = load_deployed(config)
+    # Half of the held-out pairs calibrate, the others are measured.
+    deployed.calibration = calibrate(deployed, held_out[::2])
     folder = root / str(told["name"]) / str(told["version"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.onnx"
     keys = ("name", "version", "licence", "training_data", "body_part")
     write_onnx(deployed, path, {k: str(told[k]) for k in keys})
-    difference = parity(deployed, path, held_out)
+    difference, _ = parity(deployed, path, held_out)
     if difference > PARITY_HU:
         path.unlink()
         raise SystemExit(f"ONNX differs from torch by {difference:.3f} HU; nothing is exported.")
-    metrics = measure(network, held_out) | {
+    small = path.with_suffix(".fp16")
+    halve_weights(path, small)
+    _, mean = parity(deployed, small, held_out)
+    if mean > PARITY_HU:
+        raise SystemExit(f"16-bit weights differ by {mean:.3f} HU on average.")
+    if fp16:
+        small.replace(path)
+    small.unlink(missing_ok=True)
+    metrics = measure(deployed, held_out[1::2] or held_out) | {
         "parity_hu": round(difference, 4),
+        "parity_fp16_mean_hu": round(mean, 4),
         "uncertainty_calibration": round(deployed.calibration, 4),
     }
-    write_manifest(folder, told, metrics)
+    write_manifest(folder, told, metrics, reference_cases(config))
     write_card(folder)
     return folder
 
 
-def measure(network: SctNet, samples: list[Sample]) -> dict[str, float]:
+def held_out_samples(config: TrainConfig) -> list[Sample]:
+    """Pairs of the validation subjects: two of each from the maps, or those of the pool."""
+    if config.source == "synthetic":
+        return [
+            make_sample(cached_tissues(config.labels, config.pool, s), 9000 + n)
+            for n, s in enumerate(sorted(config.validate * 2))
+        ]
+    return [read_sample(path) for path in pool_files(config.pool, config.validate)]
+
+
+def reference_cases(config: TrainConfig) -> Callable[[ModelFolder], Iterator[Examined]]:
+    """What sets the limits of the checks: training subjects with new seeds, or the pool's pairs."""
+    if config.source == "synthetic":
+        subjects = (config.train * 2)[:POPULATION]
+        return lambda model: population(model, config.labels, config.pool, subjects, 70_000)
+    files = pool_files(config.pool, config.train)[:POPULATION]
+    return lambda model: of_signals(model, (read_sample(f).mr for f in files))
+
+
+def measure(deployed: Deployed, samples: list[Sample]) -> dict[str, float]:
     """Held-out errors: MAE in HU of body, bone and soft tissue, Dice of bone above 250 HU."""
     rows = []
     for sample in samples:
-        _, hu, _ = predict(network, sample)
+        hu, _ = predict(deployed, sample)
         rows.append(errors(hu, sample.ct[_cut(sample)], sample.tissues[_cut(sample)] > 0))
     return {k: round(float(np.mean([r[k] for r in rows])), 4) for k in rows[0]}
 
@@ -172,8 +236,16 @@ def errors(hu: Array, truth: Array, body: Array) -> dict[str, float]:
     }
 
 
-def write_manifest(folder: Path, told: dict[str, Any], metrics: dict[str, float]) -> None:
-    """Write the manifest, read it back, then add the golden case the runtime gives."""
+def write_manifest(
+    folder: Path,
+    told: dict[str, Any],
+    metrics: dict[str, float],
+    cases: Callable[[ModelFolder], Iterable[Examined]] | None = None,
+) -> None:
+    """Write the manifest, read it back, then add what the runtime itself gives.
+
+    That is the golden case and, with ``cases``, the limits of the checks after synthesis.
+    """
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     n = NORMALISATION
     manifest = {
@@ -194,13 +266,17 @@ def write_manifest(folder: Path, told: dict[str, Any], metrics: dict[str, float]
         "padding": 0.0,
         "stride": SctNet.stride,
         "reach_voxels": SctNet.reach,
+        "stack_reach_voxels": SctNet.stack_reach,
         "output": {"unit": "HU", "low": LOW, "high": HIGH, "has_scale": True},
         "metrics": metrics,
         "golden": None,
     } | told
+    manifest.setdefault("quality", None)
     path = folder / "manifest.json"
     path.write_text(json.dumps(manifest, indent=2) + "\n")
     model = ModelFolder(path=folder, manifest=read_manifest(path))
+    if cases is not None:
+        manifest["quality"] = limits(cases(model))
     mean, sd = golden_answer(model, GOLDEN_SHAPE, ["cpu"])
     manifest["golden"] = {
         "shape": list(GOLDEN_SHAPE),
@@ -245,8 +321,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("root", type=Path, nargs="?", default=Path("onnx"))
+    parser.add_argument("--fp16", action="store_true", help="store the weights in 16 bits")
     given = parser.parse_args()
-    folder = export(given.config, given.root)
+    folder = export(given.config, given.root, fp16=given.fp16)
     print(f"wrote {folder}")  # noqa: T201 - the command's answer
 
 

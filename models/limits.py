@@ -61,9 +61,15 @@ def population(
     model: ModelFolder, labels: Path, kept: Path, subjects: Iterable[str], first_seed: int
 ) -> Iterator[Examined]:
     """One clean case of each subject."""
+    pairs = (clean_pair(labels, kept, s, first_seed + n) for n, s in enumerate(subjects))
+    yield from of_signals(model, (pair.mr for pair in pairs))
+
+
+def of_signals(model: ModelFolder, signals: Iterable[NDArray[Any]]) -> Iterator[Examined]:
+    """What the model answers to each MR."""
     generator = Generator(model, providers=["cpu"])
-    for number, subject in enumerate(subjects):
-        yield examined(generator, clean_pair(labels, kept, subject, first_seed + number).mr)
+    for signal in signals:
+        yield examined(generator, np.asarray(signal, np.float32))
 
 
 def limits(cases: Iterable[Examined]) -> dict[str, Any]:

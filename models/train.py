@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.config import TrainConfig, read_config
-from models.data import Batch, Sample, crop, fill, read_sample
-from models.networks import SctNet, freeze_norms
+from models.data import Batch, Sample, batch, fill, plane, pool_files, read_sample, slab
+from models.networks import OFFSETS, SctNet
 from models.pictures import draw_curves, draw_slices
+from models.real import fill_real, split_patients
+from models.tissues import Tissue
 
 SAVE_EVERY_S = 150.0
-AVERAGE_DECAY = 0.997
+AVERAGE_DECAY = 0.998
+# Repainted slabs that are kept, and how often a step draws a new one.
+_SLABS = 60
+_NEW_SLAB = 0.25
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @dataclass(slots=True)
@@ -54,7 +60,7 @@ def start(config: TrainConfig) -> Run:
     run = Run(network=network, average=average, optimiser=optimiser)
     kept = config.folder / "checkpoint.pt"
     if kept.exists():
-        state = torch.load(kept, weights_only=True)
+        state = torch.load(kept, weights_only=True, map_location=DEVICE)
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
@@ -65,7 +71,7 @@ def start(config: TrainConfig) -> Run:
 
 def _last(network: SctNet) -> SctNet:
     # Channels last: measured 1.2 to 1.6 times faster on the CPU.
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network.to(DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
 
@@ -87,10 +93,10 @@ def save(run: Run, config: TrainConfig) -> None:
 
 
 def learning_rate(config: TrainConfig, elapsed_s: float) -> float:
-    """Rise over two minutes, then fall as a cosine to nothing at the end."""
+    """Rise over a minute, then fall as a cosine to nothing at the end."""
     part = min(1.0, elapsed_s / (60 * config.minutes))
-    rise = min(1.0, (elapsed_s + 5) / 120)
-    return float(config.learning_rate * rise * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * part))))
+    rise = min(1.0, (elapsed_s + 5) / 60)
+    return float(config.learning_rate * rise * (0.005 + 0.5 * (1 + np.cos(np.pi * part))))
 
 
 def step(run: Run, config: TrainConfig, batch: Batch) -> float:
@@ -98,15 +104,12 @@ def step(run: Run, config: TrainConfig, batch: Batch) -> float:
     for group in run.optimiser.param_groups:
         group["lr"] = learning_rate(config, run.elapsed_s)
     run.network.train()
-    if run.elapsed_s > config.freeze_norms_after * config.minutes * 60:
-        freeze_norms(run.network)
-    layout = torch.channels_last_3d
-    mr, truth, weight = (x[None].to(memory_format=layout) for x in batch[:3])
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-        mu, log_scale, logits = run.network.learn(mr)
+    mr, truth, weight, classes = (x.to(DEVICE) for x in batch)
+    with torch.autocast(DEVICE.type, torch.bfloat16, enabled=config.bf16):
+        mu, log_scale, logits = run.network.learn(mr.to(memory_format=torch.channels_last))
     loss = loss_of(mu.float(), log_scale.float(), truth, weight)
     if config.class_weight:
-        wrong = functional.cross_entropy(logits.float(), batch.classes[None], reduction="none")
+        wrong = functional.cross_entropy(logits.float(), classes, reduction="none")
         loss = loss + config.class_weight * (weight[:, 0] * wrong).sum() / weight.sum()
     run.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -131,85 +134,111 @@ def _follow(run: Run) -> None:
 
 
 @torch.no_grad()
-def validate(run: Run, samples: list[Sample], size: int) -> dict[str, float]:
-    """MAE in HU of the averaged network on fixed crops: body, bone, soft tissue."""
+def validate(run: Run, samples: list[Sample]) -> dict[str, float]:
+    """MAE in HU of the averaged network on every 17th slice: body, bone, soft tissue, air."""
     run.average.eval()
-    rng = np.random.default_rng(0)
-    sums: dict[str, list[float]] = {"body": [], "bone": [], "soft": []}
+    sums: dict[str, list[tuple[float, int]]] = {"body": [], "bone": [], "soft": [], "air": []}
     for sample in samples:
-        for _ in range(2):
-            mr, truth, weight, _ = crop(sample, size, rng)
-            mu, _ = run.average(mr[None])
-            error = (mu[0] - truth).abs() * 1000
-            body = weight > 0.5
-            bone = truth > 0.25
-            soft = body & (truth > -0.2) & (truth < 0.1)
-            for name, where in (("body", body), ("bone", bone), ("soft", soft)):
-                if where.any():
-                    sums[name].append(float(error[where].mean()))
-    return {name: float(np.mean(values)) for name, values in sums.items() if values}
+        for number in range(8, sample.mr.shape[0], 17):
+            mr, ct, tissues = plane(sample, number)
+            mu = run.average.learn(torch.from_numpy(mr)[None].to(DEVICE))[0]
+            error = np.abs(mu[0, 0].cpu().numpy() * 1000 - ct)
+            body = tissues != Tissue.OUTSIDE
+            parts = {
+                "body": body,
+                "bone": ct > 250,
+                "soft": body & (ct > -200) & (ct < 100),
+                "air": tissues == Tissue.AIR,
+            }
+            for name, where in parts.items():
+                sums[name].append((float(error[where].sum()), int(where.sum())))
+    return {
+        name: sum(s for s, _ in rows) / max(1, sum(n for _, n in rows))
+        for name, rows in sums.items()
+    }
 
 
 def train(config: TrainConfig) -> None:
     """Train until the configured time is used up."""
-    config.pool.mkdir(parents=True, exist_ok=True)
-    everyone = [*config.train, *config.validate]
-    fill(config.labels, config.pool, everyone, config.pairs, config.first_seed)
-    held_out = [
-        read_sample(sorted(config.pool.glob(f"pair_*_{name}.npy"))[0]) for name in config.validate
-    ]
+    config = prepare(config)
+    held_out = [read_sample(pool_files(config.pool, [name])[0]) for name in config.validate]
     run = start(config)
     saved = began = time.monotonic()
     losses: list[float] = []
     before = run.elapsed_s
     with ThreadPoolExecutor(max_workers=1) as helper:
-        crops = _Crops(config, np.random.default_rng([config.seed, run.step]), helper)
-        crops.prepare(run.elapsed_s)
+        feed = _Feed(config, np.random.default_rng([config.seed, run.step]), helper)
+        feed.prepare()
         while run.elapsed_s < config.minutes * 60:
-            batch = crops.take()
-            crops.prepare(run.elapsed_s)
-            losses.append(step(run, config, batch))
+            next_batch = feed.take()
+            feed.prepare()
+            losses.append(step(run, config, next_batch))
             run.elapsed_s = before + time.monotonic() - began
             if time.monotonic() - saved > SAVE_EVERY_S:
                 _record(run, config, losses, held_out)
-                crops.look_again()
+                feed.look_again()
                 losses, saved = [], time.monotonic()
     _record(run, config, losses or [float("nan")], held_out)
 
 
-class _Crops:
-    """Cuts the next crop while the network learns from this one."""
+def prepare(config: TrainConfig) -> TrainConfig:
+    """Fill the pool; where the config names no real patients, split them by name."""
+    config.pool.mkdir(parents=True, exist_ok=True)
+    if config.source == "synthetic":
+        everyone = [*config.train, *config.validate]
+        fill(config.labels, config.pool, everyone, config.pairs, config.first_seed)
+        return config
+    sound = fill_real(config.labels, config.pool)
+    train_on, held_out = split_patients(sound)
+    if config.train or config.validate:
+        train_on = tuple(p for p in config.train if p in sound)
+        held_out = tuple(p for p in config.validate if p in sound)
+    if not train_on or not held_out:
+        raise SystemExit("Too few sound pairs: at least one to train on and one held out.")
+    return replace(config, train=train_on, validate=held_out)
+
+
+class _Feed:
+    """Cuts the next slices while the network learns from these."""
 
     def __init__(
         self, config: TrainConfig, rng: np.random.Generator, helper: ThreadPoolExecutor
     ) -> None:
         self._config, self._rng, self._helper = config, rng, helper
         self._known: dict[Path, Sample] = {}
+        self._slabs: list[Sample] = []
         self._next: Future[Batch] | None = None
         self.look_again()
 
     def look_again(self) -> None:
         """Take in what another process added to the pool."""
-        for name in self._config.train:
-            for path in sorted(self._config.pool.glob(f"pair_*_{name}.npy")):
-                if path not in self._known:
-                    self._known[path] = read_sample(path)
-        self._samples = list(self._known.values())
+        for path in pool_files(self._config.pool, self._config.train):
+            if path not in self._known:
+                self._known[path] = read_sample(path)
 
-    def prepare(self, elapsed_s: float) -> None:
-        config, rng = self._config, self._rng
-        size = config.warm_crop if elapsed_s < config.warm_minutes * 60 else config.crop
-        sample = self._samples[int(rng.integers(len(self._samples)))]
-        self._next = self._helper.submit(crop, sample, size, rng, repainted=config.repainted)
+    def prepare(self) -> None:
+        self._next = self._helper.submit(self._make, list(self._known.values()))
 
     def take(self) -> Batch:
         assert self._next is not None  # noqa: S101 - prepare comes first
         return self._next.result()
 
+    def _make(self, samples: list[Sample]) -> Batch:
+        if self._config.repainted and (not self._slabs or self._rng.random() < _NEW_SLAB):
+            self._slabs = [*self._slabs[1 - _SLABS :], slab(self._any(samples), self._rng)]
+        return batch([self._one(samples) for _ in range(self._config.slices)], self._rng)
+
+    def _one(self, samples: list[Sample]) -> Sample:
+        repainted = self._slabs and self._rng.random() < self._config.repainted
+        return self._any(self._slabs if repainted else samples)
+
+    def _any(self, samples: list[Sample]) -> Sample:
+        return samples[int(self._rng.integers(len(samples)))]
+
 
 def _record(run: Run, config: TrainConfig, losses: list[float], held_out: list[Sample]) -> None:
     row = {"step": float(run.step), "s": run.elapsed_s, "loss": float(np.mean(losses))}
-    row |= validate(run, held_out, 96)
+    row |= validate(run, held_out)
     run.history.append(row)
     save(run, config)
     draw_curves(run.history, config.folder / "curves.png")
@@ -221,13 +250,12 @@ def _record(run: Run, config: TrainConfig, losses: list[float], held_out: list[S
 
 @torch.no_grad()
 def _middle(run: Run, sample: Sample) -> list[NDArray[np.float32]]:
-    shape = np.array(sample.mr.shape)
-    low = np.maximum(shape // 2 - 64, 0)
-    where = tuple(slice(a, a + (min(n - a, 128) // 16) * 16) for a, n in zip(low, shape))  # noqa: B905
-    mr = np.asarray(sample.mr[where], np.float32)
-    mu, log_scale = run.average(torch.from_numpy(mr)[None, None])
-    scale = np.exp(log_scale[0, 0].numpy()) * 1000
-    return [mr, mu[0, 0].numpy() * 1000, np.asarray(sample.ct[where], np.float32), scale]
+    low = max(sample.mr.shape[0] // 2 - 64, 0)
+    rows = [plane(sample, n)[:2] for n in range(low, min(low + 128, sample.mr.shape[0]))]
+    mr, truth = (np.stack([row[n] for row in rows]) for n in range(2))
+    answers = [run.average.learn(torch.from_numpy(m)[None].to(DEVICE))[:2] for m in mr]
+    mu, log_scale = (np.stack([a[n][0, 0].cpu().numpy() for a in answers]) for n in range(2))
+    return [mr[:, len(OFFSETS) // 2], mu * 1000, truth, np.exp(log_scale) * 1000]
 
 
 def main() -> None:

@@ -4,18 +4,16 @@ import base64
 import html
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from node.dicom.headers import read_file, read_instance
-from node.dicom.pixels import mr_volume
-from node.domain.errors import Misconfigured, Rejected
+from node.dicom.folder import read_folder
+from node.domain.errors import Misconfigured
 from node.domain.geometry import Grid, axial_grid
-from node.domain.stack import split
 from node.domain.volume import Unit, Volume
 from node.infer.files import is_image_file, read_image
 from node.infer.preprocess import body_mask, resample
@@ -91,33 +89,7 @@ def _mask(path: Path | None, truth: Floats, grid: Grid) -> Mask:
 
 def read_ct(path: Path) -> Volume:
     """A CT from a folder of DICOM files or from an image file, in HU."""
-    if is_image_file(path):
-        return read_image(path, Unit.HU)
-    if not path.is_dir():
-        raise Misconfigured(
-            f"There is no folder or image file {path}.", remedy="Name a folder of DICOM files."
-        )
-    datasets, instances = {}, []
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        try:
-            dataset = read_file(file.read_bytes(), name=file.name)
-            instance = read_instance(dataset)
-        except Rejected:
-            continue  # reports and pictures lie beside a CT
-        if instance.modality == "CT":
-            datasets[instance.sop_instance_uid] = dataset
-            instances.append(instance)
-    if len({i.series_instance_uid for i in instances}) != 1:
-        found = len({i.series_instance_uid for i in instances})
-        raise Misconfigured(
-            f"{path} holds {found} CT series, not 1.", remedy="Name the folder of one series."
-        )
-    stacks = split(instances)
-    if len(stacks) != 1:
-        raise Misconfigured(
-            f"The CT in {path} is {len(stacks)} stacks, not 1.", remedy="Name one regular volume."
-        )
-    return replace(mr_volume(stacks[0], datasets), unit=Unit.HU)
+    return read_image(path, Unit.HU) if is_image_file(path) else read_folder(path, "CT")
 
 
 def write_report(evaluation: Evaluation, title: str) -> str:

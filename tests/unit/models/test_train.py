@@ -9,8 +9,18 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from models.config import TrainConfig, read_config  # noqa: E402
-from models.data import CLASSES, Sample, count, crop, read_sample, write_sample  # noqa: E402
-from models.networks import SctNet  # noqa: E402
+from models.data import (  # noqa: E402
+    CLASSES,
+    PLANE,
+    Sample,
+    batch,
+    count,
+    plane,
+    read_sample,
+    slab,
+    write_sample,
+)
+from models.networks import OFFSETS, SctNet, with_neighbours  # noqa: E402
 from models.train import learning_rate, loss_of, save, start, step  # noqa: E402
 
 CONFIG = Path(__file__).parents[3] / "models" / "head-t1.toml"
@@ -20,7 +30,7 @@ CONFIG = Path(__file__).parents[3] / "models" / "head-t1.toml"
 def config(tmp_path: Path) -> TrainConfig:
     """The shipped config, shrunk."""
     return replace(
-        read_config(CONFIG), folder=tmp_path, widths=(4, 4, 4, 4), fine=2, warm_crop=32, threads=1
+        read_config(CONFIG), folder=tmp_path, widths=(4, 4, 4, 4, 4), fine=2, slices=2, threads=1
     )
 
 
@@ -41,7 +51,7 @@ def sample() -> Sample:
 def test_steps_lower_the_loss_and_a_resumed_run_goes_on(config: TrainConfig) -> None:
     """A dozen steps learn the ball; the checkpoint brings weights and step count back."""
     run, rng = start(config), np.random.default_rng(1)
-    losses = [step(run, config, crop(sample(), 32, rng)) for _ in range(12)]
+    losses = [step(run, config, batch([sample()] * 2, rng)) for _ in range(12)]
     run.elapsed_s = 77.0
     save(run, config)
 
@@ -64,37 +74,56 @@ def test_a_sample_comes_back_from_disk(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.tissues, sample().tissues)
 
 
-def test_a_crop_beyond_the_volume_is_air(config: TrainConfig) -> None:
-    """A cube larger than the volume is filled with -1000 HU and no signal."""
-    mr, truth, weight, classes = crop(sample(), 64, np.random.default_rng(0))
+def test_a_slice_beyond_the_volume_is_air() -> None:
+    """A plane larger than the volume is filled with -1000 HU and no signal."""
+    mr, ct, tissues = plane(sample(), 20)
 
-    assert mr.shape == truth.shape == weight.shape == (1, 64, 64, 64)
-    assert float(truth.min()) == -1.0
-    assert float(mr[0, 0, 0, 0]) == 0.0
-    assert set(classes.flatten().tolist()) == {0, int(CLASSES[2])}
+    assert mr.shape == (len(OFFSETS), *PLANE)
+    assert (ct[0, 0], mr[4, 0, 0], tissues[0, 0]) == (-1000.0, 0.0, 0)
+    assert (ct[112, 96], mr[4, 112, 96], tissues[112, 96]) == (0.0, 1.0, 2)
 
 
-def test_a_repainted_crop_shows_the_same_anatomy_in_another_contrast() -> None:
-    """HU and classes stay with the tissues; the signal is drawn anew near the usual level."""
-    still, other = (
-        crop(sample(), 48, np.random.default_rng(3), repainted=share) for share in (0.0, 1.0)
-    )
+def test_a_slice_at_the_end_sees_itself_beyond() -> None:
+    """What training shows there is what the exported graph pads with."""
+    volume = sample()
+    whole = torch.from_numpy(np.asarray(volume.mr, np.float32))[None, None]
 
-    inside = other.classes == int(CLASSES[2])
-    assert torch.equal(other.truth[0] > -0.5, inside)
-    assert 0.3 < float(other.mr[0][inside].mean()) < 2.5
-    assert float(other.mr[0][~inside].mean()) < 0.3
-    assert not torch.equal(still.mr, other.mr)
+    mr, _, _ = plane(volume, 0)
+
+    seen = mr[:, 92:132, 76:116]
+    np.testing.assert_array_equal(with_neighbours(whole)[0].numpy(), seen)
+
+
+def test_a_batch_keeps_signal_hu_and_classes_together() -> None:
+    """However a slice is moved, mirrored and brightened."""
+    mr, truth, weight, classes = batch([sample()] * 6, np.random.default_rng(0))
+
+    inside = classes == int(CLASSES[2])
+    assert mr.shape == (6, len(OFFSETS), *PLANE)
+    assert torch.equal(truth[:, 0] > -0.5, inside)
+    assert torch.equal(mr[:, 4] > 0.1, inside)
+    assert float(weight.max()) == 1.0
+
+
+def test_a_repainted_slab_shows_the_same_anatomy_in_another_contrast() -> None:
+    """HU and tissues stay; the signal is drawn anew near the usual level."""
+    painted = slab(sample(), np.random.default_rng(3))
+
+    inside = np.asarray(painted.tissues) == 2
+    np.testing.assert_array_equal(np.asarray(painted.ct) == 0, inside)
+    assert 0.3 < float(painted.mr[inside].mean()) < 2.5
+    assert float(painted.mr[~inside].mean()) < 0.3
+    assert not np.array_equal(painted.mr, sample().mr)
 
 
 def test_the_classes_are_learnt_beside_the_hu_and_not_exported() -> None:
     """The network answers with two maps; training sees five classes more."""
     torch.manual_seed(0)
-    network = SctNet((4, 4, 4, 4), 2).eval()
+    network = SctNet((4, 4, 4, 4, 4), 2).eval()
 
     with torch.no_grad():
-        assert len(network(torch.rand(1, 1, 16, 16, 16))) == 2
-        assert network.learn(torch.rand(1, 1, 16, 16, 16))[2].shape == (1, 5, 16, 16, 16)
+        assert len(network(torch.rand(1, 1, 4, 32, 32))) == 2
+        assert network.learn(torch.rand(3, len(OFFSETS), 32, 32))[2].shape == (3, 5, 32, 32)
 
 
 def test_the_scale_head_learns_the_error_not_the_image() -> None:
@@ -118,17 +147,21 @@ def test_the_rate_falls_to_almost_nothing(config: TrainConfig) -> None:
 def test_the_network_keeps_shape_and_reach() -> None:
     """Two maps of the input's shape; nothing beyond the declared reach changes an answer."""
     torch.manual_seed(0)
-    network = SctNet((4, 4, 4, 4), 2).eval()
-    values = torch.rand(1, 1, 16, 16, 400)
-    other = values.clone()
-    other[..., :100] = 0
+    network = SctNet((4, 4, 4, 4, 4), 2).eval()
+    values = torch.rand(1, 1, 40, 32, 640)
+    far, high = values.clone(), values.clone()
+    far[..., :100] = 0
+    high[:, :, :10] = 0
 
     with torch.no_grad():
-        (mu, scale), (moved, _) = network(values), network(other)
+        (mu, scale), (aside, _), (above, _) = network(values), network(far), network(high)
 
     assert mu.shape == scale.shape == values.shape
-    assert torch.equal(mu[..., 100 + SctNet.reach :], moved[..., 100 + SctNet.reach :])
-    assert not torch.equal(mu[..., :100], moved[..., :100])
+    assert torch.equal(mu[..., 100 + SctNet.reach :], aside[..., 100 + SctNet.reach :])
+    assert not torch.equal(mu[..., :100], aside[..., :100])
+    beyond = 10 + SctNet.stack_reach
+    assert torch.allclose(mu[:, :, beyond:], above[:, :, beyond:], atol=1e-5)
+    assert not torch.allclose(mu[:, :, beyond - 1], above[:, :, beyond - 1], atol=1e-5)
 
 
 def test_a_config_with_a_typo_is_refused(tmp_path: Path) -> None:
