@@ -20,7 +20,7 @@ from node.web.desk import Desk
 from node.web.dicomweb import DicomWeb
 from node.web.layout import Frame, layout
 from node.web.metrics import Counts
-from node.web.pages import accounts, log_in, preferences, queue, series
+from node.web.pages import accounts, decide, log_in, preferences, queue, series
 from node.web.security import Access, secure
 from node.web.volumes import Files, Views
 
@@ -96,6 +96,7 @@ def create_app(
         preferences,
         queue,
         series,
+        decide,
         log_in,
         accounts,
         dicom_web,

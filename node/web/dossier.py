@@ -11,7 +11,7 @@ from node.domain.codes_kind import KIND
 from node.domain.codes_pixels import PIXELS
 from node.domain.states import DeliveryState, State
 from node.web.sentences import spoken
-from node.web.story import STEPS, finding_sentence, to_read
+from node.web.story import STEPS, finding_sentence
 from node.web.texts import TEXTS, Translator
 
 Item = Mapping[str, Any]
@@ -74,11 +74,6 @@ class Trouble:
 def points(findings: Sequence[Item], t: Translator) -> list[Point]:
     """Every finding in the reader's language."""
     return [_point(n, f, t) for n, f in enumerate(findings)]
-
-
-def unread(findings: Sequence[Item]) -> set[str]:
-    """What a signature has to name: each finding to read, by number and code."""
-    return {f"{n}:{f['code']}" for n, f in enumerate(findings) if f in to_read(findings)}
 
 
 def passed(findings: Sequence[Item], t: Translator) -> list[str]:

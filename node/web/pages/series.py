@@ -1,21 +1,23 @@
-"""One series: images, findings, decisions, deliveries, history."""
+"""One series: images, findings, what may be decided, deliveries, history."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Protocol
+from typing import Any
 
-from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
 
-from node.domain.errors import Rejected
-from node.domain.states import State
+from node.domain.access import Role
+from node.domain.states import DeliveryState, State
 from node.web import dossier
 from node.web.api import found
+from node.web.desk import Desk
 from node.web.layout import layout
 from node.web.planes import PLANES
-from node.web.security import PHYSICIST, VIEWER, me
+from node.web.security import VIEWER, me
 
 router = APIRouter(include_in_schema=False)
-_STEPS_SENT = (State.DELIVERING, State.DELIVERED, State.FAILED)
+_SENT = (State.DELIVERING, State.DELIVERED, State.FAILED)
+_MOVING = (State.QUEUED, State.RUNNING, State.DELIVERING)
+_REACHED = (DeliveryState.SENT.value, DeliveryState.CONFIRMED.value)
 _AT_REST = (
     State.KEPT,
     State.REFUSED,
@@ -26,23 +28,6 @@ _AT_REST = (
 )
 MODES = {"mr": "M", "sct": "S", "blend": "B", "split": "D", "tiles": "T", "uncertainty": "U"}
 WINDOWS = ("soft", "brain", "bone", "lung", "full")
-Text = Annotated[str, Form(max_length=2000)]
-
-
-class Flow(Protocol):
-    """What a person may ask for; `node.flow.client.FlowClient` is one."""
-
-    def retry(self, series_id: int, *, who: str) -> str:
-        """Run a series again as a new attempt."""
-
-    def release(self, series_id: int, *, who: str, reason: str = "") -> str:
-        """Let the sCT of a series in review leave."""
-
-    def reject(self, series_id: int, *, who: str, reason: str) -> str:
-        """Refuse the sCT of a series in review."""
-
-    def resend(self, series_id: int, *, who: str, destination: str | None = None) -> str:
-        """Send a released sCT again."""
 
 
 @router.get("/series/{series_id}", dependencies=[VIEWER])
@@ -76,76 +61,26 @@ def page(request: Request, series_id: int) -> HTMLResponse:
         run=current,
         plan=current["plan"] if current else None,
         limit_hu=_limit(item),
-        can_rerun=state in _AT_REST,
-        can_resend=state in _STEPS_SENT and bool(item["deliveries"]),
+        objects=sum(o["instances"] for o in item["outputs"]),
+        **_possible(request, item, state),
     )
 
 
-@router.post("/series/{series_id}/approve", dependencies=[PHYSICIST])
-def approve(
-    request: Request,
-    series_id: int,
-    seen: Text,
-    read: Annotated[list[str] | None, Form()] = None,
-    comment: Text = "",
-) -> Response:
-    """Release the sCT a person has looked at, once every warning is ticked."""
-    item = found(request, series_id)
-    asked = dossier.unread(item["findings"])
-    if seen != version(item):
-        return _not_done(request, item, "decide.why.changed", "decide.do.look")
-    missing = asked - set(read or ())
-    if missing:
-        return _not_done(request, item, "decide.why.unread", "decide.do.read", n=len(missing))
-    return _do(request, item, lambda flow, who: flow.release(series_id, who=who, reason=comment))
-
-
-@router.post("/series/{series_id}/reject", dependencies=[PHYSICIST])
-def reject(request: Request, series_id: int, comment: Text = "") -> Response:
-    """Refuse the sCT: it never leaves."""
-    item = found(request, series_id)
-    return _do(request, item, lambda flow, who: flow.reject(series_id, who=who, reason=comment))
-
-
-@router.post("/series/{series_id}/rerun", dependencies=[PHYSICIST])
-def rerun(request: Request, series_id: int) -> Response:
-    """Begin a new attempt."""
-    item = found(request, series_id)
-    return _do(request, item, lambda flow, who: flow.retry(series_id, who=who))
-
-
-@router.post("/series/{series_id}/resend", dependencies=[PHYSICIST])
-def resend(request: Request, series_id: int, destination: Text = "") -> Response:
-    """Send a released sCT again."""
-    item = found(request, series_id)
-    return _do(
-        request,
-        item,
-        lambda flow, who: flow.resend(series_id, who=who, destination=destination or None),
-    )
-
-
-def version(item: dict[str, Any]) -> str:
-    """What a decision is about: another attempt is another sCT."""
-    return f"{item['revision']}.{item['attempts']}.{item['state']}"
-
-
-def _do(request: Request, item: dict[str, Any], act: Callable[[Flow, str], str]) -> Response:
-    try:
-        act(request.app.state.flow, me(request).name)
-    except Rejected as error:
-        return _not_done(request, item, error.message, error.remedy)
-    return RedirectResponse(f"/series/{item['id']}", status_code=303)
-
-
-def _not_done(
-    request: Request, item: dict[str, Any], why: str, to_do: str, **values: object
-) -> HTMLResponse:
-    frame = layout(request)
-    said = [
-        frame.say(text, **values) if text.startswith("decide.") else text for text in (why, to_do)
-    ]
-    return frame.page("not_done.html", place="queue", status=409, item=item, said=said)
+def _possible(request: Request, item: dict[str, Any], state: State) -> dict[str, Any]:
+    """What may be decided now, by whoever asks, and what there is to choose from."""
+    desk: Desk | None = request.app.state.desk
+    sent = [d["destination"] for d in item["deliveries"]]
+    peers = [p.name for p in desk.book.current().peers] if desk else []
+    reached = any(d["state"] in _REACHED for d in item["deliveries"])
+    return {
+        "may_decide": me(request).role.covers(Role.PHYSICIST),
+        "can_rerun": state in _AT_REST,
+        "can_resend": state in _SENT and bool(sent),
+        "can_hold": state in _MOVING,
+        "can_withdraw": state in _SENT and reached,
+        "models": sorted({m["name"] for m in desk.models()}) if desk else [],
+        "others": [name for name in peers if name not in sent],
+    }
 
 
 def _again(request: Request) -> bool:

@@ -15,6 +15,17 @@
     if (shown) show(JSON.parse(shown.dataset.show));
   });
 
+  // A refusal is told in the dialog, so that nothing ticked or typed is lost.
+  document.addEventListener("submit", async (event) => {
+    const form = event.target.closest("[data-inline]");
+    if (!form) return;
+    event.preventDefault();
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => null);
+    if (answer?.ok) return location.reload();
+    const told = answer && new DOMParser().parseFromString(await answer.text(), "text/html").querySelectorAll("#why, #why ~ p");
+    form.querySelector("[data-error]").textContent = told?.length ? [...told].map((p) => p.textContent).join(" ") : document.getElementById("offline").textContent;
+  });
+
   // On a narrow screen the comment appears when it is needed.
   document.addEventListener("submit", (event) => {
     const form = event.target.closest(".decide-reject");

@@ -8,7 +8,8 @@ SERIES: dict[str, tuple[str, str]] = {
     ),
     "series.do.rerun": ("Re-run", "Relancer"),
     "series.do.resend": ("Re-send", "Renvoyer"),
-    "series.do.restore": ("Take back the rejection", "Annuler le rejet"),
+    "series.do.hold": ("Hold", "Retenir"),
+    "series.do.withdraw": ("Withdraw", "Retirer"),
     "series.side": ("Findings and history", "Constats et historique"),
     "series.checks": ("Checks", "Contrôles"),
     "series.checks.count": ("{read} to read, {passed} passed", "{read} à lire, {passed} réussis"),
@@ -77,7 +78,9 @@ SERIES: dict[str, tuple[str, str]] = {
     "timeline.reject": ("Reject", "Rejet"),
     "timeline.resend": ("Re-send", "Renvoi"),
     "timeline.hold": ("Hold", "Attente"),
-    "timeline.restore": ("Rejection taken back", "Rejet annulé"),
+    "timeline.sign": ("Sign", "Signature"),
+    "timeline.send": ("Send", "Envoi"),
+    "timeline.withdraw": ("Withdraw", "Retrait"),
     "timeline.delivery": ("Delivery", "Envoi"),
     # -- viewer ------------------------------------------------------------------------------
     "viewer.label": ("Images", "Images"),
@@ -145,7 +148,6 @@ SERIES: dict[str, tuple[str, str]] = {
     "decide.read_first.many": ("Read {n} warnings first", "Lisez d’abord {n} avertissements"),
     "decide.comment": ("Comment, required to reject", "Commentaire, obligatoire pour rejeter"),
     "decide.reject": ("Reject", "Rejeter"),
-    "decide.hold": ("Hold", "Mettre en attente"),
     "decide.approve": ("Approve and send", "Valider et envoyer"),
     "decide.sign.title": ("Send to {names}", "Envoyer à {names}"),
     "decide.sign.what": (
@@ -188,19 +190,81 @@ SERIES: dict[str, tuple[str, str]] = {
         "La série est restée en l’état. Rien n’est parti.",
     ),
     "decide.refused.back": ("Back to the series", "Retour à la série"),
-    "decide.why.unread": (
-        "{n} warnings of this synthetic CT were not ticked.",
-        "{n} avertissements de ce scanner synthétique n’ont pas été cochés.",
+    "decide.why.WARNINGS": (
+        "Not every warning of this synthetic CT was ticked.",
+        "Tous les avertissements de ce scanner synthétique n’ont pas été cochés.",
     ),
-    "decide.why.changed": (
-        "The synthetic CT has changed since you opened the page.",
-        "Le scanner synthétique a changé depuis l’ouverture de la page.",
-    ),
-    "decide.do.read": (
+    "decide.do.WARNINGS": (
         "Read each warning, tick it, and approve again.",
         "Lisez chaque avertissement, cochez-le et validez de nouveau.",
     ),
-    "decide.do.look": ("Look at the series again.", "Regardez de nouveau la série."),
+    "decide.why.CHANGED": (
+        "The synthetic CT is not the one you looked at any more.",
+        "Le scanner synthétique n’est plus celui que vous avez regardé.",
+    ),
+    "decide.do.CHANGED": (
+        "Look at it again and sign what is there now.",
+        "Regardez-le de nouveau et signez ce qui s’y trouve.",
+    ),
+    "decide.why.STATE": (
+        "The series has moved on since you opened the page.",
+        "La série a avancé depuis l’ouverture de la page.",
+    ),
+    "decide.do.STATE": ("Look at the series again.", "Regardez de nouveau la série."),
+    "decide.why.LOG_IN": ("The password is not right.", "Le mot de passe est inexact."),
+    "decide.do.LOG_IN": ("Type it again.", "Saisissez-le de nouveau."),
+    "decide.why.PROVE": (
+        "A signature needs a fresh proof of who you are.",
+        "Une signature demande une preuve récente de votre identité.",
+    ),
+    "decide.do.PROVE": (
+        "Give your password, or log in again at the identity provider and sign within five "
+        "minutes.",
+        "Donnez votre mot de passe, ou reconnectez-vous chez le fournisseur d’identité et signez "
+        "dans les cinq minutes.",
+    ),
+    "decide.why.TooMany": (
+        "There were too many wrong passwords.",
+        "Trop de mots de passe inexacts.",
+    ),
+    "decide.do.TooMany": ("Try again in a quarter of an hour.", "Réessayez dans un quart d’heure."),
+    "decide.why.REASON": ("There is no reason given.", "Aucun motif n’est donné."),
+    "decide.do.REASON": ("Say why in one sentence.", "Dites pourquoi en une phrase."),
+    "decide.why.DESTINATION": (
+        "This synthetic CT has no delivery to that destination.",
+        "Ce scanner synthétique n’a pas d’envoi vers cette destination.",
+    ),
+    "decide.do.DESTINATION": ("Choose another destination.", "Choisissez une autre destination."),
+    "decide.sign.fresh": (
+        "Your log-in at the identity provider counts as the proof, for five minutes.",
+        "Votre connexion chez le fournisseur d’identité vaut preuve, pendant cinq minutes.",
+    ),
+    "decide.physicist": (
+        "A physicist approves or rejects.",
+        "Un physicien valide ou rejette.",
+    ),
+    "decide.rerun.model": ("Model", "Modèle"),
+    "decide.rerun.route": ("As the route says", "Selon la règle"),
+    "decide.resend.others": ("Other systems", "Autres systèmes"),
+    "decide.reason": ("Reason", "Motif"),
+    "decide.hold.title": ("Hold this series", "Retenir cette série"),
+    "decide.hold.what": (
+        "Nothing more leaves until a person approves it. What has arrived at a destination stays "
+        "there.",
+        "Rien de plus ne part tant que personne ne valide. Ce qui est déjà arrivé y reste.",
+    ),
+    "decide.hold.do": ("Hold it", "La retenir"),
+    "decide.withdraw.title": ("Withdraw this synthetic CT", "Retirer ce scanner synthétique"),
+    "decide.withdraw.what": (
+        "A Key Object goes to every destination that has it and says that it must not be used. The "
+        "images there are not deleted.",
+        "Un objet clé part vers chaque destination qui le possède et dit qu’il ne doit plus "
+        "servir. Les images n’y sont pas effacées.",
+    ),
+    "decide.withdraw.concept": ("Why it is withdrawn", "Raison du retrait"),
+    "decide.withdraw.quality": ("Quality", "Qualité"),
+    "decide.withdraw.safety": ("Patient safety", "Sécurité du patient"),
+    "decide.withdraw.do": ("Withdraw it", "Le retirer"),
     # -- trouble in four parts ---------------------------------------------------------------
     "trouble.refused.safe": (
         "No synthetic CT was made. The MR series is stored; nothing is lost.",

@@ -1,0 +1,150 @@
+"""The forms of the decision bar: what a person decides about a series, answered with a page.
+
+The same decisions are in the API (`node.web.decisions`); here a refusal is told in four parts.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from node.archive.audit import By
+from node.archive.decisions import Signature
+from node.domain.errors import NodeError, Rejected
+from node.web.api import found
+from node.web.decisions import Flow, flow
+from node.web.layout import layout
+from node.web.proof import prove_again
+from node.web.security import PHYSICIST, actor, me, note, noted
+from node.web.texts import TEXTS
+
+router = APIRouter(include_in_schema=False, prefix="/series/{series_id}", dependencies=[PHYSICIST])
+Text = Annotated[str, Form(max_length=2000)]
+Some = Annotated[list[str] | None, Form(max_length=500)]
+_FORBIDDEN = ("PROVE", "LOG_IN")
+
+
+@router.post("/approve")
+def approve(
+    request: Request,
+    series_id: int,
+    attempt: Text,
+    instances: Annotated[int, Form(ge=0)],
+    read: Some = None,
+    destinations: Some = None,
+    comment: Text = "",
+    password: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Sign: release the sCT exactly as it was seen, every warning ticked."""
+    signature = Signature(
+        attempt=attempt,
+        ticked=read or (),
+        destinations=destinations or (),
+        instances=instances,
+        comment=comment,
+    )
+    return _told(
+        request,
+        series_id,
+        lambda to: to.sign(series_id, signature, prove_again(request, password)),
+    )
+
+
+@router.post("/reject")
+def reject(request: Request, series_id: int, comment: Text = "") -> Response:
+    """Refuse the sCT: it never leaves."""
+    who = me(request).name
+    return _noted(
+        request, series_id, "reject", lambda to: to.reject(series_id, who=who, reason=comment)
+    )
+
+
+@router.post("/hold")
+def hold(request: Request, series_id: int, comment: Text = "") -> Response:
+    """Keep an sCT from leaving, or stop one that is on its way."""
+    by = By(**actor(request))
+    return _told(request, series_id, lambda to: to.hold(series_id, by, reason=comment))
+
+
+@router.post("/rerun")
+def rerun(request: Request, series_id: int, model: Text = "") -> Response:
+    """Begin a new attempt, with another model where one is named."""
+    who = me(request).name
+    return _noted(
+        request,
+        series_id,
+        "run again",
+        lambda to: to.retry(series_id, who=who, model=model or None),
+    )
+
+
+@router.post("/resend")
+def resend(request: Request, series_id: int, destination: Text = "") -> Response:
+    """Send a released sCT again, or to a peer its route does not name."""
+    who, by = me(request).name, By(**actor(request))
+    new = destination.removeprefix("+") if destination.startswith("+") else ""
+    if new:
+        return _told(request, series_id, lambda to: to.send_to(series_id, new, by))
+    return _noted(
+        request,
+        series_id,
+        "send again",
+        lambda to: to.resend(series_id, who=who, destination=destination or None),
+    )
+
+
+@router.post("/withdraw")
+def withdraw(
+    request: Request,
+    series_id: int,
+    concept: Annotated[Literal["quality", "safety"], Form()],
+    comment: Text = "",
+    password: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Tell every destination that the sCT must not be used."""
+    return _told(
+        request,
+        series_id,
+        lambda to: to.withdraw(
+            series_id, prove_again(request, password), reason=comment, concept=concept
+        ),
+    )
+
+
+def _told(request: Request, series_id: int, act: Callable[[Flow], str]) -> Response:
+    """Do what writes its own line of the audit trail."""
+    item = found(request, series_id)
+    try:
+        act(flow(request))
+    except NodeError as error:
+        return _not_done(request, item, error)
+    noted(request)
+    return RedirectResponse(f"/series/{series_id}", status_code=303)
+
+
+def _noted(request: Request, series_id: int, action: str, act: Callable[[Flow], str]) -> Response:
+    item = found(request, series_id)
+    try:
+        act(flow(request))
+    except NodeError as error:
+        return _not_done(request, item, error)
+    note(request, action, f"series {series_id}")
+    return RedirectResponse(f"/series/{series_id}", status_code=303)
+
+
+def _not_done(request: Request, item: dict[str, Any], error: NodeError) -> HTMLResponse:
+    """What was not done and why, in the reader's words where the code is known."""
+    frame = layout(request)
+    code = error.code if isinstance(error, Rejected) else type(error).__name__
+    known = f"decide.why.{code}" in TEXTS
+    return frame.page(
+        "not_done.html",
+        place="queue",
+        status=403 if code in _FORBIDDEN else 409,
+        item=item,
+        code=code,
+        why=frame.say(f"decide.why.{code}") if known else error.message,
+        to_do=frame.say(f"decide.do.{code}") if known else error.remedy,
+        foreign=not known,
+    )
