@@ -1,5 +1,7 @@
 """The conformance statement says what is negotiated: all of it, and nothing else."""
 
+import ast
+import importlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, build_role, evt
 from pynetdicom.presentation import PresentationContext, build_context
 
+from node import scu
 from node.app import conformance_statement
 from node.domain.names import AETitle
 from node.domain.site import Peer
@@ -155,6 +158,22 @@ def test_what_the_node_proposes_is_what_is_stated() -> None:
         server.shutdown()
 
     assert asked == {pair for pair in _stated_as_user() if pair[0] in {c for c, _ in asked}}
+
+
+def test_every_class_named_in_the_code_of_the_user_is_stated() -> None:
+    """Each presentation context that is built for a peer, and no class that none is built for."""
+    built: set[str] = set()
+    for path in Path(scu.__file__).parent.glob("*.py"):
+        module = importlib.import_module(f"node.scu.{path.stem}")
+        for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "build_context":
+                name = getattr(call.args[0], "id", "")
+                if name != "sop_class":  # of the objects to send: the test above
+                    built.add(str(getattr(module, name)))
+    stored = {uid for uids in STORAGE_KINDS.values() for uid in uids}
+
+    assert built
+    assert built == {sop_class for sop_class, _ in _stated_as_user()} - stored
 
 
 def _stated_as_user() -> set[Pair]:
