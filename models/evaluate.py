@@ -1,6 +1,6 @@
 """Figures of a model folder on pairs with known CT, as a Markdown table.
 
-``python -m models.evaluate onnx/head-t1/1.0.0 PAIR_DIR...``. A pair's folder holds
+``python -m models.evaluate onnx/head-t1/1.1.0 PAIR_DIR...``. A pair's folder holds
 ``mr_t1like.nii.gz``, ``ct_truth.nii.gz`` and ``labels.nii.gz`` on one lattice.
 """
 
@@ -8,28 +8,17 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - the name its documentation uses
 from numpy.typing import NDArray
 
 from models.export import errors
+from models.pictures import draw_calibration
 from node.domain.geometry import Grid
 from node.domain.plan import SctResult
 from node.domain.volume import Unit, Volume
+from node.infer.files import read_image
 from node.infer.generator import Generator
 from node.infer.manifest import read_manifest
 from node.infer.registry import ModelFolder
-
-
-def read_volume(path: Path, unit: Unit) -> Volume:
-    """Read an image file; SimpleITK gives LPS whatever the file's own convention is."""
-    image = sitk.ReadImage(path.as_posix(), sitk.sitkFloat32)
-    affine = np.eye(4)
-    cosines = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
-    affine[:3, :3] = cosines[:, ::-1]
-    affine[:3, 3] = image.GetOrigin()
-    return Volume(
-        values=sitk.GetArrayFromImage(image), affine=affine, frame_of_reference_uid="1", unit=unit
-    )
 
 
 def axial(volume: Volume) -> Volume:
@@ -58,17 +47,29 @@ def oracle(truth: NDArray[np.float32], labels: NDArray[np.int16]) -> NDArray[np.
 
 def evaluate(model: ModelFolder, folder: Path) -> dict[str, float]:
     """The figures of one pair."""
-    mr = axial(read_volume(folder / "mr_t1like.nii.gz", Unit.SIGNAL))
-    truth = axial(read_volume(folder / "ct_truth.nii.gz", Unit.HU)).values
-    labels = axial(read_volume(folder / "labels.nii.gz", Unit.SIGNAL)).values.astype(np.int16)
+    mr = axial(read_image(folder / "mr_t1like.nii.gz", Unit.SIGNAL))
+    truth = axial(read_image(folder / "ct_truth.nii.gz", Unit.HU)).values
+    labels = axial(read_image(folder / "labels.nii.gz", Unit.SIGNAL)).values.astype(np.int16)
     grid = Grid(shape=mr.grid.shape, affine=mr.affine)
     result: SctResult = Generator(model, providers=["cpu"]).synthesise(mr, grid)
     row = errors(result.sct.values, truth, result.body)
     row["oracle_mae_hu"] = errors(oracle(truth, labels), truth, result.body)["mae_body_hu"]
+    floor = errors(oracle(truth, labels), truth, result.body)
+    row["oracle_soft_hu"] = floor["mae_soft_hu"]
     if result.uncertainty is not None:
         error = np.abs(result.sct.values - truth)[result.body]
-        row["within_half_width"] = float((error <= result.uncertainty.values[result.body]).mean())
+        half = result.uncertainty.values[result.body]
+        row["within_half_width"] = float((error <= half).mean())
+        for number, (told, met) in enumerate(deciles(error, half)):
+            row[f"decile_{number}_told_hu"], row[f"decile_{number}_met_hu"] = told, met
     return row
+
+
+def deciles(error: NDArray[np.floating], half: NDArray[np.floating]) -> list[tuple[float, float]]:
+    """Mean half width and 68th percentile of the error in each tenth of the half widths."""
+    order = np.argsort(half, kind="stable")
+    parts = np.array_split(order, 10)
+    return [(float(half[p].mean()), float(np.percentile(error[p], 68))) for p in parts]
 
 
 def main() -> None:
@@ -76,10 +77,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("pairs", type=Path, nargs="+")
+    parser.add_argument("--curve", type=Path, help="draw told against met half widths here")
     given = parser.parse_args()
     model = ModelFolder(path=given.model, manifest=read_manifest(given.model / "manifest.json"))
     rows = {path.name: evaluate(model, path) for path in given.pairs}
-    keys = list(next(iter(rows.values())))
+    if given.curve:
+        draw_calibration(rows, given.curve)
+    keys = [key for key in next(iter(rows.values())) if not key.startswith("decile")]
     lines = [f"| pair | {' | '.join(keys)} |", "|---" * (len(keys) + 1) + "|"]
     for name, row in rows.items():
         lines.append(f"| {name} | {' | '.join(f'{row[k]:.3g}' for k in keys)} |")

@@ -37,3 +37,19 @@ def draw_slices(volumes: list[NDArray[np.float32]], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=50)
     plt.close(figure)
+
+
+def draw_calibration(rows: dict[str, dict[str, float]], path: Path) -> None:
+    """Half width told against the 68th percentile of the error, for each tenth of the body."""
+    figure, axes = plt.subplots(figsize=(5, 5))
+    for name, row in rows.items():
+        told = [row[f"decile_{n}_told_hu"] for n in range(10)]
+        met = [row[f"decile_{n}_met_hu"] for n in range(10)]
+        axes.plot(told, met, marker="o", label=name)
+    ends = [1.0, 1000.0]
+    axes.plot(ends, ends, color="grey")
+    axes.fill_between(ends, [0.8 * e for e in ends], [1.2 * e for e in ends], alpha=0.2)
+    axes.set(xscale="log", yscale="log", xlabel="half width told, HU", ylabel="met, HU")
+    axes.legend()
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
