@@ -30,6 +30,8 @@ from node.syslog import PROTOCOLS, Collector
 from node.tls import PROFILES, TlsFiles
 
 ENVIRONMENT_PREFIX = "PCTNODE_"
+# ``PCTNODE_DATABASE__URL_FILE`` names a file with the value of ``PCTNODE_DATABASE__URL``.
+_FILE = "_FILE"
 PROVIDERS = ("cuda", "tensorrt", "cpu")
 SECTIONS = (
     "node",
@@ -350,7 +352,10 @@ def _read_text(file: Path) -> str:
 
 
 def _overrides(environment: Mapping[str, str]) -> dict[tuple[str, str], Any]:
-    """``PCTNODE_<SECTION>__<KEY>`` variables; values are TOML, or plain text where that fails."""
+    """``PCTNODE_<SECTION>__<KEY>`` variables; values are TOML, or plain text where that fails.
+
+    ``PCTNODE_<SECTION>__<KEY>_FILE`` names a file that holds the value, as plain text.
+    """
     found: dict[tuple[str, str], Any] = {}
     for name, raw in environment.items():
         section, separator, key = name.removeprefix(ENVIRONMENT_PREFIX).partition("__")
@@ -361,8 +366,22 @@ def _overrides(environment: Mapping[str, str]) -> dict[tuple[str, str], Any]:
                 f"Environment variable {name}: there is no section [{section.lower()}].",
                 remedy=f"Sections are {', '.join(SECTIONS)}.",
             )
-        found[section.lower(), key.lower()] = _toml_value(raw)
+        if key.endswith(_FILE):
+            found[section.lower(), key.removesuffix(_FILE).lower()] = _secret(name, Path(raw))
+        else:
+            found[section.lower(), key.lower()] = _toml_value(raw)
     return found
+
+
+def _secret(name: str, file: Path) -> str:
+    """The text of a file that holds one value, such as those of systemd or a container."""
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(
+            f"Environment variable {name}: {file} cannot be read: {error}.",
+            remedy="Correct the path, or its rights.",
+        ) from None
 
 
 def _toml_value(raw: str) -> Any:

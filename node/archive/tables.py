@@ -93,6 +93,7 @@ series = sa.Table(
     sa.Column("findings", sa.JSON, nullable=False),
     # The queue reads each state newest first; all of it where 100,000 series are stored.
     sa.Index(None, "state", "state_at", "id"),
+    sa.Index(None, "state_at", "id"),
 )
 
 instances = sa.Table(
@@ -143,6 +144,13 @@ runs = sa.Table(
     sa.Column("plan", sa.JSON(none_as_null=True), nullable=True),
     _text("predecessor_series_uid", nullable=True),
     sa.UniqueConstraint("series_id", "revision", "attempt"),
+    # What is looked for every second: few rows, however many runs have ended.
+    sa.Index(
+        "ix_runs_open",
+        "id",
+        sqlite_where=sa.text("finished_at IS NULL AND superseded_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL AND superseded_at IS NULL"),
+    ),
 )
 
 outputs = sa.Table(
@@ -257,7 +265,7 @@ steps = sa.Table(
     _of("runs"),
     _text("name"),
     _time("started_at", nullable=False),
-    _time("finished_at"),
+    sa.Column("finished_at", sa.Float(53), index=True),
     _text("sentence"),
     sa.PrimaryKeyConstraint("run_id", "name"),
 )

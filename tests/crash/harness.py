@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -18,8 +19,22 @@ from node.crashpoints import ENVIRONMENT, MARK
 from tests.crash.watched import Watched
 from tests.peers import processes
 from tests.peers.dcmtk import Storescp
+from tests.peers.tools import need_tool
 from tests.peers.waiting import free_port, is_listening, wait_until
 from tests.phantoms.tiny_onnx import write_affine_model
+
+
+class Listener(Protocol):
+    """Something to deliver to."""
+
+    @property
+    def ae_title(self) -> str:
+        """Its AE title."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL_SPACING_MM = 4.0
@@ -36,6 +51,8 @@ class Node(Watched):
     process: "subprocess.Popen[bytes] | None" = None
     environment: Mapping[str, str] = field(default_factory=dict)
     """Set on top of ours at every start."""
+    disk_size: str = ""
+    """Size of a disk of its own, such as 8m; empty: it shares the test's."""
 
     @property
     def log(self) -> Path:
@@ -44,7 +61,10 @@ class Node(Watched):
 
     @property
     def data(self) -> Path:
-        """Its data folder."""
+        """Its data folder, on a disk of its own where it has one."""
+        if self.disk_size and not self.ended():
+            assert self.process is not None
+            return Path(f"/proc/{self.process.pid}/root{self.folder / 'var'}")
         return self.folder / "var"
 
     @property
@@ -59,11 +79,28 @@ class Node(Watched):
         if crash_at:
             environment[ENVIRONMENT] = crash_at
         command = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
+        if self.disk_size:
+            command = [*self._own_disk(), *command]
         self.process = processes.start(command, self.log, env=environment)
         wait_until(
             lambda: self.ended() or is_listening(self.dicom_port), "the DICOM port", timeout_s=120
         )
         assert not self.ended(), self.log.read_text()
+
+    def _own_disk(self) -> list[str]:
+        """What gives a command a data folder on a small disk that it alone sees."""
+        var = self.folder / "var"
+        var.mkdir(exist_ok=True)
+        mount = f"mount -t tmpfs -o size={self.disk_size} none {shlex.quote(str(var))}"
+        script = f'{mount} && exec "$@"'
+        return [need_tool("unshare"), "--mount", "sh", "-c", script, "node"]
+
+    def mount_again(self, option: str) -> None:
+        """Make its own disk read-only (``ro``) or writable (``rw``) under it."""
+        assert self.process is not None
+        command = [need_tool("nsenter"), "--mount", f"--target={self.process.pid}", "mount"]
+        command += ["-o", f"remount,{option}", str(self.folder / "var")]
+        subprocess.run(command, check=True)
 
     def ended(self) -> bool:
         """Whether the supervisor is gone."""
@@ -121,7 +158,7 @@ def make_node(
     folder: Path,
     tps: Storescp | int,
     *,
-    more_tps: Sequence[Storescp] = (),
+    more_tps: Sequence[Listener] = (),
     **settings: Any,
 ) -> Node:
     """Write a node's settings and a model of known arithmetic; ``tps`` gets its sCT.

@@ -28,6 +28,8 @@ _PACKAGES = {
     "psql": "postgresql",
     "setpriv": "util-linux",
     "unshare": "util-linux",
+    "nsenter": "util-linux",
+    "prlimit": "util-linux",
 }
 
 

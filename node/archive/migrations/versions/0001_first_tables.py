@@ -109,6 +109,7 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_series_state_state_at_id"), ["state", "state_at", "id"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_series_state_at_id"), ["state_at", "id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_series_study_instance_uid"), ["study_instance_uid"], unique=False
         )
@@ -204,6 +205,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_runs_series_id"), ["series_id"], unique=False)
+        batch_op.create_index(
+            "ix_runs_open",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("finished_at IS NULL AND superseded_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL AND superseded_at IS NULL"),
+        )
 
     op.create_table(
         "deliveries",
@@ -269,6 +277,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("steps", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_steps_run_id"), ["run_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_steps_finished_at"), ["finished_at"], unique=False)
 
     op.create_table(
         "delivery_instances",
@@ -523,6 +532,7 @@ def downgrade() -> None:
     op.drop_table("delivery_instances")
     with op.batch_alter_table("steps", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_steps_run_id"))
+        batch_op.drop_index(batch_op.f("ix_steps_finished_at"))
 
     op.drop_table("steps")
     with op.batch_alter_table("outputs", schema=None) as batch_op:
@@ -537,6 +547,7 @@ def downgrade() -> None:
     op.drop_table("deliveries")
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_runs_series_id"))
+        batch_op.drop_index("ix_runs_open")
 
     op.drop_table("runs")
     with op.batch_alter_table("instances", schema=None) as batch_op:
@@ -553,6 +564,7 @@ def downgrade() -> None:
     with op.batch_alter_table("series", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_series_study_instance_uid"))
         batch_op.drop_index(batch_op.f("ix_series_state_state_at_id"))
+        batch_op.drop_index(batch_op.f("ix_series_state_at_id"))
         batch_op.drop_index(batch_op.f("ix_series_state"))
 
     op.drop_table("series")

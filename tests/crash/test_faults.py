@@ -1,0 +1,178 @@
+"""Disk, database, memory, model and process fail under a working node: it waits, and loses nothing.
+
+What each test does, and what the node did, stands in ``docs/faults.md``.
+"""
+
+import os
+import resource
+import sqlite3
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from node.archive.actions import Actions
+from tests.crash import checks
+from tests.crash.conftest import MakeNode
+from tests.crash.harness import Node
+from tests.peers.dcmtk import Storescp, run_storescu
+from tests.peers.fixtures import StartStorescp
+from tests.peers.waiting import wait_until
+from tests.phantoms.mr import mr_series
+
+pytestmark = [pytest.mark.interop, pytest.mark.crash]
+_SHAPE = (24, 20, 18)
+_SPACING_MM = (4.0, 4.0, 4.0)
+
+
+@pytest.fixture
+def tps(start_storescp: StartStorescp) -> Storescp:
+    """A destination that takes everything."""
+    return start_storescp()
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> list[Path]:
+    """Files of an MR series."""
+    return mr_series(_SHAPE, _SPACING_MM, name="faults").write(tmp_path / "mr")
+
+
+@pytest.fixture
+def own_disk(tps: Storescp, new_node: MakeNode) -> Node:
+    """A node with a small disk of its own; only root may mount one."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a disk needs root")
+    node = new_node(tps, quiet_s=2)
+    node.disk_size = "24m"
+    node.start()
+    wait_until(node.healthy, "the page", timeout_s=60)
+    return node
+
+
+def _refused(node: Node, files: list[Path]) -> str:
+    """Send what the node cannot take now: no instance is acknowledged."""
+    sent = run_storescu(node.dicom_port, files)
+    said = sent.stdout + sent.stderr
+    assert checks.acknowledged(said) == 0, said
+    return said
+
+
+def _taken(node: Node, files: list[Path]) -> None:
+    sent = run_storescu(node.dicom_port, files)
+    assert checks.acknowledged(sent.stdout + sent.stderr) == len(files), sent.stdout + sent.stderr
+    checks.every_acknowledged_is_there(node, files, len(files))
+
+
+def _delivered_once(node: Node, tps: Storescp, timeout_s: float = 90) -> None:
+    item = node.wait_state("delivered", timeout_s=timeout_s)
+    checks.one_sct_delivered(node, tps, item["id"])
+    checks.nothing_else_arrived(node, tps)
+
+
+def _fill(path: Path) -> None:
+    """Write until the disk is full."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+def test_a_full_disk_refuses_and_then_goes_on(
+    own_disk: Node, tps: Storescp, series: list[Path]
+) -> None:
+    """Full while it receives: 0xA700. Full while it works: it waits. Free again: delivered."""
+    filler = own_disk.data / "filler"
+    _fill(filler)
+    said = _refused(own_disk, series)
+    assert "OutOfResources" in said.replace(" ", ""), said
+    filler.unlink()
+    _taken(own_disk, series)
+    _fill(filler)  # before the series is quiet
+    wait_until(
+        lambda: "step_short_of_resources" in own_disk.said() or "duty_failed" in own_disk.said(),
+        "the worker to notice",
+        timeout_s=60,
+    )
+    assert {i["state"] for i in own_disk.series()} <= {"receiving", "queued", "running"}
+    filler.unlink()
+    _delivered_once(own_disk, tps)
+
+
+@pytest.mark.slow
+def test_a_disk_that_turns_read_only_refuses_and_then_goes_on(
+    own_disk: Node, tps: Storescp, series: list[Path]
+) -> None:
+    """Read-only as after an error of the disk: 0xA700; writable again: delivered."""
+    own_disk.mount_again("ro")
+    _refused(own_disk, series)
+    own_disk.mount_again("rw")
+    _taken(own_disk, series)
+    _delivered_once(own_disk, tps)
+
+
+@pytest.mark.slow
+def test_a_slow_database_only_takes_longer(
+    tps: Storescp, new_node: MakeNode, series: list[Path]
+) -> None:
+    """Another program holds the SQLite file for seconds while instances arrive."""
+    node = new_node(tps, quiet_s=2)
+    node.start()
+    database = node.data / "node.sqlite"
+    with closing(sqlite3.connect(database, timeout=60, check_same_thread=False)) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(4.0, other.execute, ["COMMIT"])
+        release.start()
+        _taken(node, series)
+        release.join()
+    _delivered_once(node, tps)
+
+
+@pytest.mark.slow
+def test_too_little_memory_is_waited_out(
+    tps: Storescp, new_node: MakeNode, series: list[Path]
+) -> None:
+    """Memory that cannot be had, as on a full GPU: the step waits; with memory it ends."""
+    node = new_node(tps, quiet_s=2)
+    node.start()
+    wait_until(lambda: "worker_ready" in node.said(), "the worker", timeout_s=60)
+    worker = node.children()["worker-0"]
+    _taken(node, series)
+    node.wait_state("queued", "running")
+    used = next(
+        int(line.split()[1]) * 1024
+        for line in Path(f"/proc/{worker}/status").read_text().splitlines()
+        if line.startswith("VmSize")
+    )
+    limits = resource.prlimit(worker, resource.RLIMIT_AS)
+    resource.prlimit(worker, resource.RLIMIT_AS, (used, limits[1]))
+    wait_until(
+        lambda: "step_short_of_resources" in node.log.read_text() or "step_retried" in node.said(),
+        "the step to find no memory",
+        timeout_s=60,
+    )
+    resource.prlimit(worker, resource.RLIMIT_AS, limits)
+    _delivered_once(node, tps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["changed", "cut"])
+def test_a_model_file_that_is_not_what_its_manifest_says_is_not_run(
+    how: str, tps: Storescp, new_node: MakeNode, series: list[Path]
+) -> None:
+    """Another byte or half a file: failed, with the reason; put back and run again: delivered."""
+    node = new_node(tps)
+    model = next((node.folder / "models").rglob("model.onnx"))
+    good = model.read_bytes()
+    node.start()
+    model.write_bytes(good[: len(good) // 2] if how == "cut" else good[:-1] + b"\x00")
+    _taken(node, series)
+    item = node.wait_state("failed")
+    assert "its manifest says" in item["sentence"]
+    assert not tps.files()
+
+    model.write_bytes(good)
+    Actions(node.engine()).retry(item["id"], who="me")
+    _delivered_once(node, tps)
