@@ -24,7 +24,7 @@ def _states(node: Node) -> dict[str, str]:
     return {d["destination"]: d["state"] for i in node.series() for d in i["deliveries"]}
 
 
-def _wait(node: Node, wanted: dict[str, str], timeout_s: float = 90) -> None:
+def _wait(node: Node, wanted: dict[str, str], timeout_s: float = 180) -> None:
     def there() -> bool:
         states = _states(node)
         return all(states.get(name) == state for name, state in wanted.items())
@@ -51,6 +51,7 @@ def test_each_destination_fares_for_itself(tmp_path: Path, new_node: MakeNode) -
         for server in (warns, slow, refuses):
             stack.enter_context(server.serving())
         node.start()
+        wait_until(lambda: "scp_listening" in node.log.read_text(), "the acceptor", timeout_s=180)
         files = mr_series(_SHAPE, (4.0, 4.0, 4.0), name="faults").write(tmp_path / "mr")
         assert run_storescu(node.dicom_port, files).returncode == 0
 
@@ -66,12 +67,12 @@ def test_each_destination_fares_for_itself(tmp_path: Path, new_node: MakeNode) -
         assert len(refuses.kept) == 4
 
         stack.enter_context(away.serving())  # it comes back, and nobody has to ask
-        node.wait_state("failed", timeout_s=60)
+        node.wait_state("failed", timeout_s=180)
         _wait(node, {"tps3": "sent"})
         _holds(away, node, outputs)
 
         Actions(node.engine()).resend(item["id"], who="me", destination="tps4")
-        node.wait_state("delivered", timeout_s=60)
+        node.wait_state("delivered", timeout_s=180)
         _holds(refuses, node, outputs)
         assert len(warns.asked) == len(slow.asked) == len(away.asked) == len(outputs)
     assert node.stop() == 0

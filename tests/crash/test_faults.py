@@ -23,6 +23,8 @@ from tests.phantoms.mr import mr_series
 
 pytestmark = [pytest.mark.interop, pytest.mark.crash]
 _SHAPE = (24, 20, 18)
+# A machine that runs other tests as well takes its time to start a node.
+PATIENCE_S = 180.0
 _SPACING_MM = (4.0, 4.0, 4.0)
 
 
@@ -46,8 +48,16 @@ def own_disk(tps: Storescp, new_node: MakeNode) -> Node:
     node = new_node(tps, quiet_s=2)
     node.disk_size = "24m"
     node.start()
-    wait_until(node.healthy, "the page", timeout_s=60)
+    _wait_until_ready(node)
     return node
+
+
+def _wait_until_ready(node: Node) -> None:
+    def ready() -> bool:
+        said = node.log.read_text(errors="replace")
+        return "scp_listening" in said and "worker_ready" in said
+
+    wait_until(ready, "acceptor and worker", timeout_s=PATIENCE_S)
 
 
 def _refused(node: Node, files: list[Path]) -> str:
@@ -64,7 +74,7 @@ def _taken(node: Node, files: list[Path]) -> None:
     checks.every_acknowledged_is_there(node, files, len(files))
 
 
-def _delivered_once(node: Node, tps: Storescp, timeout_s: float = 90) -> None:
+def _delivered_once(node: Node, tps: Storescp, timeout_s: float = PATIENCE_S) -> None:
     item = node.wait_state("delivered", timeout_s=timeout_s)
     checks.one_sct_delivered(node, tps, item["id"])
     checks.nothing_else_arrived(node, tps)
@@ -93,7 +103,7 @@ def test_a_full_disk_refuses_and_then_goes_on(
     wait_until(
         lambda: "step_short_of_resources" in own_disk.said() or "duty_failed" in own_disk.said(),
         "the worker to notice",
-        timeout_s=60,
+        timeout_s=PATIENCE_S,
     )
     assert {i["state"] for i in own_disk.series()} <= {"receiving", "queued", "running"}
     filler.unlink()
@@ -119,6 +129,7 @@ def test_a_slow_database_only_takes_longer(
     """Another program holds the SQLite file for seconds while instances arrive."""
     node = new_node(tps, quiet_s=2)
     node.start()
+    _wait_until_ready(node)
     database = node.data / "node.sqlite"
     with closing(sqlite3.connect(database, timeout=60, check_same_thread=False)) as other:
         other.isolation_level = None
@@ -137,10 +148,10 @@ def test_too_little_memory_is_waited_out(
     """Memory that cannot be had, as on a full GPU: the step waits; with memory it ends."""
     node = new_node(tps, quiet_s=2)
     node.start()
-    wait_until(lambda: "worker_ready" in node.said(), "the worker", timeout_s=60)
+    _wait_until_ready(node)
     worker = node.children()["worker-0"]
     _taken(node, series)
-    node.wait_state("queued", "running")
+    node.wait_state("queued", "running", timeout_s=PATIENCE_S)
     used = next(
         int(line.split()[1]) * 1024
         for line in Path(f"/proc/{worker}/status").read_text().splitlines()
@@ -151,7 +162,7 @@ def test_too_little_memory_is_waited_out(
     wait_until(
         lambda: "step_short_of_resources" in node.log.read_text() or "step_retried" in node.said(),
         "the step to find no memory",
-        timeout_s=60,
+        timeout_s=PATIENCE_S,
     )
     resource.prlimit(worker, resource.RLIMIT_AS, limits)
     _delivered_once(node, tps)
@@ -167,9 +178,10 @@ def test_a_model_file_that_is_not_what_its_manifest_says_is_not_run(
     model = next((node.folder / "models").rglob("model.onnx"))
     good = model.read_bytes()
     node.start()
+    _wait_until_ready(node)
     model.write_bytes(good[: len(good) // 2] if how == "cut" else good[:-1] + b"\x00")
     _taken(node, series)
-    item = node.wait_state("failed")
+    item = node.wait_state("failed", timeout_s=PATIENCE_S)
     assert "its manifest says" in item["sentence"]
     assert not tps.files()
 

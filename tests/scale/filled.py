@@ -23,8 +23,6 @@ def filled(folder: Path, series: int, *, instances: int = 1) -> sa.Engine:
         with engine.begin() as connection:
             for table, rows in _tables(numbers, instances):
                 connection.execute(sa.insert(table), rows)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ANALYZE")
     return engine
 
 
