@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 SERIES ?=
+KILLS ?= 1000
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test lint fmt types assets crash interop bench export trust peers
+.PHONY: help setup setup-dev demo serve test lint fmt types assets crash interop bench export trust peers scale
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -55,8 +57,12 @@ types: $(VENV)/.dev ## mypy alone
 test: $(VENV)/.dev peers lint ## everything CI runs
 	$(BIN)/pytest -n 2 --dist loadgroup $(if $(CI),--require-peers) -m "not crash or not slow"
 
-crash: $(VENV)/.dev ## every named crash point
+crash: $(VENV)/.dev peers ## named crash points, faults, and KILLS=1000 kills at random (SEED=n)
 	$(BIN)/pytest -m crash
+	$(BIN)/python -m tests.crash.storm --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+scale: $(VENV)/.dev ## what 10 to 100,000 series cost
+	$(BIN)/python -m tests.scale.measure
 
 interop: $(VENV)/.dev peers ## the tests that drive real peers
 	$(BIN)/pytest -m "interop or orthanc" $(if $(CI),--require-peers)

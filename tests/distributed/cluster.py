@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from node.crashpoints import ENVIRONMENT, MARK
+from node.crashpoints import ENVIRONMENT, MARK, SIGNAL
 from node.settings import load
 from tests.crash.harness import MODEL_SPACING_MM, node_toml
 from tests.crash.watched import Watched
@@ -71,14 +71,19 @@ class Cluster(Watched):
         """Add a front-end; the port it listens on."""
         port = free_port()
         self._add(name, "scp", {"PCTNODE_DICOM__PORT": str(port)})
-        wait_until(lambda: is_listening(port), f"{name} to listen", timeout_s=60)
+        wait_until(lambda: is_listening(port), f"{name} to listen", timeout_s=180)
         return port
 
     def worker(
-        self, name: str, *, crash_at: str = "", program: Sequence[str] = ("-m", "node")
+        self,
+        name: str,
+        *,
+        crash_at: str = "",
+        by: str = "SIGKILL",
+        program: Sequence[str] = ("-m", "node"),
     ) -> Machine:
-        """Add a worker; with ``crash_at`` it dies there for good."""
-        more = {ENVIRONMENT: crash_at, MARK: str(self.mark)} if crash_at else {}
+        """Add a worker; with ``crash_at`` it dies there for good, or is stopped there."""
+        more = {ENVIRONMENT: crash_at, MARK: str(self.mark), SIGNAL: by} if crash_at else {}
         return self._add(name, "worker", more, program)
 
     def wait_for_workers(self, *names: str) -> None:
@@ -93,7 +98,7 @@ class Cluster(Watched):
             except sa.exc.ProgrammingError:  # the tables are being made
                 return False
 
-        wait_until(beat, f"workers {names}", timeout_s=60)
+        wait_until(beat, f"workers {names}", timeout_s=180)
 
     def stop(self) -> None:
         """End every machine that still runs."""

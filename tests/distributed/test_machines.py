@@ -1,6 +1,7 @@
 """Several front-ends and workers: one dies for good, all are replaced; the work ends once."""
 
 import json
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.distributed.cluster import TAKEOVER_S, Cluster
 from tests.distributed.conftest import MakeCluster
 from tests.peers.dcmtk import Storescp, run_storescu
 from tests.peers.fixtures import StartStorescp
+from tests.peers.postgres import Postgres
 from tests.peers.waiting import wait_until
 from tests.phantoms.mr import mr_series
 
@@ -35,7 +37,7 @@ def _push(ports: list[int], folder: Path, names: list[str]) -> dict[str, list[Pa
     return series
 
 
-def _delivered_once(cluster: Cluster, tps: Storescp, count: int, timeout_s: float = 90) -> None:
+def _delivered_once(cluster: Cluster, tps: Storescp, count: int, timeout_s: float = 180) -> None:
     for item in cluster.wait_states(count, "delivered", timeout_s=timeout_s):
         assert item["revision"] == 1
         assert item["attempts"] == 1
@@ -75,7 +77,7 @@ def test_a_worker_killed_for_good_is_replaced_within_its_lease(
     while not cluster.mark.exists() and len(pushed) < 24:
         first = len(pushed)
         pushed |= _push(ports, tmp_path, [f"mr-{n}" for n in range(first, first + 3)])
-    wait_until(cluster.mark.exists, "worker-b to die", timeout_s=60)
+    wait_until(cluster.mark.exists, "worker-b to die", timeout_s=180)
     _delivered_once(cluster, tps, len(pushed))
 
     everything = [path for files in pushed.values() for path in files]
@@ -88,6 +90,8 @@ def test_a_worker_killed_for_good_is_replaced_within_its_lease(
     assert _pending(cluster) == 0
 
 
+@pytest.mark.crash
+@pytest.mark.slow
 def test_a_rolling_upgrade_strands_nothing(
     tmp_path: Path, new_cluster: MakeCluster, start_storescp: StartStorescp
 ) -> None:
@@ -108,3 +112,58 @@ def test_a_rolling_upgrade_strands_nothing(
 
     _delivered_once(cluster, tps, len(pushed), timeout_s=120)
     wait_until(lambda: _pending(cluster) == 0, "nothing left pending", timeout_s=30)
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["synthesise.written", "encode.partial", "delivery.partial"])
+def test_a_worker_that_wakes_after_its_work_was_taken_changes_nothing(
+    point: str, tmp_path: Path, new_cluster: MakeCluster, start_storescp: StartStorescp
+) -> None:
+    """Stopped in a step, taken over, delivered by another, woken: still one sCT, equal bits."""
+    tps = start_storescp()
+    cluster = new_cluster(tps, quiet_s=2)
+    port = cluster.scp("front")
+    sleeper = cluster.worker("worker-a", crash_at=point, by="SIGSTOP")
+    cluster.wait_for_workers("worker-a")
+    pushed = _push([port], tmp_path, ["mr"])
+    wait_until(cluster.mark.exists, "worker-a to stop", timeout_s=180)
+    cluster.worker("worker-b")
+    _delivered_once(cluster, tps, 1, timeout_s=180)
+
+    sleeper.process.send_signal(signal.SIGCONT)
+    assert sleeper.drain() == 0
+    assert _pending(cluster) == 0
+    _delivered_once(cluster, tps, 1)
+    everything = [path for files in pushed.values() for path in files]
+    checks.every_acknowledged_is_there(cluster, everything, len(everything))
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+def test_a_database_that_is_stopped_is_waited_for(
+    tmp_path: Path,
+    new_cluster: MakeCluster,
+    start_storescp: StartStorescp,
+    postgres_server: Postgres,
+) -> None:
+    """PostgreSQL dies at once with work in flight and instances arriving, and comes back."""
+    tps = start_storescp()
+    cluster = new_cluster(tps, quiet_s=2)
+    port = cluster.scp("front")
+    cluster.worker("worker-a")
+    cluster.wait_for_workers("worker-a")
+    _push([port], tmp_path, ["before"])
+    wait_until(
+        lambda: any(i["state"] in ("queued", "running") for i in cluster.series()),
+        "work in flight",
+        timeout_s=180,
+    )
+    postgres_server.stop(how=signal.SIGQUIT)  # no checkpoint, no goodbye: recovery at the start
+    files = mr_series(_SHAPE, _SPACING_MM, name="during").write(tmp_path / "during")
+    refused = run_storescu(port, files)
+    assert checks.acknowledged(refused.stdout + refused.stderr) == 0
+    postgres_server.start()
+
+    wait_until(lambda: run_storescu(port, files).returncode == 0, "it to be taken", timeout_s=180)
+    _delivered_once(cluster, tps, 2, timeout_s=300)

@@ -207,3 +207,18 @@ def test_a_wrong_action_is_told_with_its_place(tmp_path: Path, findings: str, to
 
     assert told in str(error.value)
     assert "routes[1].findings" in str(error.value)
+
+
+def test_a_secret_is_read_from_the_file_the_environment_names(tmp_path: Path) -> None:
+    """A password need not stand in a settings file nor in the environment."""
+    secret = tmp_path / "url"
+    secret.write_text("postgresql://node:pass=word@db/node\n")
+    settings = load(None, {"PCTNODE_DATABASE__URL_FILE": str(secret)})
+    assert settings.database.url == "postgresql+psycopg://node:pass=word@db/node"
+
+
+def test_a_secret_that_cannot_be_read_names_variable_and_file(tmp_path: Path) -> None:
+    """The error says which variable, never a value."""
+    with pytest.raises(Misconfigured, match="PCTNODE_DATABASE__URL_FILE") as fault:
+        load(None, {"PCTNODE_DATABASE__URL_FILE": str(tmp_path / "gone")})
+    assert "gone" in str(fault.value)
