@@ -21,7 +21,7 @@ from tests.peers.fixtures import StartStorescp
 from tests.peers.waiting import wait_until
 from tests.phantoms.mr import mr_series
 
-pytestmark = [pytest.mark.interop, pytest.mark.crash]
+pytestmark = [pytest.mark.interop, pytest.mark.crash, pytest.mark.slow]
 _SHAPE = (24, 20, 18)
 # A machine that runs other tests as well takes its time to start a node.
 PATIENCE_S = 180.0
@@ -110,7 +110,6 @@ def test_a_full_disk_refuses_and_then_goes_on(
     _delivered_once(own_disk, tps)
 
 
-@pytest.mark.slow
 def test_a_disk_that_turns_read_only_refuses_and_then_goes_on(
     own_disk: Node, tps: Storescp, series: list[Path]
 ) -> None:
@@ -122,7 +121,6 @@ def test_a_disk_that_turns_read_only_refuses_and_then_goes_on(
     _delivered_once(own_disk, tps)
 
 
-@pytest.mark.slow
 def test_a_slow_database_only_takes_longer(
     tps: Storescp, new_node: MakeNode, series: list[Path]
 ) -> None:
@@ -141,7 +139,6 @@ def test_a_slow_database_only_takes_longer(
     _delivered_once(node, tps)
 
 
-@pytest.mark.slow
 def test_too_little_memory_is_waited_out(
     tps: Storescp, new_node: MakeNode, series: list[Path]
 ) -> None:
@@ -168,7 +165,6 @@ def test_too_little_memory_is_waited_out(
     _delivered_once(node, tps)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["changed", "cut"])
 def test_a_model_file_that_is_not_what_its_manifest_says_is_not_run(
     how: str, tps: Storescp, new_node: MakeNode, series: list[Path]
