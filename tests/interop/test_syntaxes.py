@@ -33,6 +33,7 @@ from tests.interop.receiving import (
 from tests.peers.dcmtk import run_storescu
 from tests.peers.fixtures import StartStorescp
 from tests.peers.tools import need_tool
+from tests.realdata import unpack
 
 pytestmark = pytest.mark.interop
 
@@ -327,6 +328,37 @@ def test_a_real_htj2k_file_is_decoded(real_data: Path) -> None:
     stream = pydicom.encaps.get_frame(pydicom.dcmread(path).PixelData, 0, number_of_frames=1)
 
     assert (pixels(path) == imagecodecs.htj2k_decode(stream)).all()
+
+
+SERIES = (
+    "philips-mprage-24slices-deflated",
+    "philips-mprage-24slices-jpeg-ls-lossless",
+    "philips-mprage-24slices-jpeg2000-lossless",
+    "philips-mprage-24slices-rle",
+)
+
+
+@pytest.mark.realdata
+def test_one_real_series_in_five_syntaxes_has_one_set_of_pixels(
+    real_data: Path, tmp_path: Path, start_storescp: StartStorescp
+) -> None:
+    """Passed on without compression, a slice is the one of the JPEG Lossless series."""
+    packed = real_data / "mr-compressed"
+    whole = unpack(
+        packed / "philips-mprage-jpeg-lossless-sv1-full-series.tar.xz", tmp_path / "whole"
+    )
+    wanted = {outgoing(path).sop_instance_uid: path for path in whole}
+    compared = 0
+    for name in SERIES:
+        files = unpack(packed / f"{name}.tar.xz", tmp_path / name)[::4]
+        plain = start_storescp(name=f"plain-{name}", ae_title="TPS", options=["+xi"])
+        assert deliver(plain.port, files, "TPS").transcoded == len(files)
+        for arrived in plain.files():
+            reference = wanted[outgoing(arrived).sop_instance_uid]
+            assert (pixels(arrived) == pixels(reference)).all()
+            compared += 1
+
+    assert compared == 4 * 6
 
 
 def _with_own_uid(source: Path, target: Path, number: int) -> Path:

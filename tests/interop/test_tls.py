@@ -6,6 +6,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -163,6 +164,26 @@ def test_noise_and_silence_on_the_tls_port_do_no_harm(node: Node, scanner: Ident
         connection.close()
 
 
+def test_a_handshake_has_its_time(tmp_path: Path, authority: Authority) -> None:
+    """Connections that say nothing, or a byte now and then, are closed and leave no thread."""
+    ours = authority.issue("hasty")
+    files = {"certificate": str(ours.certificate), "key": str(ours.key), "ca": str(ours.ca)}
+    limits = '{"acse_timeout_s": 1.0}'
+    for node in running_node(tmp_path / "var", "--tls", json.dumps(files), "--limits", limits):
+        before = node.threads()
+        slow = [socket.create_connection(("127.0.0.1", node.tls_port), 20) for _ in range(8)]
+        for connection in slow[:4]:
+            connection.sendall(b"\x16")  # RFC 8446 5.1: a handshake record begins so
+        ends = [connection.recv(1) for connection in slow]
+        wait_until(partial(_at_rest, node, before), "the threads to end")
+        for connection in slow:
+            connection.close()
+        sentences = {s for _, s, *_ in node.associations(8)}
+
+    assert ends == [b""] * 8
+    assert all("not finished in time" in sentence for sentence in sentences)
+
+
 def test_a_renewed_certificate_is_shown_to_the_next_caller(
     tmp_path: Path, scanner: Identity, authority: Authority
 ) -> None:
@@ -281,6 +302,10 @@ def _any_file() -> Outgoing:
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         path=Path("nowhere"),
     )
+
+
+def _at_rest(node: Node, threads: int) -> bool:
+    return node.threads() <= threads
 
 
 def _newest(node: Node, column: str) -> str:
