@@ -174,6 +174,19 @@ def echo_peer(settings: Settings, name: str) -> str:
     return result.sentence
 
 
+def pull(
+    settings: Settings, peer: str, study: str, series: Sequence[str], *, within_s: float
+) -> dict[str, Any]:
+    """Have a running worker pull series from a peer."""
+    from node.flow.client import FlowClient
+
+    client = FlowClient(database(settings), engine_database(settings))
+    try:
+        return client.pull(peer, study, series, within_s=within_s)
+    finally:
+        client.close()
+
+
 def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event, slot: int) -> None:
     """Receive on ``listeners``, as `listen` gives them, until ``stop`` is set."""
     from node.archive.catalogue import Catalogue

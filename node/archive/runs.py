@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.describe import image_header, series_header
+from node.archive.expectations import is_moving, is_whole
 from node.archive.index import (
     add_to_catalogue,
     insert_missing,
@@ -50,10 +51,9 @@ class Runs:
         Those of the peers in ``urgent`` come before all others.
         """
         last, now = t.series.c.last_received_at, t.db_clock()
-        quiet = (t.series.c.state == State.RECEIVING.value) & (
-            # A time to come: the clock was set back. Nobody waits for it to get there again.
-            (last <= now - quiet_s) | (last > now + _CLOCK_STEP_S)
-        )
+        # A time to come: the clock was set back. Nobody waits for it to get there again.
+        silent = (last <= now - quiet_s) | (last > now + _CLOCK_STEP_S)
+        quiet = (t.series.c.state == State.RECEIVING.value) & (is_whole() | (silent & ~is_moving()))
         with t.reading(self.engine).begin() as connection:
             found = connection.execute(sa.select(t.series.c.id).where(quiet)).scalars().all()
         return sum(self._settle(series_id, quiet, urgent) for series_id in found)

@@ -62,6 +62,8 @@ class Peer:
     """Name or address its certificate must stand for; empty: its host when we call it."""
     urgent: bool = False
     """Whether what it sends comes before what others sent."""
+    count: bool = False
+    """Ask it how many instances a series it sent has, before the series is worked on."""
     failover: str = ""
     """Name of the peer that gets what this one does not take; empty: nobody."""
     deliveries: int = 1
@@ -147,6 +149,7 @@ def peer_mapping(peer: Peer) -> dict[str, Any]:
         "proof": peer.proof,
         "urgent": peer.urgent,
         "failover": peer.failover,
+        "count": peer.count,
         "deliveries": peer.deliveries,
         "accept": list(peer.accept),
         "max_associations": peer.max_associations,
@@ -184,6 +187,7 @@ def _read_peer(reader: Reader, before: Iterable[Peer], source: str) -> Peer:
         proof=reader.text("proof", "none", choices=PROOFS),
         urgent=reader.flag("urgent", False),
         failover=reader.text("failover", ""),
+        count=reader.flag("count", False),
         deliveries=reader.integer("deliveries", 1, low=1, high=16),
         accept=reader.texts("accept", (), choices=tuple(STORAGE_KINDS)),
         max_associations=reader.integer("max_associations", 0, high=1000),

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from pydicom.dataset import Dataset
 
+from node.archive.expectations import Expectation
 from node.archive.files import Folder
 from node.archive.records import Run, StoredInstance
 from node.archive.runs import Runs
@@ -58,6 +59,7 @@ class Bench:
         model_named: Callable[[str], ModelRef],
         generator: Callable[[ModelRef], Synthesiser],
         rules: Rules,
+        expected: Callable[[Run, str], Expectation | None] = lambda _run, _study: None,
     ) -> None:
         self.folder = folder
         self.runs = runs
@@ -65,6 +67,7 @@ class Bench:
         self.model_named = model_named
         self.generator = generator
         self.rules = rules
+        self.expected = expected
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         self._result: tuple[int, SctResult] | None = None

@@ -5,7 +5,9 @@ peers does the work.
 """
 
 import uuid
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import sqlalchemy as sa
 from dbos import DBOSClient
@@ -106,6 +108,24 @@ class FlowClient:
         ok, sentence = bool(result["ok"]), str(result["sentence"])
         self._echoes.remember(peer, ok=ok, sentence=sentence, who=who)
         return ok, sentence
+
+    def pull(
+        self, peer: str, study: str, series: Sequence[str] = (), *, within_s: float = 600.0
+    ) -> dict[str, Any]:
+        """Have a worker pull series (all MR of ``study``, or those named) from ``peer``.
+
+        ``ok``, a ``sentence``, and for each series what was ``expected`` and ``completed``.
+        """
+        workflow_id = f"pull-{uuid.uuid4()}"
+        workflow, queue = engine.PULL_WORKFLOW, engine.SERVICE_QUEUE
+        engine.ask(self._client, workflow, queue, workflow_id, peer, study, list(series))
+        said = engine.result_of(self._client, workflow_id, within_s=within_s)
+        if said is None:
+            raise Retryable(
+                f"The pull from {peer} has not ended within {within_s:.0f} s.",
+                remedy="Check that a worker runs; what it pulls arrives all the same.",
+            )
+        return dict(said)
 
     def close(self) -> None:
         """Close the connections to the engine's database."""

@@ -50,6 +50,7 @@ SERIES_WORKFLOW = "series"
 DELIVERY_WORKFLOW = "deliver"
 ECHO_WORKFLOW = "echo"
 REPORT_WORKFLOW = "commitment report"
+PULL_WORKFLOW = "pull"
 
 
 def engine_url(database_url: str, data_dir: Path) -> str:

@@ -98,6 +98,7 @@ def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
         for f in examined.findings
     ]
     found += [finding_json(f, stage="check") for f in _conflicts(bench, run)]
+    found += [finding_json(f, stage="check") for f in _incomplete(bench, run)]
     bench.runs.record_check(
         run.id, found, route=decision.route.name, model=run.model or decision.route.model
     )
@@ -245,6 +246,19 @@ def _conflicts(bench: Bench, run: Run) -> list[Finding]:
         finding("INSTANCE_CONFLICT", uid=uid, uids=[uid], severity=Severity.WARNING)
         for uid in bench.runs.conflicting(run)
     ]
+
+
+def _incomplete(bench: Bench, run: Run) -> list[Finding]:
+    """Images that the archive has and we have not: missing end slices leave no gap to see."""
+    loaded = bench.load(run)
+    expected = bench.expected(run, loaded.stacks[0].header.study_instance_uid)
+    count = len(loaded.datasets)
+    if expected is None or count >= expected.instances:
+        return []
+    found = finding(
+        "SERIES_INCOMPLETE", count=count, source=expected.peer, expected=expected.instances
+    )
+    return [found]
 
 
 def _refusal_sentence(examined: Sequence[Examined]) -> str:

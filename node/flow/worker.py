@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from node.archive.catalogue import Catalogue
 from node.archive.commitments import Commitments, judge
 from node.archive.deliveries import Deliveries
+from node.archive.expectations import Expectations
 from node.archive.files import Folder
 from node.archive.leases import Leases
 from node.archive.runs import Runs
@@ -29,6 +30,7 @@ from node.flow.housekeeping import LOOK_S, Housekeeper, KeepRules
 from node.flow.intake import POLL_S, SWEEP_S, Intake, Outbox
 from node.flow.leases import BEAT_S, TIME_TO_LIVE_S, Keeper, Slot
 from node.flow.proof import ProofRule, Prover
+from node.flow.pull import Counts, PullWork
 from node.flow.series import SeriesWork
 from node.log import get_logger
 from node.pipeline import Synthesiser
@@ -129,6 +131,7 @@ def _register(values: WorkerValues) -> None:
             model_named=values.model_named,
             generator=values.generator,
             rules=values.rules,
+            expected=Counts(Expectations(values.database), values.site, values.ae_title).of,
         )
     )
     delivery = DeliveryWork(
@@ -151,6 +154,8 @@ def _register(values: WorkerValues) -> None:
         values.site,
         values.ae_title,
     )
+    pulls = PullWork(Expectations(values.database), values.site, values.ae_title)
+    engine.workflow(engine.PULL_WORKFLOW, pulls.run)
     engine.workflow(engine.REPORT_WORKFLOW, reports.run)
     engine.workflow(engine.SERIES_WORKFLOW, series.run)
     engine.workflow(engine.DELIVERY_WORKFLOW, delivery.run)

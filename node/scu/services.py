@@ -13,6 +13,7 @@ from pydicom.uid import (
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
 
@@ -57,8 +58,14 @@ USED_SERVICES: tuple[UsedService, ...] = (
     *(_storage(kind) for kind in STORAGE_KINDS),
     UsedService(
         name="Query",
-        activity="Look up what was delivered",
+        activity="Look up what was delivered; count a series; pull it",
         sop_classes=(StudyRootQueryRetrieveInformationModelFind,),
+        syntaxes=MESSAGE_SYNTAXES,
+    ),
+    UsedService(
+        name="Retrieve",
+        activity="Pull a series",
+        sop_classes=(StudyRootQueryRetrieveInformationModelMove,),
         syntaxes=MESSAGE_SYNTAXES,
     ),
     UsedService(

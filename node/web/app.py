@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from node.log import get_logger
-from node.web import api, decisions, events, health, images
+from node.web import api, decisions, events, health, images, pull
 from node.web import dicomweb as dicom_web
 from node.web.assets import STATIC
 from node.web.desk import Desk
@@ -100,6 +100,7 @@ def create_app(
         log_in,
         accounts,
         dicom_web,
+        pull,
         decisions,
     ):
         app.include_router(part.router)
