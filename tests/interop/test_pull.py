@@ -178,7 +178,7 @@ def test_missing_end_slices_are_held_by_the_word_of_the_pacs(
         item = node.wait_state("review", "delivered", "failed", "refused", timeout_s=180)
         (found,) = [f for f in item["findings"] if f["code"] == "SERIES_INCOMPLETE"]
         assert item["state"] == "review"
-        assert found["values"]["expected"] == len(uploaded)
-        assert found["values"]["count"] == len(uploaded) - 2
+        assert int(found["values"]["expected"]) == len(uploaded)
+        assert int(found["values"]["count"]) == len(uploaded) - 2
     finally:
         node.stop()
