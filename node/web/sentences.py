@@ -66,8 +66,8 @@ _FORMS: tuple[tuple[str, str], ...] = (
     ),
     (r"Given up after (\d+) attempts\. (.+)", r"Abandon après \1 tentatives. \2"),
     (
-        r"(\S+ \(.+?\)) cannot be reached: (.+?)\. (.*)",
-        r"\1 est injoignable : \2. \3",
+        r"(\S+ \(.+?\)) cannot be reached: (.+?)\.( .*)?",
+        r"\1 est injoignable : \2.\3",
     ),
     (r"(\d+) instance\(s\), (\d+) stack\(s\)\.", r"\1 image(s), \2 volume(s)."),
     (r"Route (.+); (\d+) finding\(s\)\.", r"Règle \1 ; \2 constat(s)."),
@@ -100,6 +100,8 @@ def spoken(sentence: str, language: str) -> str:
     for form, french in _COMPILED:
         if found := form.fullmatch(sentence):
             said = found.expand(french)
+            if "Attempt" in form.pattern and found.lastindex == 3:  # what happened stands before
+                said = said.replace(found.group(1), spoken(found.group(1), language))
             return said.replace(" :", "\u00a0:").replace(" ;", "\u00a0;").replace(" %", "\u00a0%")
     return sentence
 

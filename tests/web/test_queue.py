@@ -117,6 +117,11 @@ def test_sentences_of_the_node_are_spoken_in_french() -> None:
     """What the worker writes is read in French; what a peer said stays as it said it."""
     said = spoken("Making the synthetic CT: network, 62%.", "fr")
     assert said == "Calcul du scanner synthétique, 62\u00a0%."
+    away = "TPS (TPS at 10.0.0.9:104) cannot be reached: refused. Attempt 2; the next one in 10 s."
+    assert spoken(away, "fr") == (
+        "TPS (TPS at 10.0.0.9:104) est injoignable\u00a0: refused. Tentative 2\u00a0; la suivante "
+        "dans 10 s."
+    )
     assert spoken("Out of paper.", "fr") == "Out of paper."
     assert spoken("Delivered to tps.", "en") == "Delivered to tps."
 

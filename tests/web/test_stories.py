@@ -18,7 +18,7 @@ from tests.phantoms.mr import mr_series, write
 from tests.web.browsing import Visit, visiting
 
 pytestmark = pytest.mark.interop
-_PATIENCE_MS = 120_000  # several suites may share the machine
+_PATIENCE_MS = 240_000  # several suites may share the machine
 Start = Callable[..., Node]
 
 
@@ -32,7 +32,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         node.environment = {"PCTNODE_WEB__AUTH": "none"}
         started.append(node)
         node.start()
-        wait_until(node.healthy, "the page", timeout_s=90)
+        wait_until(node.healthy, "the page", timeout_s=240)
         return node
 
     yield begin

@@ -1,0 +1,96 @@
+"""Make the pictures of the documentation: ``python -m tests.web.screens docs/screens``.
+
+Phantom data only: the head of the demonstration with a synthetic CT of known voxels.
+"""
+
+import io
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from tests.web.browsing import DESKTOP, PHONE, launch, visiting
+from tests.web.head import WARNINGS, datasets, doubt, head, hounsfield
+from tests.web.sample import fill
+from tests.web.serving import served
+from tests.web.shelf import Shelf, page_of
+
+# name, path, theme, language, size, what is done before the picture
+_SHOTS = (
+    ("queue-dark", "/", "dark", "en", DESKTOP, ()),
+    ("queue-light-fr", "/", "light", "fr", DESKTOP, ()),
+    ("queue-phone", "/", "dark", "en", PHONE, ()),
+    ("series-blend-dark", "/series/1", "dark", "en", DESKTOP, ()),
+    ("series-split-light", "/series/1", "light", "en", DESKTOP,
+     ("[data-mode=split]", "[data-window=bone]")),
+    ("series-uncertainty-fr", "/series/1", "dark", "fr", DESKTOP,
+     (".point:nth-of-type(2) [data-show]",)),
+    ("series-tiles-dark", "/series/1", "dark", "en", DESKTOP, ("[data-mode=tiles]",)),
+    ("series-sign-dark", "/series/1", "dark", "en", DESKTOP, ("TICKS", "#approve-open")),
+    ("series-phone", "/series/1", "dark", "en", PHONE, ()),
+    ("series-failed-dark", "/series/4", "dark", "en", DESKTOP, ()),
+    ("series-refused-light-fr", "/series/5", "light", "fr", DESKTOP, ()),
+)  # fmt: skip
+
+
+def main(folder: Path) -> None:
+    """Write one PNG for each view into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as root, sync_playwright() as playwright:
+        shelf = _shelf(Path(root))
+        browser = launch(playwright)
+        with served(page_of(shelf)) as address:
+            for name, path, theme, language, size, clicks in _SHOTS:
+                with visiting(
+                    browser, address, size=size, theme=theme, language=language, forgiven=("404",)
+                ) as visit:
+                    page = visit.go(path)
+                    if path != "/":
+                        _settle(page)
+                    for click in clicks:
+                        _click(page, click)
+                    page.wait_for_timeout(700)
+                    _save(page.screenshot(), folder / f"{name}.png")
+        browser.close()
+
+
+def _shelf(root: Path) -> Shelf:
+    shelf = Shelf(root=root)
+    made = head()
+    files = datasets(made)
+    series = shelf.receive(
+        files,
+        patient_name="SPECIMEN^Alix",
+        patient_id="PX-004182",
+        description="T1 MPRAGE 3D sag, post-Gd",
+        body_part="BRAIN",
+    )
+    shelf.synthesise(series, files, hounsfield(made), findings=WARNINGS, uncertainty=doubt(made))
+    fill(shelf)
+    return shelf
+
+
+def _settle(page: Page) -> None:
+    page.wait_for_selector("#viewer[data-ready], #viewer[data-failed]", timeout=300_000)
+    if page.get_attribute("#viewer", "data-ready"):
+        page.wait_for_selector("#plot-area:not([hidden])", timeout=300_000)
+
+
+def _click(page: Page, what: str) -> None:
+    if what == "TICKS":
+        for tick in page.query_selector_all("[data-tick]"):
+            tick.check()
+    else:
+        page.click(what)
+
+
+def _save(png: bytes, path: Path) -> None:
+    """Few colours: a third of the size, and nothing of the page is lost to the eye."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image.quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
