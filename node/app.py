@@ -258,6 +258,15 @@ def tls_validity(settings: Settings) -> tuple[Validity, ...]:
     return Tls(files).validity() if files else ()
 
 
+def _validity_now(settings: Settings) -> tuple[Validity, ...]:
+    """None while the files are being replaced: a scrape must not fail for that."""
+    try:
+        return tls_validity(settings)
+    except Misconfigured as error:
+        log.warning("certificate_not_read", reason=error.message)
+        return ()
+
+
 def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     """Run the line and deliveries until ``stop`` is set."""
     from node.flow import worker
@@ -338,6 +347,7 @@ def build_web(settings: Settings) -> Any:
             receiver=Receiver(folder, Index(engine), min_free_bytes=min_free),
         ),
         desk=_desk(settings, engine),
+        certificates=lambda: _validity_now(settings),
         flow=FlowClient(engine, engine_database(settings), folder),
         archive_root=settings.node.data_dir,
         ae_title=settings.node.ae_title,

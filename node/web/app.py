@@ -3,7 +3,7 @@
 Every route declares the role it asks for; `node.web.security` stands before them all.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from node.log import get_logger
+from node.tls import Validity
 from node.web import api, decisions, events, health, images, pull
 from node.web import dicomweb as dicom_web
 from node.web.assets import STATIC
@@ -61,6 +62,7 @@ def create_app(
     access: Access | None = None,
     dicomweb: DicomWeb | None = None,
     desk: Desk | None = None,
+    certificates: Callable[[], Sequence[Validity]] = tuple,
 ) -> FastAPI:
     """Build the application from what it reads and what it may ask for.
 
@@ -80,9 +82,11 @@ def create_app(
         Who may come in, and how; without it this machine alone, unasked.
     desk
         What pages ask of the site and the machine.
+    certificates
+        Gives how long the certificates of TLS are good for.
     """
     app = FastAPI(title="pctnode", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.desk = desk
+    app.state.desk, app.state.certificates = desk, certificates
     app.state.queries, app.state.flow, app.state.ready = queries, flow, ready
     app.state.frame = Frame(ae_title=ae_title, port=dicom_port, counts=queries.counts)
     app.state.dicomweb = dicomweb

@@ -35,5 +35,6 @@ def readyz(request: Request) -> JSONResponse:
 @router.get("/metrics", dependencies=[VIEWER])
 def metrics(request: Request) -> Response:
     """Give the counts in Prometheus' text format."""
-    text = exposition(request.app.state.queries)
+    state = request.app.state
+    text = exposition(state.queries, state.certificates())
     return Response(text, media_type="text/plain; version=0.0.4")

@@ -1,13 +1,15 @@
 """Counts for Prometheus, read from the database at each scrape."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from node.domain.states import DeliveryState, State
+from node.tls import Validity
 
 # Deliveries are counted over this many series, so that a scrape stays cheap.
 _NEWEST = 500
@@ -53,8 +55,26 @@ class _Collector:
         yield deliveries
 
 
-def exposition(queries: Counts) -> bytes:
+class _Certificates:
+    def __init__(self, found: Sequence[Validity], now: datetime) -> None:
+        self._found = found
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """How long each is good for; called by the registry."""
+        days = GaugeMetricFamily(
+            "pctnode_certificate_days_left",
+            "Days until a certificate of TLS ends; negative once it has.",
+            labels=["subject", "file"],
+        )
+        for one in self._found:
+            days.add_metric([one.subject, one.file.name], one.days_left(self._now))
+        yield days
+
+
+def exposition(queries: Counts, certificates: Sequence[Validity] = ()) -> bytes:
     """Give the metrics in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_Collector(queries))
+    registry.register(_Certificates(certificates, datetime.now(UTC)))
     return generate_latest(registry)
