@@ -33,8 +33,6 @@ from node.scp.loop import Ending, ReceiveLoop, is_stored
 # KiB); an A-ASSOCIATE-RQ of 128 contexts with 40 syntaxes each stays below this.
 PDU_LIMIT = 1 << 20
 _ASSOCIATE_RQ = 1
-# pynetdicom's thread looks for data every millisecond.
-_REST_S = 5.0
 # PS3.8 table 9-11, counted from after the PDU's length: called and calling AE title.
 _CALLED, _CALLING = slice(4, 20), slice(20, 36)
 _titles: "WeakKeyDictionary[Any, tuple[str, str]]" = WeakKeyDictionary()
@@ -310,27 +308,20 @@ def cancel(association: Any, message_id: int) -> None:
 def own_connection(association: Any) -> Iterator[socket.socket | None]:
     """The association's socket for us alone while its request is served; None under TLS.
 
-    pynetdicom's thread goes on, and reads nothing. Between two messages there is nothing to lose:
-    whoever asked waits for us. A TLS connection cannot be written and read by two threads.
+    pynetdicom's thread waits meanwhile and reads nothing. Between two messages there is nothing to
+    lose: whoever asked waits for us.
     """
-    dul = association.dul
-    connection = dul.socket.socket if dul.socket else None
-    if connection is None or isinstance(connection, ssl.SSLSocket):
+    dul, wire = association.dul, association.dul.socket
+    if wire is None or isinstance(wire.socket, ssl.SSLSocket):
         yield None
         return
-    resting = threading.Event()
-
-    def reads_nothing() -> bool:
-        resting.set()
-        return False
-
-    dul._is_transport_event = reads_nothing
+    wire.lend()
     try:
-        alone = resting.wait(_REST_S) and dul.to_provider_queue.empty()
+        alone = wire.is_lent() and dul.to_provider_queue.empty()
         # What the receive loop gave back and nobody has read yet must be read by pynetdicom.
-        yield connection if alone and not dul.socket.has_replay else None
+        yield wire.socket if alone and not wire.has_replay else None
     finally:
-        del dul._is_transport_event
+        wire.take_back(b"")
         dul._idle_timer.restart()
 
 
