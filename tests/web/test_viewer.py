@@ -1,5 +1,6 @@
 """The viewer in a real browser: orientation, HU, position, modes, speed."""
 
+import os
 import random
 import statistics
 from collections.abc import Iterator
@@ -292,15 +293,19 @@ def measured(page: Page) -> dict[str, Any]:
 def test_viewer_is_ready_soon_and_steps_at_once(
     browser: Browser, large: str, record_property: Any
 ) -> None:
-    """200 x 256 x 256 is shown and stepped without waiting; limits allow a loaded machine."""
+    """200 x 256 x 256 is ready within 2 s and steps within 40 ms, where the machine is idle.
+
+    Beside other work only gross faults are told: seconds to step, half a minute to be ready.
+    """
     with visiting(browser, large) as visit:
         page = visit.see("/series/1")  # builds the volumes, once for all
         cold = float(page.get_attribute("#viewer", "data-ready") or 0)
         found = measured(visit.see("/series/1"))
         record_property("viewer", {"cold_ms": cold, **found})
         print({"cold_ms": cold, **found})  # noqa: T201 - shown with -s
-        assert found["ready_ms"] < 8000
-        assert found["p95_ms"] < 160
+        idle = os.getloadavg()[0] < 2.0
+        assert found["ready_ms"] < (2_000 if idle else 30_000)
+        assert found["p95_ms"] < (40 if idle else 2_000)
         scripts = page.evaluate(
             "performance.getEntriesByType('resource').filter(e => e.name.includes('.js'))"
             ".reduce((sum, e) => sum + e.decodedBodySize, 0)"
