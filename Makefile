@@ -75,6 +75,7 @@ trust: $(VENV)/.dev ## inject hundreds of gross faults: make trust MODEL=name VE
 
 bench: $(VENV)/.dev peers ## measure everything beside its peers, in one table (KEEP=1 adds it to the history)
 	$(BIN)/python -m tests.bench $(if $(KEEP),--keep)
+	$(BIN)/python -m tests.bench.query_retrieve
 
 export: $(VENV)/.dev ## export a trained model: make export MODEL=name
 	$(BIN)/python -m models.export models/$(MODEL).toml
