@@ -4,6 +4,7 @@ import hashlib
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -25,6 +26,7 @@ from node.pipeline import Synthesiser, collect
 # Preamble, prefix, then the group length element (0002,0000) UL (PS3.10 7.1).
 _META_START = 128 + 4
 _META_LENGTH_END = _META_START + 12
+_READERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,11 @@ class Bench:
         with self._lock:
             if self._loaded is not None and self._loaded.run_id == run.id:
                 return self._loaded
-        datasets = {s.sop_instance_uid: self._read(s) for s in self.runs.sources(run)}
+        sources = self.runs.sources(run)
+        # Reading and hashing need no interpreter lock: they go on while the one before is parsed.
+        with ThreadPoolExecutor(_READERS) as readers:
+            read = zip(sources, readers.map(self._read, sources), strict=True)
+            datasets = {s.sop_instance_uid: _parsed(s, data) for s, data in read}
         stacks = collect(read_instance(dataset) for dataset in datasets.values())
         loaded = Loaded(run_id=run.id, stacks=stacks, datasets=datasets)
         with self._lock:
@@ -99,17 +105,21 @@ class Bench:
         with self._lock:
             self._loaded = self._result = None
 
-    def _read(self, stored: StoredInstance) -> Dataset:
+    def _read(self, stored: StoredInstance) -> bytes:
         data = self.folder.path(PurePosixPath(stored.path)).read_bytes()
         if len(data) != stored.size or _data_set_sha256(data) != stored.sha256:
             raise Defect(
                 f"The stored file of instance {stored.sop_instance_uid} is not what was received.",
                 remedy="Check the disk; then send the series again.",
             )
-        try:
-            return read_file(data, name=stored.sop_instance_uid)
-        except Rejected as error:
-            raise _unreadable(error, stored) from None
+        return data
+
+
+def _parsed(stored: StoredInstance, data: bytes) -> Dataset:
+    try:
+        return read_file(data, name=stored.sop_instance_uid)
+    except Rejected as error:
+        raise _unreadable(error, stored) from None
 
 
 def _unreadable(error: Rejected, stored: StoredInstance) -> Rejected:

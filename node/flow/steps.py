@@ -9,11 +9,13 @@ and the plan is recorded once.
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from node.archive.describe import part10_values
+from node.archive.files import fsync_folder
 from node.archive.records import OutputFile, Run
 from node.crashpoints import reach
 from node.dicom.ct_series import EncodedInstance
@@ -46,6 +48,7 @@ from node.pipeline import (
 )
 
 OUTPUTS = "outputs"
+_WRITERS = 8
 # A progress sentence is one durable commit: not more often than a person looks.
 _PROGRESS_S = 2.0
 
@@ -175,11 +178,7 @@ def encode_series(bench: Bench, run: Run, before: WorkFile | None) -> Done:
         loaded.datasets[stack.header.sop_instance_uid],
         mark_synthetic=bench.rules.mark_synthetic,
     )
-    files = []
-    for n, instance in enumerate(encoded):
-        if n == len(encoded) // 2:
-            reach("encode.partial")
-        files.append(_write_output(bench, instance, number))
+    files = _write_outputs(bench, encoded, number)
     reach("encode.written")
     bench.runs.record_outputs(run.id, files)
     reach("encode.indexed")
@@ -285,9 +284,25 @@ def _result(bench: Bench, run: Run, file: WorkFile | None) -> SctResult:
     return unpack_result(read_work(bench.folder, file))
 
 
+def _write_outputs(
+    bench: Bench, encoded: Sequence[EncodedInstance], stack: int
+) -> list[OutputFile]:
+    """Write the objects durably; a disk syncs files that come side by side at one go."""
+    half = len(encoded) // 2
+    files: list[OutputFile] = []
+    with ThreadPoolExecutor(_WRITERS) as writers:
+        for part in (encoded[:half], encoded[half:]):
+            files += writers.map(lambda i: _write_output(bench, i, stack), part)
+            if len(files) == half:
+                reach("encode.partial")
+    for folder in {PurePosixPath(file.path).parent for file in files}:
+        fsync_folder(bench.folder.path(folder))
+    return files
+
+
 def _write_output(bench: Bench, instance: EncodedInstance, stack: int) -> OutputFile:
     name = PurePosixPath(OUTPUTS, instance.series_instance_uid, f"{instance.sop_instance_uid}.dcm")
-    bench.folder.write(name, instance.data)
+    bench.folder.place(name, instance.data)
     return OutputFile(
         sop_instance_uid=instance.sop_instance_uid,
         sop_class_uid=instance.sop_class_uid,

@@ -13,7 +13,7 @@ from tests.peers.fixtures import StartStorescp
 from tests.peers.waiting import wait_until
 from tests.phantoms.mr import mr_series
 
-RECEIVING = ("receive.renamed", "receive.indexed")
+RECEIVING = ("file.synced", "receive.renamed", "receive.indexed")
 WORKING = (
     "intake.settled",
     "intake.asked",
