@@ -5,7 +5,9 @@ import pytest
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.archive.deliveries import Deliveries
 from node.archive.runs import Runs
+from tests.unit.archive.delivered import make_archive
 
 Arrive = Callable[[str], None]
 
@@ -105,3 +107,18 @@ def test_a_clock_that_was_set_back_keeps_no_series_waiting(
         connection.execute(later)
 
     assert Runs(engine).settle_quiet(20.0) == 1
+
+
+def test_a_clock_that_was_set_back_keeps_no_delivery_waiting(tmp_path: Path) -> None:
+    """A next try a day ahead was written under another clock: it is due now."""
+    archive = make_archive(tmp_path / "var")
+    archive.receive()
+    archive.make("tps")
+    deliveries = Deliveries(archive.engine)
+    (due,) = deliveries.due()
+    deliveries.later(due.delivery_id, due.number, "Away.", 300.0)
+    assert deliveries.due() == []
+    with archive.engine.begin() as connection:
+        change = sa.update(t.deliveries).values(next_try_at=t.deliveries.c.next_try_at + 86400)
+        connection.execute(change)
+    assert len(deliveries.due()) == 1
