@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from node.crashpoints import ENVIRONMENT, MARK
 from tests.crash.watched import Watched
 from tests.peers import processes
 from tests.peers.dcmtk import Storescp
-from tests.peers.tools import need_tool
 from tests.peers.waiting import free_port, is_listening, wait_until
 from tests.phantoms.tiny_onnx import write_affine_model
 
@@ -51,8 +49,6 @@ class Node(Watched):
     process: "subprocess.Popen[bytes] | None" = None
     environment: Mapping[str, str] = field(default_factory=dict)
     """Set on top of ours at every start."""
-    disk_size: str = ""
-    """Size of a disk of its own, such as 8m; empty: it shares the test's."""
 
     @property
     def log(self) -> Path:
@@ -61,10 +57,7 @@ class Node(Watched):
 
     @property
     def data(self) -> Path:
-        """Its data folder, on a disk of its own where it has one."""
-        if self.disk_size and not self.ended():
-            assert self.process is not None
-            return Path(f"/proc/{self.process.pid}/root{self.folder / 'var'}")
+        """Its data folder."""
         return self.folder / "var"
 
     @property
@@ -79,28 +72,11 @@ class Node(Watched):
         if crash_at:
             environment[ENVIRONMENT] = crash_at
         command = [sys.executable, "-m", "node", "serve", "--config", str(self.config)]
-        if self.disk_size:
-            command = [*self._own_disk(), *command]
         self.process = processes.start(command, self.log, env=environment)
         wait_until(
             lambda: self.ended() or is_listening(self.dicom_port), "the DICOM port", timeout_s=120
         )
         assert not self.ended(), self.log.read_text()
-
-    def _own_disk(self) -> list[str]:
-        """What gives a command a data folder on a small disk that it alone sees."""
-        var = self.folder / "var"
-        var.mkdir(exist_ok=True)
-        mount = f"mount -t tmpfs -o size={self.disk_size} none {shlex.quote(str(var))}"
-        script = f'{mount} && exec "$@"'
-        return [need_tool("unshare"), "--mount", "sh", "-c", script, "node"]
-
-    def mount_again(self, option: str) -> None:
-        """Make its own disk read-only (``ro``) or writable (``rw``) under it."""
-        assert self.process is not None
-        command = [need_tool("nsenter"), "--mount", f"--target={self.process.pid}", "mount"]
-        command += ["-o", f"remount,{option}", str(self.folder / "var")]
-        subprocess.run(command, check=True)
 
     def ended(self) -> bool:
         """Whether the supervisor is gone."""

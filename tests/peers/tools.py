@@ -27,9 +27,8 @@ _PACKAGES = {
     "pg_dump": "postgresql",
     "psql": "postgresql",
     "setpriv": "util-linux",
-    "unshare": "util-linux",
-    "nsenter": "util-linux",
-    "prlimit": "util-linux",
+    "mount": "mount",
+    "umount": "mount",
 }
 
 
