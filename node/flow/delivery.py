@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Self
 
+from sqlalchemy.exc import DBAPIError
+
 from node.archive.deliveries import LONGEST_WAIT_S, Answer, Deliveries, DeliveryJob
 from node.archive.files import Folder
 from node.crashpoints import reach
@@ -72,6 +74,14 @@ class DeliveryWork:
 
     def attempt(self, delivery_id: int, number: int) -> str:
         """Send what the destination has not stored yet; a repeated try sends what is missing."""
+        try:
+            return self._attempt(delivery_id, number)
+        except DBAPIError as error:
+            # `orig` is the driver's own sentence; the whole error would carry the row's values.
+            log.warning("delivery_without_database", delivery=delivery_id, reason=str(error.orig))
+            raise Retryable("The database does not answer.") from error
+
+    def _attempt(self, delivery_id: int, number: int) -> str:
         job = self._deliveries.begin(delivery_id, number)
         if job is None:
             return "nothing to do"
@@ -87,6 +97,8 @@ class DeliveryWork:
                 return "diverted"
             log.warning("delivery_stopped", delivery=delivery_id, reason=error.message)
             return self._failed(job, number, str(error))
+        except DBAPIError:
+            raise
         except Exception:  # a worker's edge: one delivery must not stop the others
             log.exception("delivery_defect", delivery=delivery_id)
             sentence = "A defect of the node stopped the delivery; the log has the details."

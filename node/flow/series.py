@@ -52,6 +52,12 @@ class SeriesWork:
 
         Raises `Retryable` alone; every other end is written into the series' state.
         """
+        try:
+            return self._perform(run_id, name, file)
+        except (OSError, MemoryError, DBAPIError) as error:
+            raise _resource_short(run_id, name, error) from error
+
+    def _perform(self, run_id: int, name: str, file: dict[str, Any] | None) -> dict[str, Any]:
         word, left = GO, None
         run = self._bench.runs.get(run_id)
         try:
@@ -71,8 +77,8 @@ class SeriesWork:
                 f"{error.filename} is not there.", remedy="Run pctnode check --deep; restore it."
             )
             word = self._stop(run, name, lost)
-        except (OSError, MemoryError, DBAPIError) as error:
-            raise _resource_short(run_id, name, error) from error
+        except (OSError, MemoryError, DBAPIError):
+            raise
         except Exception:  # a worker's edge: one series must not stop the others
             log.exception("step_defect", series=run.series_instance_uid, run=run_id, step=name)
             word = _end(self._bench.runs, run_id, State.FAILED, _DEFECT.format(doing=name))
@@ -83,7 +89,10 @@ class SeriesWork:
     def give_up(self, run_id: int, reason: str) -> str:
         """The retries of a step are used up: a person must act."""
         sentence = f"Given up after several tries: {reason}"
-        return _end(self._bench.runs, run_id, State.FAILED, sentence)
+        try:
+            return _end(self._bench.runs, run_id, State.FAILED, sentence)
+        except DBAPIError as error:
+            raise _resource_short(run_id, "give up", error) from error
 
     def _step(
         self, run: Run, name: str, file: dict[str, Any] | None
