@@ -11,7 +11,7 @@ from tests.peers.fixtures import StartStorescp
 from tests.peers.waiting import wait_until
 from tests.phantoms.mr import mr_series
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.crash, pytest.mark.slow]
 _MARKS = {
     "PatientName": "ZEBRAFISH^QUAGGA",
     "PatientID": "OKAPI-4711",

@@ -5,14 +5,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive.deliveries import Deliveries
 from node.archive.files import Folder
 from node.archive.runs import Runs
 from node.domain.errors import Retryable
 from node.domain.plan import ModelRef
 from node.domain.site import Site
 from node.flow.bench import Bench, Rules
-from node.flow.delivery import DeliveryWork, RetryRule
 from node.flow.series import SeriesWork
 from node.pipeline import Synthesiser
 
@@ -47,17 +45,3 @@ def test_a_step_without_its_database_is_tried_again(away: sa.Engine, tmp_path: P
         SeriesWork(bench).perform(1, "collect", None)
     with pytest.raises(Retryable, match="unable to open"):
         SeriesWork(bench).give_up(1, "Why.")
-
-
-def test_a_delivery_without_its_database_is_tried_again(away: sa.Engine, tmp_path: Path) -> None:
-    """It neither fails nor counts as sent."""
-    work = DeliveryWork(
-        folder=Folder(tmp_path),
-        deliveries=Deliveries(away),
-        site=lambda: _SITE,
-        destinations={},
-        retry=RetryRule(),
-        calling_ae="PCTNODE",
-    )
-    with pytest.raises(Retryable, match="does not answer"):
-        work.attempt(1, 0)
