@@ -362,14 +362,17 @@ def build_web(settings: Settings) -> Any:
 
 
 def _desk(settings: Settings, engine: sa.Engine) -> "Desk":
+    from node.archive.echoes import Echoes
     from node.trial import try_routes
     from node.web.desk import Desk
 
     return Desk(
         book=site_book(settings, engine),
+        echoes=Echoes(engine),
         try_routes=lambda folder: try_routes(settings, folder),
         models=lambda: model_rows(settings),
         verify_models=lambda name: verify_models(settings, name),
+        conformance=lambda: conformance_statement(settings),
     )
 
 

@@ -7,6 +7,7 @@ import json
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ _MOST_S = 120
 _MOST_BYTES = 4 * 2**30
 
 
-def try_routes(settings: Settings, folder: Path) -> list[dict[str, Any]]:
+def try_routes(
+    settings: Settings, folder: Path, *, most_bytes: int = _MOST_BYTES
+) -> list[dict[str, Any]]:
     """Which route each series of ``folder`` would take, and why not the others."""
     command = [sys.executable, "-m", "node", "routes", "try", str(folder), "--json"]
     if settings.file is not None:
@@ -30,7 +33,7 @@ def try_routes(settings: Settings, folder: Path) -> list[dict[str, Any]]:
             timeout=_MOST_S,
             check=False,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_within_limits,
+            preexec_fn=partial(_limit, most_bytes),
         )
     except subprocess.TimeoutExpired:
         raise _too_heavy(f"it was not read within {_MOST_S} s") from None
@@ -41,8 +44,8 @@ def try_routes(settings: Settings, folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _within_limits() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
+def _limit(most_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (most_bytes, most_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (_MOST_S, _MOST_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

@@ -1,4 +1,4 @@
-"""What came of the last C-ECHO to each peer."""
+"""The last contact with each peer: our last C-ECHO to it, and its last call."""
 
 from typing import Any
 
@@ -27,3 +27,11 @@ class Echoes:
         with t.reading(self.engine).begin() as connection:
             rows = connection.execute(sa.select(t.peer_echoes)).mappings().all()
         return {row["peer"]: dict(row) | {"at": moment(row["at"])} for row in rows}
+
+    def contacts(self) -> dict[str, str]:
+        """When each peer last opened an association that was let in, ISO 8601."""
+        a = t.associations.c
+        query = sa.select(a.peer, sa.func.max(a.opened_at)).where(a.accepted.is_(True))
+        with t.reading(self.engine).begin() as connection:
+            rows = connection.execute(query.where(a.peer.is_not(None)).group_by(a.peer)).all()
+        return {peer: moment(at).isoformat() for peer, at in rows}

@@ -13,15 +13,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from node.log import get_logger
-from node.tls import Validity
-from node.web import api, decisions, events, health, images, pull
+from node.web import Validity, api, decisions, events, health, images, pull, site_api
 from node.web import dicomweb as dicom_web
 from node.web.assets import STATIC
 from node.web.desk import Desk
 from node.web.dicomweb import DicomWeb
 from node.web.layout import Frame, layout
 from node.web.metrics import Counts
-from node.web.pages import accounts, decide, log_in, preferences, queue, series
+from node.web.pages import accounts, decide, log_in, network, preferences, queue, series
 from node.web.security import Access, secure
 from node.web.volumes import Files, Views
 
@@ -106,6 +105,8 @@ def create_app(
         dicom_web,
         pull,
         decisions,
+        site_api,
+        network,
     ):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 
+from node.archive.echoes import Echoes
 from node.archive.site_book import SiteBook
 
 Item = dict[str, Any]
@@ -18,6 +19,8 @@ class Desk:
 
     book: SiteBook
     """Peers and routes, to read and to change."""
+    echoes: Echoes
+    """The last contact with each peer."""
     try_routes: Callable[[Path], Sequence[Item]]
     """Which route each series of a folder would take, and why not the others."""
     models: Callable[[], Sequence[Item]]

@@ -44,6 +44,7 @@ class Place:
 # Pages add their line here, in the order of the design.
 NAVIGATION: list[Place] = [
     Place(name="queue", href="/"),
+    Place(name="network", href="/network"),
     Place(name="audit", href="/audit", role=Role.ADMIN),
     Place(name="accounts", href="/accounts", role=Role.ADMIN),
 ]

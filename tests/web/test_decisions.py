@@ -14,6 +14,7 @@ from node.archive import tables as t
 from node.archive.audit import Audit
 from node.archive.commitments import Commitments
 from node.archive.deliveries import Deliveries
+from node.archive.echoes import Echoes
 from node.archive.files import Folder
 from node.archive.site_book import SiteBook
 from node.domain.findings import finding
@@ -127,6 +128,7 @@ def review(tmp_path: Path, accounts: Path) -> Iterator[Review]:
             Site(peers=(_peer("RAYSTATION", 104),), routes=()),
             models=lambda: {"pelvis-t2"},
         ),
+        echoes=Echoes(shelf.engine),
         try_routes=lambda _folder: [],
         models=lambda: [{"name": "pelvis-t2"}],
         verify_models=lambda _name: [],

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from node.domain.wording import Language
 from node.web.texts.accounts import ACCOUNTS
 from node.web.texts.common import COMMON
+from node.web.texts.network import NETWORK
 from node.web.texts.queue import QUEUE
 from node.web.texts.series import SERIES
 from node.web.texts.states import STATES
@@ -32,7 +33,7 @@ def _typeset(french: str) -> str:
     return french.replace("« ", "«\u00a0")
 
 
-TEXTS: dict[str, tuple[str, str]] = dict(_joined(COMMON, STATES, QUEUE, SERIES, ACCOUNTS))
+TEXTS: dict[str, tuple[str, str]] = dict(_joined(COMMON, STATES, QUEUE, SERIES, ACCOUNTS, NETWORK))
 """English and French by key. A new page adds its own module to the line above."""
 
 
