@@ -272,6 +272,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     from node.flow import worker
     from node.flow.bench import Rules
     from node.flow.housekeeping import KeepRules
+    from node.notices import notices
 
     tls = identity(settings)
     engine = database(settings)
@@ -299,6 +300,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
             max_bytes=int(settings.retention.max_gb * 1e9),
             min_free_bytes=int(settings.retention.min_free_gb * 1e9),
         ),
+        notices=notices(settings, lambda: tls_validity(settings)),
         slot=slot,
     )
     collector = settings.audit.collector if slot == 0 else None

@@ -29,6 +29,8 @@ from node.flow.echo import EchoWork
 from node.flow.housekeeping import LOOK_S, Housekeeper, KeepRules
 from node.flow.intake import POLL_S, SWEEP_S, Intake, Outbox
 from node.flow.leases import BEAT_S, TIME_TO_LIVE_S, Keeper, Slot
+from node.flow.notify import LOOK_S as NOTICES_S
+from node.flow.notify import Notices, Notifier
 from node.flow.proof import ProofRule, Prover
 from node.flow.pull import Counts, PullWork
 from node.flow.series import SeriesWork
@@ -77,6 +79,8 @@ class WorkerValues:
     sweep_s: float = SWEEP_S
     proof: ProofRule = field(default_factory=ProofRule)
     keep: KeepRules = field(default_factory=KeepRules)
+    notices: Notices = field(default_factory=Notices)
+    """Whom to tell of what needs a person."""
 
 
 def run_worker(
@@ -172,12 +176,14 @@ def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper
         intake.sweep()
 
     housekeeper = Housekeeper(values.database, values.folder, values.keep)
+    notifier = Notifier(values.database, values.folder.root, values.notices)
     duties = (
         _Duty("beat", values.beat_s, keeper.beat),
         _Duty("take over", values.beat_s, keeper.take_over),
         _Duty("look", POLL_S, unless_replaced(intake.look)),
         _Duty("sweep", values.sweep_s, unless_replaced(sweep)),
         _Duty("housekeeping", LOOK_S, unless_replaced(housekeeper.look)),
+        _Duty("notices", NOTICES_S, unless_replaced(notifier.look)),
     )
     while not stop.wait(POLL_S):
         for duty in duties:

@@ -13,7 +13,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from node.log import get_logger
-from node.web import Validity, api, decisions, events, health, images, pull, site_api
+from node.tls import Validity
+from node.web import api, decisions, events, health, images, pull, site_api
 from node.web import dicomweb as dicom_web
 from node.web.assets import STATIC
 from node.web.desk import Desk

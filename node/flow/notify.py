@@ -1,0 +1,149 @@
+"""Tells people by e-mail or webhook that a series needs them, or that the machine does (Apprise).
+
+A message names the series by its number and links to its page: no patient's name, identifier or
+description leaves the node by this way.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
+from node.archive.index import insert_missing
+from node.log import get_logger
+
+log = get_logger(__name__)
+
+LOOK_S = 10.0
+_DAY_S = 86400.0
+# What happened before this is not told: a node that was off for a week does not send a week's mail.
+_FRESH_S = _DAY_S
+_CERTIFICATE_DAYS = (1, 7, 30)
+WORDS = {
+    "failed": "has failed and needs a person",
+    "refused": "was refused by a check",
+    "review": "waits for review",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """A certificate and when it ends."""
+
+    name: str
+    ends_at: float
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notices:
+    """Whom to tell, and what."""
+
+    urls: Sequence[str] = ()
+    """Apprise addresses; nobody is told where there are none."""
+    events: Sequence[str] = ()
+    """Of failed, refused, review, certificate, disk."""
+    page: str = ""
+    """Address of the page, for links."""
+    node: str = ""
+    """AE title of the node."""
+    min_free_bytes: int = 0
+    certificates: Callable[[], Iterable[Expiry]] = field(default=lambda: ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    key: str
+    """The same matter is told once."""
+    title: str
+    body: str
+
+
+class Notifier:
+    """Looks for what is to be told and tells it, once."""
+
+    def __init__(self, engine: sa.Engine, data: Path, notices: Notices) -> None:
+        self._engine = engine
+        self._data = data
+        self._notices = notices
+
+    def look(self) -> int:
+        """Tell what is new; return how many messages went out."""
+        if not self._notices.urls:
+            return 0
+        matters = [*self._series(), *self._disk(), *self._certificates()]
+        return sum(self._tell(matter) for matter in matters)
+
+    def _tell(self, told: _Told) -> bool:
+        values = {"key": told.key, "at": t.db_clock(), "sent": False, "sentence": told.title}
+        with self._engine.begin() as connection:
+            if not insert_missing(connection, t.notices, values).rowcount:
+                return False
+        sent = _send(self._notices.urls, told.title, told.body)
+        here = t.notices.c.key == told.key
+        with self._engine.begin() as connection:
+            if sent:
+                connection.execute(sa.update(t.notices).where(here).values(sent=True))
+            else:  # the next look tries again
+                connection.execute(sa.delete(t.notices).where(here))
+        log.info("notice" if sent else "notice_not_sent", matter=told.key)
+        return sent
+
+    def _series(self) -> list[_Told]:
+        s = t.series.c
+        states = [state for state in WORDS if state in self._notices.events]
+        query = (
+            sa.select(s.id, s.state, s.state_at)
+            .where(s.state.in_(states), s.state_at > t.db_clock() - _FRESH_S)
+            .order_by(s.state_at)
+        )
+        with t.reading(self._engine).begin() as connection:
+            rows = connection.execute(query).all()
+        return [
+            self._told(
+                f"{row.state}:{row.id}:{row.state_at:.3f}",
+                f"series {row.id} {WORDS[row.state]}",
+                f"/series/{row.id}",
+            )
+            for row in rows
+        ]
+
+    def _disk(self) -> list[_Told]:
+        free = shutil.disk_usage(self._data).free
+        if "disk" not in self._notices.events or free >= self._notices.min_free_bytes:
+            return []
+        today = int(time.time() // _DAY_S)
+        words = f"the disk is full: {free / 1e9:.1f} GB are free, and series are refused"
+        return [self._told(f"disk:{today}", words, "/")]
+
+    def _certificates(self) -> list[_Told]:
+        if "certificate" not in self._notices.events:
+            return []
+        found = []
+        for expiry in self._notices.certificates():
+            days = (expiry.ends_at - time.time()) / _DAY_S
+            step = next((n for n in _CERTIFICATE_DAYS if days <= n), None)
+            if step is not None:
+                words = f"certificate {expiry.name} ends in {max(0, int(days))} days"
+                key = f"certificate:{expiry.name}:{expiry.ends_at:.0f}:{step}"[:200]
+                found.append(self._told(key, words, "/network"))
+        return found
+
+    def _told(self, key: str, words: str, path: str) -> _Told:
+        title = f"{self._notices.node}: {words}"
+        link = f" {self._notices.page}{path}" if self._notices.page else ""
+        return _Told(key=key, title=title, body=f"{words.capitalize()}.{link}")
+
+
+def _send(urls: Sequence[str], title: str, body: str) -> bool:
+    """Whether somebody was told; Apprise logs each fault and raises none."""
+    import apprise
+
+    teller = apprise.Apprise()
+    for url in urls:
+        teller.add(url)
+    return bool(teller.notify(title=title, body=body))
