@@ -23,6 +23,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a missing peer (DCMTK, Orthanc, ...) fails its tests instead of skipping them",
     )
 
+    parser.addoption(
+        "--fuzz", action="store_true", help="run the fuzzers in full, not a sample of each"
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Decide what a missing peer means."""
@@ -35,6 +39,12 @@ def real_data() -> Path:
     if not _SHARED.is_dir():
         pytest.skip("no real data beside the checkout (../shared/data)")
     return _SHARED
+
+
+@pytest.fixture(scope="session")
+def whole_fuzz(request: pytest.FixtureRequest) -> bool:
+    """Whether the fuzzers run in full."""
+    return bool(request.config.getoption("--fuzz"))
 
 
 @pytest.fixture

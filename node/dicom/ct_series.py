@@ -16,6 +16,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from node.dicom import codes, uids
 from node.dicom.inheritance import inherit
+from node.dicom.text import encodings_of, fitting
 from node.domain.errors import Defect
 from node.domain.plan import Plan, SctResult
 from node.domain.stack import Stack
@@ -24,6 +25,9 @@ IMPLEMENTATION_CLASS_UID = "2.25.180287915043217563829417301940726011357"
 IMPLEMENTATION_VERSION = "PCTNODE_0"
 HU_LOWEST, HU_HIGHEST = -1024, 3071
 MANUFACTURER = "pctnode"
+_WORDED = (
+    "SeriesDescription", "ManufacturerModelName", "SoftwareVersions", "DerivationDescription",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +126,18 @@ def _common(plan: Plan, stack: Stack, source: Dataset, series: str) -> Dataset:
     _equipment(dataset, plan, stack, source)
     _derivation(dataset, plan, stack)
     _image(dataset, plan)
+    return _readable(dataset)
+
+
+def _readable(dataset: Dataset) -> Dataset:
+    """Bring the texts a site may word (its label, names of models) into the character set."""
+    encodings = encodings_of(dataset)
+    for keyword in _WORDED:
+        dataset[keyword].value = fitting(str(dataset[keyword].value), encodings)
+    for item in dataset.ContributingEquipmentSequence:
+        for keyword in ("Manufacturer", "ManufacturerModelName", "ContributionDescription"):
+            if keyword in item:
+                item[keyword].value = fitting(str(item[keyword].value), encodings)
     return dataset
 
 

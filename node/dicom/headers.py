@@ -15,12 +15,23 @@ import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from node.dicom.implants import coded_implants, mentioned_implants
 from node.domain.errors import Rejected
 from node.domain.instance import Cosines, Frame, Instance, Vector3
 
 T = TypeVar("T")
+# Transfer syntaxes whose pixel data is not encapsulated; without one the file is Implicit VR LE.
+_NATIVE = {
+    "", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+}  # fmt: skip
 PHILIPS_FRAME = 0x2005140F
 """Philips' private sequence in each frame's functional groups."""
 # Everything pydicom raises while it converts a malformed value.
@@ -261,8 +272,7 @@ def _pixel_bytes(dataset: Dataset, meta: Dataset) -> int | None:
     """Length of native pixel data; None where it is encapsulated or absent (PS3.5 A.4)."""
     if "PixelData" not in dataset:
         return None
-    syntax = getattr(meta, "TransferSyntaxUID", None)
-    if syntax is not None and getattr(syntax, "is_encapsulated", False):
+    if _text(meta, "TransferSyntaxUID") not in _NATIVE:
         return None
     return len(dataset.get_item("PixelData").value or b"")
 

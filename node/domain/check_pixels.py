@@ -28,6 +28,9 @@ _EMPTY_ENERGY = 1e-4
 # heads stay at 1.0.
 _ORDER_FACTOR = 1.3
 _ORDER_LEAST = 0.004
+# Left and right of the middle, sagittal slices of a head resemble each other: 1.5 in real ones.
+_ELSEWHERE_FACTOR = 3.0
+_REACH = 8
 # Slices are compared on a coarse lattice: anatomy, not noise.
 _COARSE = 48
 # What counts as tissue, of the bright end of a slice, and how much of it two slices must share.
@@ -124,22 +127,46 @@ def level_step(pixels: Pixels) -> Finding | None:
 
 
 def slice_order(pixels: Pixels) -> Finding | None:
-    """A slice that fits less between its neighbours than they fit each other is elsewhere."""
+    """A slice that fits better elsewhere than between its neighbours is not where it is said."""
     looks = _looks(pixels.values)
     if len(looks) < 5:
         return None
-    beside = _unlike(looks[:-1], looks[1:])
-    across = _unlike(looks[:-2], looks[2:])
-    alone = np.zeros(len(looks), bool)
-    nearer = np.minimum(beside[:-1], beside[1:])
-    alone[1:-1] = (nearer > _ORDER_FACTOR * across) & (nearer - across > _ORDER_LEAST)
-    # Two neighbours that changed places: each fits better on the other's other side.
-    now, swapped = beside[:-2] + beside[2:], across[:-1] + across[1:]
-    changed = (now > _ORDER_FACTOR * swapped) & (now - swapped > _ORDER_LEAST)
-    pairs = np.flatnonzero(changed) + 1
-    alone[pairs] = True
-    alone[pairs + 1] = True
-    return _named("SLICE_ORDER", pixels, alone)
+    odd = _fits_elsewhere(looks) | _stranger(looks) | _exchanged(looks)
+    return _named("SLICE_ORDER", pixels, odd)
+
+
+def _stranger(looks: Floats) -> NDArray[np.bool_]:
+    """Slices less like both neighbours than these are like each other."""
+    beside, across = _unlike(looks[:-1], looks[1:]), _unlike(looks[:-2], looks[2:])
+    odd = np.zeros(len(looks), bool)
+    odd[1:-1] = _clearly(np.minimum(beside[:-1], beside[1:]), across)
+    return odd
+
+
+def _exchanged(looks: Floats) -> NDArray[np.bool_]:
+    """Two neighbours that changed places: each fits better on the other's other side."""
+    beside, across = _unlike(looks[:-1], looks[1:]), _unlike(looks[:-2], looks[2:])
+    pairs = np.flatnonzero(_clearly(beside[:-2] + beside[2:], across[:-1] + across[1:])) + 1
+    odd = np.zeros(len(looks), bool)
+    odd[pairs] = odd[pairs + 1] = True
+    return odd
+
+
+def _fits_elsewhere(looks: Floats) -> NDArray[np.bool_]:
+    """Slices that fit better into another slice's place, up to `_REACH` away."""
+    unlike = 1.0 - looks @ looks.T
+    odd = np.zeros(len(looks), bool)
+    for n in range(1, len(looks) - 1):
+        here = unlike[n, n - 1] + unlike[n, n + 1]
+        low, high = max(1, n - _REACH), min(len(looks) - 1, n + _REACH + 1)
+        there = [unlike[n, k - 1] + unlike[n, k + 1] for k in range(low, high) if abs(k - n) > 1]
+        odd[n] = bool(there) and bool(_clearly(here, min(there), factor=_ELSEWHERE_FACTOR))
+    return odd
+
+
+def _clearly(more: Any, less: Any, *, factor: float = _ORDER_FACTOR) -> Any:
+    """Whether ``more`` exceeds ``less`` by more than chance explains."""
+    return (more > factor * less) & (more - less > _ORDER_LEAST)
 
 
 CHECKS: tuple[Check, ...] = (out_of_range, slice_empty, slice_repeated, level_step, slice_order)
@@ -162,14 +189,15 @@ def _energy(values: NDArray[np.float32]) -> Floats:
 
 
 def _excess(steps: Floats, sound: NDArray[np.bool_]) -> Floats:
-    """How much each step differs from the one before and the one after, the lesser of both.
+    """How much each step stands out from the one before and the one after, the lesser of both.
 
     Where anatomy ends, steps grow one after the other; a step that stands alone is no anatomy.
     """
     excess = np.zeros_like(steps)
-    change = np.abs(np.diff(steps))
-    inner = np.minimum(change[:-1], change[1:])
-    excess[1:-1] = np.where(sound[:-2] & sound[1:-1] & sound[2:], inner, 0.0)
+    change = np.diff(steps)
+    alone = change[:-1] * change[1:] < 0
+    inner = np.minimum(np.abs(change[:-1]), np.abs(change[1:]))
+    excess[1:-1] = np.where(alone & sound[:-2] & sound[1:-1] & sound[2:], inner, 0.0)
     return excess
 
 

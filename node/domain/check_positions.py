@@ -23,8 +23,9 @@ SIDEWAYS_TOLERANCE_MM = 0.2
 # A witness that contradicts more slices than this is not a witness.
 _WITNESS_SHARE = 0.25
 _LOCATION_TOLERANCE_MM = 0.3
-_DISTANCE_TOLERANCE = 0.05
-_DIAMETER_TOLERANCE = 0.02
+# Scanners write distances and diameters to a thousandth; 0.3 % of 200 mm from the middle is 0.3 mm.
+_DISTANCE_TOLERANCE = 0.003
+_DIAMETER_TOLERANCE = 0.003
 _NAMED = 5
 # Letters of PatientOrientation, PS3.3 C.7.6.1.1.1.
 _LETTERS = {
