@@ -8,7 +8,7 @@ KILLS ?= 1000
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test lint fmt types assets crash interop bench export trust peers scale
+.PHONY: help setup setup-dev demo serve test lint fmt types assets crash fuzz soak interop bench export trust peers scale
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -63,6 +63,12 @@ crash: $(VENV)/.dev peers ## named crash points, faults, and KILLS=1000 kills at
 
 scale: $(VENV)/.dev ## what 10 to 100,000 series cost
 	$(BIN)/python -m tests.scale.measure
+
+fuzz: $(VENV)/.dev peers ## fuzzed series, data sets and PDUs: all of them, not a sample
+	$(BIN)/pytest tests/fuzz --fuzz
+
+soak: $(VENV)/.dev peers ## ten minutes with 50 misbehaving and 4 honest peers
+	$(BIN)/pytest tests/soak --soak
 
 interop: $(VENV)/.dev peers ## the tests that drive real peers
 	$(BIN)/pytest -m "interop or orthanc" $(if $(CI),--require-peers)

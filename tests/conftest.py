@@ -26,6 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fuzz", action="store_true", help="run the fuzzers in full, not a sample of each"
     )
+    parser.addoption(
+        "--soak", action="store_true", help="let misbehaving peers try for ten minutes"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +48,12 @@ def real_data() -> Path:
 def whole_fuzz(request: pytest.FixtureRequest) -> bool:
     """Whether the fuzzers run in full."""
     return bool(request.config.getoption("--fuzz"))
+
+
+@pytest.fixture(scope="session")
+def whole_soak(request: pytest.FixtureRequest) -> bool:
+    """Whether misbehaving peers have ten minutes."""
+    return bool(request.config.getoption("--soak"))
 
 
 @pytest.fixture

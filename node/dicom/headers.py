@@ -8,13 +8,14 @@ import io
 import math
 import struct
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -38,6 +39,7 @@ PHILIPS_FRAME = 0x2005140F
 _UNREADABLE = (
     ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError,
     NotImplementedError, EOFError, LookupError, RecursionError, struct.error, OSError,
+    BytesLengthException, zlib.error, AssertionError,
 )  # fmt: skip
 
 

@@ -28,8 +28,6 @@ _EMPTY_ENERGY = 1e-4
 # heads stay at 1.0.
 _ORDER_FACTOR = 1.3
 _ORDER_LEAST = 0.004
-# Left and right of the middle, sagittal slices of a head resemble each other: 1.5 in real ones.
-_ELSEWHERE_FACTOR = 3.0
 _REACH = 8
 # Slices are compared on a coarse lattice: anatomy, not noise.
 _COARSE = 48
@@ -131,7 +129,7 @@ def slice_order(pixels: Pixels) -> Finding | None:
     looks = _looks(pixels.values)
     if len(looks) < 5:
         return None
-    odd = _fits_elsewhere(looks) | _stranger(looks) | _exchanged(looks)
+    odd = _stranger(looks) | _exchanged(looks)
     return _named("SLICE_ORDER", pixels, odd)
 
 
@@ -144,29 +142,24 @@ def _stranger(looks: Floats) -> NDArray[np.bool_]:
 
 
 def _exchanged(looks: Floats) -> NDArray[np.bool_]:
-    """Two neighbours that changed places: each fits better on the other's other side."""
-    beside, across = _unlike(looks[:-1], looks[1:]), _unlike(looks[:-2], looks[2:])
-    pairs = np.flatnonzero(_clearly(beside[:-2] + beside[2:], across[:-1] + across[1:])) + 1
-    odd = np.zeros(len(looks), bool)
-    odd[pairs] = odd[pairs + 1] = True
-    return odd
-
-
-def _fits_elsewhere(looks: Floats) -> NDArray[np.bool_]:
-    """Slices that fit better into another slice's place, up to `_REACH` away."""
+    """Pairs of slices, up to `_REACH` apart, that both fit better at each other's place."""
     unlike = 1.0 - looks @ looks.T
     odd = np.zeros(len(looks), bool)
-    for n in range(1, len(looks) - 1):
-        here = unlike[n, n - 1] + unlike[n, n + 1]
-        low, high = max(1, n - _REACH), min(len(looks) - 1, n + _REACH + 1)
-        there = [unlike[n, k - 1] + unlike[n, k + 1] for k in range(low, high) if abs(k - n) > 1]
-        odd[n] = bool(there) and bool(_clearly(here, min(there), factor=_ELSEWHERE_FACTOR))
+    for n in range(1, len(looks) - 2):
+        for k in range(n + 1, min(len(looks) - 1, n + _REACH + 1)):
+            now = unlike[n - 1, n] + unlike[k, k + 1]
+            then = unlike[n - 1, k] + unlike[n, k + 1]
+            if k > n + 1:  # what lies between them changes neighbours, too
+                now += unlike[n, n + 1] + unlike[k - 1, k]
+                then += unlike[k, n + 1] + unlike[k - 1, n]
+            if _clearly(now, then):
+                odd[n] = odd[k] = True
     return odd
 
 
-def _clearly(more: Any, less: Any, *, factor: float = _ORDER_FACTOR) -> Any:
+def _clearly(more: Any, less: Any) -> Any:
     """Whether ``more`` exceeds ``less`` by more than chance explains."""
-    return (more > factor * less) & (more - less > _ORDER_LEAST)
+    return (more > _ORDER_FACTOR * less) & (more - less > _ORDER_LEAST)
 
 
 CHECKS: tuple[Check, ...] = (out_of_range, slice_empty, slice_repeated, level_step, slice_order)

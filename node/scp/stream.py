@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 from contextlib import suppress
 
 # One read takes what the kernel has, up to this. A PDU need not fit: data is taken piece by piece.
@@ -52,8 +53,12 @@ class Stream:
 
     def peek(self, count: int) -> memoryview:
         """The next ``count`` bytes, read until they are there; they stay."""
+        ends = 0.0
         while self._end - self._start < count:
             self._read(count)
+            ends = ends or time.monotonic() + (self._connection.gettimeout() or BUFFER_BYTES)
+            if time.monotonic() > ends and self._end - self._start < count:
+                raise TimeoutError  # it comes byte by byte, to keep the connection for ever
         return self._view[self._start : self._start + count]
 
     def take(self, count: int) -> memoryview:

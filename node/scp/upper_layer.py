@@ -133,10 +133,10 @@ class Wire(AssociationSocket):  # type: ignore[misc] # pynetdicom has no types
         view, filled = memoryview(data), min(count, len(self._replay))
         view[:filled] = self._replay[:filled]
         del self._replay[:filled]
-        while filled < count:
-            # The socket's time-out is the network time-out: a PDU that stops half-way ends here.
+        ends = time.monotonic() + (self.socket.gettimeout() or PDU_LIMIT)
+        while filled < count:  # a PDU that stops half-way, or comes byte by byte, ends here
             got = self.socket.recv_into(view[filled:])
-            if not got:
+            if not got or time.monotonic() > ends:
                 return data[:filled]
             filled += got
         self._look_at(data)
