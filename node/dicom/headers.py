@@ -190,6 +190,7 @@ def _enhanced(dataset: Dataset, shared: Dataset, own: Dataset, number: int) -> F
         temporal_position=_value(content, "TemporalPositionIndex", int),
         b_value=_value(group("MRDiffusionSequence"), "DiffusionBValue", _finite),
         stack_id=_text(content, "StackID"),
+        in_stack_position=_value(content, "InStackPositionNumber", int),
         rescale_slope=_scale(transform, "RescaleSlope", 1.0),
         rescale_intercept=_scale(transform, "RescaleIntercept", 0.0),
         rescale_stated=_stated(transform, "RescaleSlope"),

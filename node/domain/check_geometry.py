@@ -21,6 +21,8 @@ SPACING_TOLERANCE_MM = 1e-3
 # Slice distances: below 1 % is rounding, above 5 % no regular grid describes the stack.
 JITTER_WARN = 0.01
 JITTER_REFUSE = 0.05
+# Distances that are all a little long on one side of the stack move its middle by this much.
+DRIFT_WARN_MM = 0.25
 # A missing slice doubles a distance; 1.5 tells the two apart.
 GAP_FACTOR = 1.5
 
@@ -180,7 +182,7 @@ def slice_spacing(stack: Stack, _rules: Rules) -> Finding | None:
     regular = float(np.median(steps))
     within = steps[steps <= GAP_FACTOR * regular]
     spread = float(np.abs(within - regular).max() / regular)
-    if spread <= JITTER_WARN:
+    if spread <= JITTER_WARN and _drift_mm(steps) <= DRIFT_WARN_MM:
         return None
     code = "SLICE_SPACING_IRREGULAR" if spread > JITTER_REFUSE else "SLICE_SPACING_JITTER"
     return finding(
@@ -192,6 +194,12 @@ def slice_spacing(stack: Stack, _rules: Rules) -> Finding | None:
         limit_percent=100 * JITTER_REFUSE,
         uids=uids_of(stack.slices),
     )
+
+
+def _drift_mm(steps: NDArray[np.float64]) -> float:
+    """How far slices leave even places between the first and the last; small steps add up."""
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    return float(np.abs(along - np.linspace(0.0, along[-1], len(along))).max())
 
 
 def stack_skewed(stack: Stack, _rules: Rules) -> Finding | None:

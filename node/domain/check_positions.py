@@ -64,18 +64,21 @@ def position_contradicted(stack: Stack, _rules: Rules) -> Finding | None:
 def number_contradicted(stack: Stack, _rules: Rules) -> Finding | None:
     """InstanceNumber counts most slices in order along the stack, and some elsewhere.
 
-    Less than a refusal: the standard gives the number no meaning (PS3.3 C.7.6.1).
+    Less than a refusal: the standard gives the number no meaning (PS3.3 C.7.6.1). Frames have
+    InStackPositionNumber in its place.
     """
-    numbers = [s.instance.instance_number for s in stack.slices]
+    frames = stack.header.number_of_frames > 1
+    attribute = "InStackPositionNumber" if frames else "InstanceNumber"
+    numbers = [
+        s.frame.in_stack_position if frames else s.instance.instance_number for s in stack.slices
+    ]
     known = np.array([n for n in numbers if n is not None], np.float64)
     if not regular_ground(stack) or len(known) < max(4, len(stack.slices)):
         return None
     if len(set(known.tolist())) < len(known):
         return None
     off = _off_the_line(distances_mm(stack), known, 0.5)
-    return _named(
-        "POSITION_CONTRADICTED", stack, off, attribute="InstanceNumber", severity=Severity.HOLD
-    )
+    return _named("POSITION_CONTRADICTED", stack, off, attribute=attribute, severity=Severity.HOLD)
 
 
 def orientation_contradicted(stack: Stack, _rules: Rules) -> Finding | None:

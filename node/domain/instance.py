@@ -45,6 +45,8 @@ class Frame:
     """Philips' scale intercept and slope, (2005,100D) and (2005,100E); None when not both."""
     spacing_between_slices_mm: float | None = None
     slice_location_mm: float | None = None
+    in_stack_position: int | None = None
+    """InStackPositionNumber of an Enhanced frame."""
     inversion_time_ms: float | None = None
     trigger_time_ms: float | None = None
     repetition_time_ms: float | None = None

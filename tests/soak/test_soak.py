@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.test_network import data_set, echoes, memory_mb, open_files
+from tests.fuzz.test_network import POOL, data_set, echoes, memory_mb, open_files
 from tests.interop.receiving import Node, data_set_of, mr_image, running_node, write_image
 from tests.peers.dcmtk import run_storescu
 from tests.peers.tools import need_tool
@@ -90,6 +90,6 @@ def test_the_honest_lose_nothing(node: Node, tmp_path: Path, whole_soak: bool) -
     assert len(sent) == sum(len(peer.sent) for peer in honest) >= good * SERIES
     assert sum(tried.values()) >= bad
     wait_until(lambda: node.threads() <= threads + 4, "the threads to end", timeout_s=120)
-    wait_until(lambda: open_files(node) <= files + 6, "the files to close", timeout_s=120)
+    wait_until(lambda: open_files(node) <= files + POOL, "the files to close", timeout_s=120)
     assert memory_mb(node) < memory + 300
     assert node.files("tmp") == []

@@ -70,6 +70,18 @@ FAULTS: dict[str, tuple[str, Break, Rules | None]] = {
     "sideways": ("POSITION_SIDEWAYS", sideways(0.3), None),
     "location": ("POSITION_CONTRADICTED", located(2), None),
     "number": ("POSITION_CONTRADICTED", swapped_numbers, None),
+    "frame number": (
+        "POSITION_CONTRADICTED",
+        lambda n, i: replace(
+            framed(i, in_stack_position={30: 80, 80: 30}.get(n, n)), number_of_frames=2
+        ),
+        None,
+    ),
+    "drift": (
+        "SLICE_SPACING_JITTER",
+        lambda n, i: framed(i, position_mm=(-120.0, -120.0, -80.0 + n + 0.009 * max(0, n - 60))),
+        None,
+    ),
     "letters": ("ORIENTATION_CONTRADICTED", every(patient_orientation=("R", "P")), None),
     "letters swapped": ("ORIENTATION_CONTRADICTED", one(patient_orientation=("P", "L")), None),
     "gaps": ("SLICE_THICKNESS_DIFFERS", frames(slice_thickness_mm=0.8), None),
