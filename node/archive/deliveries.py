@@ -252,7 +252,7 @@ def _tell_withdrawal(connection: sa.Connection, run_id: int, sentence: str) -> N
 def _is_open() -> sa.ColumnElement[bool]:
     """Something is still to be sent, or to be proved."""
     d = t.deliveries.c
-    return (d.state == _WAITING) | ((d.state == _SENT) & (d.proof != ""))
+    return (d.state == _WAITING) | ((d.state == _SENT) & (d.proof > ""))
 
 
 def _row_is_open(row: Mapping[Any, Any]) -> bool:

@@ -203,6 +203,8 @@ deliveries = sa.Table(
     _time("updated_at", nullable=False),
     _text("sentence"),
     sa.UniqueConstraint("run_id", "destination"),
+    # What still waits for its proof is found without those that have it.
+    sa.Index(None, "state", "proof"),
 )
 
 delivery_instances = sa.Table(

@@ -237,6 +237,9 @@ def upgrade() -> None:
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_deliveries_run_id"), ["run_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_deliveries_state"), ["state"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_deliveries_state_proof"), ["state", "proof"], unique=False
+        )
 
     op.create_table(
         "outputs",
@@ -541,6 +544,7 @@ def downgrade() -> None:
 
     op.drop_table("outputs")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_deliveries_state_proof"))
         batch_op.drop_index(batch_op.f("ix_deliveries_state"))
         batch_op.drop_index(batch_op.f("ix_deliveries_run_id"))
 
