@@ -182,7 +182,9 @@ def slice_spacing(stack: Stack, _rules: Rules) -> Finding | None:
     regular = float(np.median(steps))
     within = steps[steps <= GAP_FACTOR * regular]
     spread = float(np.abs(within - regular).max() / regular)
-    if spread <= JITTER_WARN and _drift_mm(steps) <= DRIFT_WARN_MM:
+    # Where slices are missing, places beyond the gap are no drift: the gap says it.
+    drift = _drift_mm(steps) if len(within) == len(steps) else 0.0
+    if spread <= JITTER_WARN and drift <= DRIFT_WARN_MM:
         return None
     code = "SLICE_SPACING_IRREGULAR" if spread > JITTER_REFUSE else "SLICE_SPACING_JITTER"
     return finding(
