@@ -13,6 +13,7 @@ from models.pairs import Pair, apply, draw
 from node.domain.geometry import Grid
 from node.domain.volume import Unit, Volume
 from node.infer.generator import Generator
+from node.infer.order import disorder
 from node.infer.outline import shift_mm
 from node.infer.quality import Examined, Shares, measure
 from node.infer.registry import ModelFolder
@@ -54,6 +55,7 @@ def examined(generator: Generator, signal: NDArray[np.float32]) -> Examined:
         signal=signal,
         work=grid,
         source=mr.grid,
+        disorder=disorder(signal),
     )
 
 

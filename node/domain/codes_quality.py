@@ -146,4 +146,19 @@ QUALITY = {
             "apparaître dans l'IRM.",
         ),
     ),
+    "SLICES_DISORDERED": row(
+        "hold",
+        en=(
+            "Slices out of order",
+            "Neighbouring slices of the MR resemble each other no more than distant ones "
+            "({ratio}; at most {limit} in order).",
+            "Look at the MR across its slices; send it again from the scanner.",
+        ),
+        fr=(
+            "Coupes en désordre",
+            "Les coupes voisines de l'IRM ne se ressemblent pas plus que les coupes éloignées "
+            "({ratio} ; {limit} au plus dans l'ordre).",
+            "Regardez l'IRM à travers ses coupes ; renvoyez-la depuis la machine.",
+        ),
+    ),
 }

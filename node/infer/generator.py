@@ -16,6 +16,7 @@ from node.domain.geometry import Grid, axial_grid
 from node.domain.plan import SctResult
 from node.domain.volume import Unit, Volume
 from node.infer.manifest import Manifest
+from node.infer.order import disorder
 from node.infer.preprocess import body_mask, normalise, resample, tighten
 from node.infer.quality import Examined, check
 from node.infer.registry import ModelFolder
@@ -200,6 +201,7 @@ class Generator:
                 signal=answer.signal,
                 work=work,
                 source=mr.grid,
+                disorder=disorder(mr.values),
             ),
             manifest,
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from node.domain.findings import Finding, finding
 from node.domain.geometry import Grid, index_from_lps, lps_from_index
 from node.infer.manifest import Manifest, Quality
+from node.infer.order import MOST
 from node.infer.outline import shift_mm, spilt_ml
 from node.infer.skull import distance, histogram, look_at_vault
 
@@ -46,6 +47,8 @@ class Examined:
     """Where these voxels are."""
     source: Grid
     """Where the MR's voxels are: its field of view."""
+    disorder: float | None = None
+    """How unlike neighbouring slices of the MR are; see `node.infer.order`. None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,7 @@ def check(case: Examined, manifest: Manifest) -> tuple[Finding, ...]:
         _histogram(case, quality),
         _outline(case, quality),
         _spilt(case, manifest),
+        _order(case),
         _edge(case),
     ]
     return tuple(f for f in findings if f is not None)
@@ -199,6 +203,12 @@ def _spilt(case: Examined, manifest: Manifest) -> Finding | None:
         return None
     volume = spilt_ml(case.hu, case.body, case.work.voxel_volume_mm3)
     return finding("OUTSIDE_NOT_AIR", volume_ml=round(volume, 2)) if volume > _SPILT_ML else None
+
+
+def _order(case: Examined) -> Finding | None:
+    if case.disorder is None or case.disorder <= MOST:
+        return None
+    return finding("SLICES_DISORDERED", ratio=round(case.disorder, 2), limit=MOST)
 
 
 def _edge(case: Examined) -> Finding | None:

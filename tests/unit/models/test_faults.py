@@ -12,6 +12,7 @@ from models.faults import ANSWER_FAULTS, OBJECTS, object_in, spoil, spoilt_input
 from models.limits import limits
 from node.domain.geometry import Grid
 from node.infer.manifest import Manifest, Quality, read_manifest
+from node.infer.order import MOST, disorder
 from node.infer.preprocess import body_mask
 from node.infer.quality import Examined, check
 from tests.phantoms.tiny_onnx import affine_manifest
@@ -128,3 +129,18 @@ def test_half_the_field_of_view_meets_the_edge(manifest: Manifest) -> None:
 def test_without_the_new_limits_an_older_manifest_still_reads() -> None:
     """A manifest of an earlier release has no limits for vault, spread and outline."""
     assert Quality.__dataclass_fields__["open_share"].default is None
+
+
+def test_shuffled_slices_are_out_of_order(manifest: Manifest) -> None:
+    """In order about half, shuffled about one; a short stack tells nothing."""
+    case = head(204)
+    shuffled = spoilt_input(case.signal, case.body, "wrong slice order", seed=1)
+
+    told = [disorder(case.signal), disorder(shuffled)]
+    found = check(replace(case, disorder=told[1]), manifest)
+
+    assert told[0] is not None
+    assert told[0] < MOST
+    assert check(replace(case, disorder=told[0]), manifest) == ()
+    assert [f.code for f in found] == ["SLICES_DISORDERED"]
+    assert disorder(case.signal[:5]) is None
