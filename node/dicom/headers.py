@@ -277,7 +277,7 @@ def _pixel_bytes(dataset: Dataset, meta: Dataset) -> int | None:
         return None
     if _text(meta, "TransferSyntaxUID") not in _NATIVE:
         return None
-    return len(dataset.get_item("PixelData").value or b"")
+    return len(_raw(dataset, "PixelData") or b"")
 
 
 def _value(dataset: Dataset, keyword: str | int, convert: Callable[[Any], T]) -> T | None:
@@ -313,8 +313,16 @@ def _first_number(value: Any) -> float:
 
 def _stated(dataset: Dataset, keyword: str) -> bool:
     """Whether the element is there with a value, readable or not."""
-    raw = getattr(dataset.get_item(keyword), "value", None) if keyword in dataset else None
+    raw = _raw(dataset, keyword)
     return raw is not None and str(raw).strip(" b'\"\0") != ""
+
+
+def _raw(dataset: Dataset, keyword: str) -> Any:
+    """The value as it stands in the file; None when absent or of no known representation."""
+    try:
+        return getattr(dataset.get_item(keyword), "value", None)
+    except _UNREADABLE:
+        return None
 
 
 def _scale(dataset: Dataset, keyword: str, default: float) -> float:

@@ -5,7 +5,7 @@ What comes out is the attribute and the word that was met, never the patient's t
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydicom.dataset import Dataset
 
@@ -54,12 +54,15 @@ def _text(dataset: Dataset, keyword: str) -> str:
         return ""  # unreadable text mentions nothing
 
 
-def _meanings(dataset: Dataset, keyword: str) -> Iterator[str]:
-    """CodeMeaning of each item and of each code one level below it."""
+def _meanings(dataset: Dataset, keyword: str) -> list[str]:
+    """CodeMeaning of each item and of each code one level below it; none of unreadable ones."""
     try:
-        items = list(dataset.get(keyword) or ())
+        return list(_coded(dataset.get(keyword) or ()))
     except (ValueError, TypeError, AttributeError, LookupError, NotImplementedError):
-        return
+        return []
+
+
+def _coded(items: Iterable[object]) -> Iterator[str]:
     for item in items:
         if not isinstance(item, Dataset):
             continue
