@@ -1,8 +1,11 @@
-"""A model file fails under a working node: nothing is made of it, and nothing is lost.
+"""Disk and model fail under a working node: it waits or says so, and loses nothing.
 
 What each test does, and what the node did, stands in ``docs/faults.md``.
 """
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from tests.crash.conftest import MakeNode
 from tests.crash.harness import Node
 from tests.peers.dcmtk import Storescp, run_storescu
 from tests.peers.fixtures import StartStorescp
+from tests.peers.tools import need_tool
 from tests.peers.waiting import wait_until
 from tests.phantoms.mr import mr_series
 
@@ -35,12 +39,37 @@ def series(tmp_path: Path) -> list[Path]:
     return mr_series(_SHAPE, _SPACING_MM, name="faults").write(tmp_path / "mr")
 
 
+@pytest.fixture
+def own_disk(tps: Storescp, new_node: MakeNode) -> Iterator[Node]:
+    """A node with a small disk of its own; only root may mount one."""
+    node = new_node(tps, quiet_s=2)
+    node.data.mkdir()
+    mount = [need_tool("mount"), "-t", "tmpfs", "-o", "size=24m", "none", str(node.data)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("mounting a disk needs root")
+    try:
+        node.start()
+        _wait_until_ready(node)
+        yield node
+        node.stop()
+    finally:
+        subprocess.run([need_tool("umount"), "--lazy", str(node.data)], check=True)
+
+
 def _wait_until_ready(node: Node) -> None:
     def ready() -> bool:
         said = node.log.read_text(errors="replace")
         return "scp_listening" in said and "worker_ready" in said
 
     wait_until(ready, "acceptor and worker", timeout_s=PATIENCE_S)
+
+
+def _refused(node: Node, files: list[Path]) -> str:
+    """Send what the node cannot take now: no instance is acknowledged."""
+    sent = run_storescu(node.dicom_port, files)
+    said = sent.stdout + sent.stderr
+    assert checks.acknowledged(said) == 0, said
+    return said
 
 
 def _taken(node: Node, files: list[Path]) -> None:
@@ -53,6 +82,36 @@ def _delivered_once(node: Node, tps: Storescp, timeout_s: float = PATIENCE_S) ->
     item = node.wait_state("delivered", timeout_s=timeout_s)
     checks.one_sct_delivered(node, tps, item["id"])
     checks.nothing_else_arrived(node, tps)
+
+
+def _fill(path: Path) -> None:
+    """Write until the disk is full."""
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        for size in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+def test_a_full_disk_refuses_and_then_goes_on(
+    own_disk: Node, tps: Storescp, series: list[Path]
+) -> None:
+    """Full while it receives: 0xA700. Full while it works: it waits. Free again: delivered."""
+    filler = own_disk.data / "filler"
+    _fill(filler)
+    said = _refused(own_disk, series)
+    assert "OutOfResources" in said.replace(" ", ""), said
+    filler.unlink()
+    _taken(own_disk, series)
+    _fill(filler)  # before the series is quiet
+    wait_until(
+        lambda: "step_short_of_resources" in own_disk.said() or "duty_failed" in own_disk.said(),
+        "the worker to notice",
+        timeout_s=PATIENCE_S,
+    )
+    assert {i["state"] for i in own_disk.series()} <= {"receiving", "queued", "running"}
+    filler.unlink()
+    _delivered_once(own_disk, tps)
 
 
 def test_a_model_file_that_is_not_what_its_manifest_says_is_not_run(

@@ -14,6 +14,7 @@ from tests.distributed.cluster import TAKEOVER_S, Cluster
 from tests.distributed.conftest import MakeCluster
 from tests.peers.dcmtk import Storescp, run_storescu
 from tests.peers.fixtures import StartStorescp
+from tests.peers.postgres import Postgres
 from tests.peers.waiting import wait_until
 from tests.phantoms.mr import mr_series
 
@@ -136,3 +137,33 @@ def test_a_worker_that_wakes_after_its_work_was_taken_changes_nothing(
     _delivered_once(cluster, tps, 1)
     everything = [path for files in pushed.values() for path in files]
     checks.every_acknowledged_is_there(cluster, everything, len(everything))
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+def test_a_database_that_is_stopped_is_waited_for(
+    tmp_path: Path,
+    new_cluster: MakeCluster,
+    start_storescp: StartStorescp,
+    postgres_server: Postgres,
+) -> None:
+    """PostgreSQL dies at once with work in flight and instances arriving, and comes back."""
+    tps = start_storescp()
+    cluster = new_cluster(tps, quiet_s=2)
+    port = cluster.scp("front")
+    cluster.worker("worker-a")
+    cluster.wait_for_workers("worker-a")
+    _push([port], tmp_path, ["before"])
+    wait_until(
+        lambda: any(i["state"] in ("queued", "running") for i in cluster.series()),
+        "work in flight",
+        timeout_s=180,
+    )
+    postgres_server.stop(how=signal.SIGQUIT)  # no checkpoint, no goodbye: recovery at the start
+    files = mr_series(_SHAPE, _SPACING_MM, name="during").write(tmp_path / "during")
+    refused = run_storescu(port, files)
+    assert checks.acknowledged(refused.stdout + refused.stderr) == 0
+    postgres_server.start()
+
+    wait_until(lambda: run_storescu(port, files).returncode == 0, "it to be taken", timeout_s=180)
+    _delivered_once(cluster, tps, 2, timeout_s=300)
