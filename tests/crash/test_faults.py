@@ -1,11 +1,14 @@
-"""Disk and model fail under a working node: it waits or says so, and loses nothing.
+"""Disk, database, memory, model and process fail under a working node: it waits, and loses nothing.
 
 What each test does, and what the node did, stands in ``docs/faults.md``.
 """
 
+import resource
+import sqlite3
 import subprocess
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -112,6 +115,66 @@ def test_a_full_disk_refuses_and_then_goes_on(
     assert {i["state"] for i in own_disk.series()} <= {"receiving", "queued", "running"}
     filler.unlink()
     _delivered_once(own_disk, tps)
+
+
+def test_a_disk_that_takes_no_writes_refuses_and_then_goes_on(
+    tps: Storescp, new_node: MakeNode, series: list[Path]
+) -> None:
+    """Every write of the acceptor fails, as on a disk turned read-only: 0xA700, then delivered."""
+    node = new_node(tps, quiet_s=2)
+    node.start()
+    _wait_until_ready(node)
+    acceptor = node.children()["scp-0"]
+    limits = resource.prlimit(acceptor, resource.RLIMIT_FSIZE)
+    resource.prlimit(acceptor, resource.RLIMIT_FSIZE, (0, limits[1]))
+    _refused(node, series)
+    resource.prlimit(acceptor, resource.RLIMIT_FSIZE, limits)
+    _taken(node, series)
+    _delivered_once(node, tps)
+
+
+def test_a_slow_database_only_takes_longer(
+    tps: Storescp, new_node: MakeNode, series: list[Path]
+) -> None:
+    """Another program holds the SQLite file for seconds while instances arrive."""
+    node = new_node(tps, quiet_s=2)
+    node.start()
+    _wait_until_ready(node)
+    database = node.data / "node.sqlite"
+    with closing(sqlite3.connect(database, timeout=60, check_same_thread=False)) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(4.0, other.execute, ["COMMIT"])
+        release.start()
+        _taken(node, series)
+        release.join()
+    _delivered_once(node, tps)
+
+
+def test_too_little_memory_is_waited_out(
+    tps: Storescp, new_node: MakeNode, series: list[Path]
+) -> None:
+    """Memory that cannot be had, as on a full GPU: the step waits; with memory it ends."""
+    node = new_node(tps, quiet_s=2)
+    node.start()
+    _wait_until_ready(node)
+    worker = node.children()["worker-0"]
+    _taken(node, series)
+    node.wait_state("queued", "running", timeout_s=PATIENCE_S)
+    used = next(
+        int(line.split()[1]) * 1024
+        for line in Path(f"/proc/{worker}/status").read_text().splitlines()
+        if line.startswith("VmSize")
+    )
+    limits = resource.prlimit(worker, resource.RLIMIT_AS)
+    resource.prlimit(worker, resource.RLIMIT_AS, (used, limits[1]))
+    wait_until(
+        lambda: "step_short_of_resources" in node.log.read_text() or "step_retried" in node.said(),
+        "the step to find no memory",
+        timeout_s=PATIENCE_S,
+    )
+    resource.prlimit(worker, resource.RLIMIT_AS, limits)
+    _delivered_once(node, tps)
 
 
 def test_a_model_file_that_is_not_what_its_manifest_says_is_not_run(
