@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
 # Install the real peers that the tests drive; without root, say which are missing.
 set -euo pipefail
-declare -A packages=(
-    [storescu]=dcmtk [dciodvfy]=dicom3tools [Orthanc]=orthanc [strace]=strace [chromium]=chromium
-    [initdb]=postgresql
+# Debian package, and a file it brings (a pattern).
+wanted=(
+    "dcmtk /usr/bin/storescu"
+    "dicom3tools /usr/bin/dciodvfy"
+    "orthanc /usr/sbin/Orthanc"
+    "orthanc-dicomweb /usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+    "strace /usr/bin/strace"
+    "chromium /usr/bin/chromium"
+    "libatomic1 /usr/lib/*/libatomic.so.1" # the browser driver of the page's tests links it
+    "postgresql /usr/lib/postgresql/*/bin/initdb"
 )
 missing=()
-for tool in "${!packages[@]}"; do
-    command -v "$tool" >/dev/null || [ -x "/usr/sbin/$tool" ] || missing+=("${packages[$tool]}")
+for entry in "${wanted[@]}"; do
+    read -r package file <<<"$entry"
+    compgen -G "$file" >/dev/null || missing+=("$package")
 done
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0
