@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from node import app
 from node.archive import tables as t
@@ -15,7 +15,6 @@ from node.domain.access import Role
 from node.settings import load
 from tests.crash.harness import Node, make_node
 from tests.peers.dcmtk import run_echoscu, start_storescp
-from tests.peers.tools import need_tool
 from tests.peers.waiting import is_listening, wait_until
 from tests.phantoms.mr import mr_series
 from tests.web.guarded import PASSWORD
@@ -40,16 +39,6 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     made.stop()
     accounts.engine.dispose()
     tps.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start Debian's Chromium."""
-    path = need_tool("chromium")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 class Visit:
