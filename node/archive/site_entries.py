@@ -50,7 +50,6 @@ class Change:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
-        self._added = 0
 
     def mapping(self) -> dict[str, list[dict[str, Any]]]:
         """All entries as `node.domain.site.read_site` reads them."""
@@ -89,10 +88,11 @@ class Change:
 
     def _insert(self, kind: str, name: str, mapping: Mapping[str, Any], who: str) -> None:
         values = {"kind": kind, "name": name, "mapping": dict(mapping), "who": who}
-        # Entries are read in the order of their times, and the order of routes decides: those of
-        # one import get a microsecond each.
-        at = t.db_clock() + self._added * 1e-6
-        self._added += 1
+        # Entries are read in the order of their times, and the order of routes decides; SQLite's
+        # clock counts milliseconds, so each comes at least a microsecond after the last.
+        newest = sa.select(sa.func.max(t.site_entries.c.at))
+        after = float(self._connection.execute(newest).scalar() or 0.0) + 1e-6
+        at = sa.case((t.db_clock() > after, t.db_clock()), else_=after)
         self._connection.execute(sa.insert(t.site_entries).values(**values, at=at))
 
     def _note(

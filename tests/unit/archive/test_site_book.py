@@ -158,6 +158,18 @@ def test_an_export_makes_the_same_site_elsewhere(engine: sa.Engine, tmp_path: Pa
     there.dispose()
 
 
+def test_routes_keep_their_order_however_fast_they_come(engine: sa.Engine) -> None:
+    """The first that matches is taken, so their order is what the site decided."""
+    book = book_of(engine, PACS)
+    book.add("peer", TPS, who="anna")
+    names = [f"r{n:02}" for n in reversed(range(20))]
+
+    for name in names:
+        book.add("route", {**HEAD, "name": name}, who="anna")
+
+    assert [r.name for r in book.current().routes] == names
+
+
 def test_an_import_is_whole_or_nothing(engine: sa.Engine) -> None:
     """A fault in the last entry leaves the first one out, too."""
     book = book_of(engine, PACS)
