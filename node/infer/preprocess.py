@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from node.domain.geometry import Affine, Grid
 from node.domain.volume import Volume
+from node.infer import shapes
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -94,18 +95,14 @@ def body_mask(values: Floats, spacing_mm: tuple[float, float, float]) -> Mask:
     Empty when nothing of a body's size is there.
     """
     root = _root(values)
-    image = sitk.GetImageFromArray(root)
-    image.SetSpacing([float(s) for s in spacing_mm[::-1]])
     if root.max() <= 0:
         return np.zeros(values.shape, bool)
-    bright = _bright(image)
-    largest = _largest(bright)
+    largest = _largest(_bright(root, spacing_mm), spacing_mm)
+    body = np.asarray(sitk.GetArrayFromImage(largest) > 0)
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
-    if sitk.GetArrayFromImage(largest).sum() * voxel_ml < _LEAST_BODY_ML:
+    if body.sum() * voxel_ml < _LEAST_BODY_ML:
         return np.zeros(values.shape, bool)
-    inside = _filled(largest)
-    body = sitk.GetArrayFromImage(sitk.Or(largest, inside)) > 0
-    return _fill_slices(body)
+    return shapes.fill_slices(body | _filled(largest))
 
 
 def normalise(values: Floats, body: Mask, how: Normalisation) -> Floats:
@@ -126,38 +123,40 @@ def _root(values: Floats) -> Floats:
     return np.asarray(np.sqrt(np.clip(values, 0.0, max(top, 1e-6))), np.float32)
 
 
-def _bright(image: sitk.Image) -> sitk.Image:
-    smooth = sitk.DiscreteGaussian(image, 1.0)
+def _bright(root: Floats, spacing_mm: tuple[float, float, float]) -> Mask:
+    smooth = shapes.discrete_gaussian(root, spacing_mm, 1.0)
     otsu = sitk.OtsuThresholdImageFilter()
-    otsu.Execute(sitk.Shrink(smooth, [2, 2, 2]))
-    return smooth > otsu.GetThreshold() * _THRESHOLD_SHARE
+    otsu.Execute(sitk.Shrink(sitk.GetImageFromArray(smooth), [2, 2, 2]))
+    return np.asarray(smooth > otsu.GetThreshold() * _THRESHOLD_SHARE)
 
 
-def _largest(mask: sitk.Image) -> sitk.Image:
-    parts = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
+def _largest(mask: Mask, spacing_mm: tuple[float, float, float]) -> sitk.Image:
+    image = sitk.GetImageFromArray(mask.view(np.uint8))
+    image.SetSpacing([float(s) for s in spacing_mm[::-1]])
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(image), sortByObjectSize=True)
     return parts == 1
 
 
-def _filled(mask: sitk.Image) -> sitk.Image:
+def _filled(mask: sitk.Image) -> Mask:
     """The closed shape at half resolution, inset so that it never moves the contour."""
     factors = [2 if n > 8 else 1 for n in mask.GetSize()]
     small = sitk.Shrink(mask, factors)
-    steps = [max(1, round(_CLOSING_MM / s)) for s in small.GetSpacing()]
-    padded = sitk.ConstantPad(small, steps, steps)
-    closed = sitk.BinaryMorphologicalClosing(padded, steps, sitk.sitkBall, 1.0)
-    closed = sitk.BinaryFillhole(closed)
-    inset = [max(1, round(_INSET_MM / s)) for s in small.GetSpacing()]
-    closed = sitk.BinaryErode(closed, inset, sitk.sitkBall, 0.0, 1.0)
-    return sitk.Resample(closed, mask, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    steps = small.GetSpacing()[::-1]
+    closed = shapes.closed_and_inset(
+        sitk.GetArrayFromImage(small) > 0, _radii(_CLOSING_MM, steps), _radii(_INSET_MM, steps)
+    )
+    image = sitk.GetImageFromArray(closed.view(np.uint8))
+    image.CopyInformation(small)
+    one = [1, 1, 1]  # so that the outermost voxels of an odd number find their neighbour
+    whole = sitk.Resample(
+        sitk.ConstantPad(image, one, one), mask, sitk.Transform(), sitk.sitkNearestNeighbor, 0
+    )
+    return np.asarray(sitk.GetArrayFromImage(whole) > 0)
 
 
-def _fill_slices(body: Mask) -> Mask:
-    filled = body.astype(np.uint8)
-    for index in range(filled.shape[0]):
-        if filled[index].any():
-            image = sitk.GetImageFromArray(filled[index])
-            filled[index] = sitk.GetArrayFromImage(sitk.BinaryFillhole(image))
-    return filled > 0
+def _radii(width_mm: float, spacing_mm: tuple[float, ...]) -> tuple[int, int, int]:
+    slices, rows, columns = (max(1, round(width_mm / s)) for s in spacing_mm)
+    return slices, rows, columns
 
 
 def tighten(signal: Floats, body: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
@@ -169,20 +168,17 @@ def tighten(signal: Floats, body: Mask, spacing_mm: tuple[float, float, float]) 
     """
     if not body.any():
         return body
-    tissue = body & (signal > 0.35 * float(np.median(signal[body])))
-    share = _spread(tissue.astype(np.float32), spacing_mm)
-    level = _spread(np.where(tissue, signal, 0).astype(np.float32), spacing_mm)
-    edge = _HALF_LEVEL * level / np.maximum(share, 1e-3)
-    above = sitk.GetImageFromArray((body & (signal > edge)).astype(np.uint8))
-    above.SetSpacing([float(s) for s in spacing_mm[::-1]])
-    largest = _largest(above)
-    inside = _filled(largest)
-    filled = sitk.GetArrayFromImage(sitk.Or(largest, inside)) > 0
-    return np.asarray(_fill_slices(filled & body), bool)
+    box = shapes.box_of(body)
+    inner, part = body[box], signal[box]
+    tissue = inner & (part > 0.35 * float(np.median(part[inner])))
 
+    def nearby(values: Floats) -> Floats:
+        return shapes.recursive_gaussian(values, body.shape, box, spacing_mm, _NEARBY_MM)
 
-def _spread(values: Floats, spacing_mm: tuple[float, float, float]) -> Floats:
-    image = sitk.GetImageFromArray(values)
-    image.SetSpacing([float(s) for s in spacing_mm[::-1]])
-    smooth = sitk.SmoothingRecursiveGaussian(image, _NEARBY_MM)
-    return np.asarray(sitk.GetArrayFromImage(smooth), np.float32)
+    share = nearby(tissue.astype(np.float32))
+    level = nearby(np.where(tissue, part, 0).astype(np.float32))
+    above = np.zeros_like(body)
+    above[box] = inner & (part > _HALF_LEVEL * level / np.maximum(share, 1e-3))
+    largest = _largest(above, spacing_mm)
+    whole = (sitk.GetArrayFromImage(largest) > 0) | _filled(largest)
+    return shapes.fill_slices(whole & body)
