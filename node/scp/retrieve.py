@@ -29,7 +29,15 @@ from node.scp.upper_layer import is_cancelled, respond
 from node.scp.visits import Visits
 from node.scp.wire import Wire
 from node.scu.association import associate
-from node.scu.store import InstanceStatus, Origin, Outgoing, Stored, propose, store_one
+from node.scu.store import (
+    InstanceStatus,
+    Origin,
+    Outgoing,
+    Stored,
+    as_they_lie,
+    propose,
+    store_one,
+)
 
 log = get_logger(__name__)
 
@@ -161,7 +169,8 @@ class Retriever:
             origin = Origin(ae_title=association.requestor.ae_title, message_id=message.MessageID)
             with associate(target, propose(files), calling_ae=self._ae_title) as outgoing:
                 one = partial(store_one, outgoing, target, origin=origin)
-                return _send_all(request, files, tally, one)
+                with as_they_lie(outgoing, target, files, origin=origin) as straight:
+                    return _send_all(request, files, tally, straight or one)
 
         self._serve(request, "C-MOVE", send)
 

@@ -1,9 +1,11 @@
 """C-STORE: send archived objects to a peer, as they lie, and keep each one's answer."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,9 @@ from node.dicom.transcode import LOSSLESS, transcode
 from node.domain.errors import Rejected, Retryable
 from node.domain.site import Peer
 from node.log import get_logger
+from node.scu import wire
 from node.scu.association import Timeouts, associate
+from node.scu.lending import own_connection
 
 log = get_logger(__name__)
 
@@ -56,6 +60,17 @@ class Outgoing:
     transfer_syntax_uid: str
     path: Path
     """Of the Part 10 file."""
+
+    def request(self, number: int, origin: "Origin | None" = None) -> wire.Request:
+        """The C-STORE that sends it as it lies, the ``number``-th of its association."""
+        return wire.Request(
+            sop_class_uid=self.sop_class_uid,
+            sop_instance_uid=self.sop_instance_uid,
+            transfer_syntax_uid=self.transfer_syntax_uid,
+            path=self.path,
+            message_id=_message_id(number),
+            originator=(origin.ae_title, origin.message_id) if origin else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +123,65 @@ def send(
     if not files:
         return SendOutcome(sent=0, warned=0, transcoded=0)
     warned = transcoded = 0
-    with associate(peer, propose(files), calling_ae=calling_ae, timeouts=timeouts) as association:
+    timeouts = timeouts or Timeouts()
+    with (
+        associate(peer, propose(files), calling_ae=calling_ae, timeouts=timeouts) as association,
+        as_they_lie(association, peer, files, timeouts) as straight,
+    ):
         for number, file in enumerate(files, start=1):
-            syntax = _choose(association, peer, file)
-            answer = _send_one(association, peer, file, syntax, number)
+            syntax = file.transfer_syntax_uid
+            if straight:
+                answer = straight(file, number)
+            else:
+                syntax = _choose(association, peer, file)
+                answer = _send_one(association, peer, file, syntax, number)
             on_status(answer)
             _require_stored(peer, answer)
             warned += answer.stored is Stored.WARNED
             transcoded += syntax != file.transfer_syntax_uid
     log.info("instances_sent", peer=peer.name, instances=len(files), transcoded=transcoded)
     return SendOutcome(sent=len(files), warned=warned, transcoded=transcoded)
+
+
+StoreOne = Callable[[Outgoing, int], InstanceStatus]
+"""Sends one instance, the so many-th of its association."""
+
+
+@contextmanager
+def as_they_lie(
+    association: Any,
+    peer: Peer,
+    files: Sequence[Outgoing],
+    timeouts: Timeouts | None = None,
+    origin: Origin | None = None,
+) -> Iterator[StoreOne | None]:
+    """How to send ``files`` past pynetdicom; None where one needs transcoding, and under TLS."""
+    contexts = wire.contexts_of(association)
+    if any((f.sop_class_uid, f.transfer_syntax_uid) not in contexts for f in files):
+        yield None
+        return
+    try:
+        with own_connection(association, (timeouts or Timeouts()).response_s) as connection:
+            if connection is None:
+                yield None
+                return
+            straight = wire.Wire(association, connection)
+            yield partial(_store_straight, straight, peer, origin)
+    except _BrokenOff:
+        if association.is_established:  # a peer that fell silent is waited for no longer
+            association.abort()
+        raise
+
+
+def _store_straight(
+    straight: wire.Wire, peer: Peer, origin: Origin | None, file: Outgoing, number: int
+) -> InstanceStatus:
+    try:
+        response = straight.store(file.request(number, origin))
+    except wire.Ended as error:
+        log.warning("association_lost", peer=peer.name, reason=str(error))
+        raise _broken_off(peer, file) from None
+    return answered(file, response.status, response.comment)
 
 
 def store_one(
@@ -211,7 +275,7 @@ def _send_one(
     try:
         response = association.send_c_store(
             what,
-            msg_id=(number - 1) % 0xFFFF + 1,
+            msg_id=_message_id(number),
             originator_aet=origin.ae_title if origin else None,
             originator_id=origin.message_id if origin else None,
         )
@@ -223,11 +287,16 @@ def _send_one(
     status = response.get("Status")
     if status is None:
         raise _broken_off(peer, file)
+    return answered(file, status, str(response.get("ErrorComment") or "").strip())
+
+
+def answered(file: Outgoing, status: int, comment: str) -> InstanceStatus:
+    """What a status and its comment say about an instance."""
     return InstanceStatus(
         sop_instance_uid=file.sop_instance_uid,
         status=status,
         stored=classify(status),
-        sentence=_in_words(status, response),
+        sentence=_in_words(status, comment),
     )
 
 
@@ -258,8 +327,12 @@ def _require_stored(peer: Peer, answer: InstanceStatus) -> None:
         raise Rejected(where, code="STORE_REFUSED", remedy="Look at the peer's log.")
 
 
-def _broken_off(peer: Peer, file: Outgoing) -> Retryable:
-    return Retryable(
+class _BrokenOff(Retryable):
+    """The peer is gone in the middle."""
+
+
+def _broken_off(peer: Peer, file: Outgoing) -> _BrokenOff:
+    return _BrokenOff(
         f"{peer.name} broke the association off, or did not answer, at {file.sop_instance_uid}.",
         remedy="Look at the peer's log; the node tries again.",
     )
@@ -279,7 +352,10 @@ _MEANINGS = (
 )
 
 
-def _in_words(status: int, response: Dataset) -> str:
+def _in_words(status: int, comment: str) -> str:
     meaning = next((text for mask, value, text in _MEANINGS if status & mask == value), "unknown")
-    comment = str(response.get("ErrorComment") or "").strip()
     return f"0x{status:04X} ({meaning}{': ' + comment if comment else ''})"
+
+
+def _message_id(number: int) -> int:
+    return (number - 1) % 0xFFFF + 1
