@@ -76,6 +76,18 @@ class Runs:
             )
             return True
 
+    def is_near(self, quiet_s: float, lead_s: float) -> bool:
+        """Whether work is waited for, or will be in ``lead_s``: then each look matters."""
+        s, now = t.series.c, t.db_clock()
+        at_work = s.state.in_([State.QUEUED.value, State.RUNNING.value])
+        settling = (s.state == State.RECEIVING.value) & (
+            s.last_received_at <= now - quiet_s + lead_s
+        )
+        released = (s.state == State.DELIVERING.value) & (s.state_at > now - lead_s)
+        query = sa.union_all(*(sa.select(s.id).where(w) for w in (at_work, settling, released)))
+        with t.reading(self.engine).begin() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
     def unqueued(self) -> Sequence[OpenRun]:
         """Runs that no workflow was asked for yet."""
         return self._open(t.runs.c.enqueued_at.is_(None))

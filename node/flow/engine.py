@@ -27,6 +27,10 @@ APPLICATION = "pctnode"
 # old code cannot go on under the new. The decision record says what to do then.
 APPLICATION_VERSION = "1"
 POLL_S = 1.0
+# While work is near. Idle, so many looks would cost a tenth of a core.
+HURRY_S = 0.1
+# From one interval to the other takes the engine nine seconds, and a look before.
+LEAD_S = 11.0
 # Nothing here waits for notifications or schedules, so their threads need not wake a sleeping core;
 # at the end the engine waits for the first of the two.
 _NOTIFICATIONS_S = 3.0
@@ -111,6 +115,18 @@ def launch(*, inference_slots: int = 1) -> None:
         polling_interval_sec=POLL_S,
         on_conflict="never_update",
     )
+
+
+def look_every(seconds: float) -> None:
+    """How often the workers that share these queues look for series and deliveries.
+
+    Less often works at once; more often within `LEAD_S`, since the engine approaches a shorter
+    interval by a tenth each time.
+    """
+    for name in (SERIES_QUEUE, DELIVERY_QUEUE):
+        queue = DBOS.retrieve_queue(name)
+        if queue is not None:
+            queue.set_polling_interval_sec(seconds)
 
 
 def shut_down(*, drain_s: int) -> None:

@@ -18,7 +18,6 @@ from node.log import get_logger
 
 log = get_logger(__name__)
 
-POLL_S = 1.0
 # How often lost work is looked for: rare, since only a defect or a restored backup makes it.
 SWEEP_S = 60.0
 _ALIVE = ("ENQUEUED", "PENDING", "DELAYED")
@@ -92,7 +91,7 @@ class Outbox:
 
 
 class Intake:
-    """Looks once a second; one thread of each worker."""
+    """Looks once a second, and more often while work is near; one thread of each worker."""
 
     def __init__(
         self,
@@ -117,6 +116,11 @@ class Intake:
             reach("intake.settled")
         self._outbox.flush()
         reach("intake.asked" if settled else "intake.idle")
+
+    def pace_s(self) -> float:
+        """How long to wait until the next look."""
+        near = self._runs.is_near(self._quiet_s, engine.LEAD_S)
+        return engine.HURRY_S if near else engine.POLL_S
 
     def sweep(self) -> None:
         """Ask again for, or give up, work whose workflow is gone or stopped."""

@@ -27,7 +27,7 @@ from node.flow.delivery import DeliveryWork, RetryRule
 from node.flow.destinations import DESTINATIONS, Destination
 from node.flow.echo import EchoWork
 from node.flow.housekeeping import LOOK_S, Housekeeper, KeepRules
-from node.flow.intake import POLL_S, SWEEP_S, Intake, Outbox
+from node.flow.intake import SWEEP_S, Intake, Outbox
 from node.flow.leases import BEAT_S, TIME_TO_LIVE_S, Keeper, Slot
 from node.flow.notify import LOOK_S as NOTICES_S
 from node.flow.notify import Notices, Notifier
@@ -175,19 +175,37 @@ def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper
         engine.retire_other_versions(keeper.living())
         intake.sweep()
 
+    pace = _Pace(intake)
     housekeeper = Housekeeper(values.database, values.folder, values.keep)
     notifier = Notifier(values.database, values.folder.root, values.notices)
     duties = (
         _Duty("beat", values.beat_s, keeper.beat),
         _Duty("take over", values.beat_s, keeper.take_over),
-        _Duty("look", POLL_S, unless_replaced(intake.look)),
+        _Duty("look", 0.0, unless_replaced(intake.look)),
+        _Duty("pace", 0.0, pace.look),
         _Duty("sweep", values.sweep_s, unless_replaced(sweep)),
         _Duty("housekeeping", LOOK_S, unless_replaced(housekeeper.look)),
         _Duty("notices", NOTICES_S, unless_replaced(notifier.look)),
     )
-    while not stop.wait(POLL_S):
+    while not stop.wait(pace.seconds):
         for duty in duties:
             duty.when_due()
+
+
+class _Pace:
+    """Looks often while work is near, and has the engine do so; else once a second."""
+
+    def __init__(self, intake: Intake) -> None:
+        self.seconds = engine.POLL_S
+        self._intake = intake
+        self._told: float | None = None
+
+    def look(self) -> None:
+        # Until the database answers again nothing is near.
+        self.seconds, seconds = engine.POLL_S, self._intake.pace_s()
+        if seconds != self._told:
+            engine.look_every(seconds)
+        self.seconds = self._told = seconds
 
 
 def _lanes(site: Site, destination: str) -> int:

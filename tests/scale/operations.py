@@ -41,7 +41,7 @@ def operations(engine: sa.Engine, folder: Path) -> Mapping[str, Callable[[], obj
         return receiver.receive(data, _CONTEXT)
 
     def intake() -> object:
-        settled = runs.settle_quiet(3600.0)
+        settled = runs.settle_quiet(3600.0), runs.is_near(3600.0, 11.0)
         return settled, runs.unqueued(), deliveries.due(), runs.unfinished(), deliveries.enqueued()
 
     def start() -> object:
