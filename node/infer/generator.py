@@ -3,6 +3,7 @@
 resample -> body -> normalise -> crop -> network -> outside to air -> plan's grid -> checks
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -93,7 +94,7 @@ class Generator:
 
     def synthesise(self, mr: Volume, grid: Grid, *, report: Report | None = None) -> SctResult:
         """Make the synthetic CT of ``mr`` on ``grid``; ``report`` gets step and share done."""
-        tell = report or (lambda _step, _share: None)
+        tell = _Timed(report)
         manifest = self.model.manifest
         tell("resample", 0.0)
         work = self._working_grid(mr, grid)
@@ -102,12 +103,13 @@ class Generator:
         body = body_mask(signal, work.spacing_mm)
         if manifest.body_mask and not body.any():
             return self._nothing(mr, grid)
-        answer = self._answer(signal, body, work, lambda share: tell("network", 0.2 + 0.6 * share))
+        answer = self._answer(signal, body, work, tell)
         tell("write back", 0.8)
         result = self._on_grid(mr, answer, work, grid)
         tell("check", 0.95)
         findings = self._findings(mr, result, answer, work)
         tell("done", 1.0)
+        log.info("sct_made", model=manifest.name, provider=self.provider, seconds=tell.seconds)
         return SctResult(
             sct=result.sct,
             uncertainty=result.uncertainty,
@@ -121,14 +123,14 @@ class Generator:
         axial = np.allclose(grid.affine[:3, :3], np.fliplr(np.eye(3)) * spacing, atol=1e-6)
         return grid if axial else axial_grid(mr.grid, spacing_mm=spacing, max_matrix=100_000)
 
-    def _answer(
-        self, signal: Floats, body: Mask, work: Grid, report: Callable[[float], None]
-    ) -> _Answer:
+    def _answer(self, signal: Floats, body: Mask, work: Grid, tell: Report) -> _Answer:
         manifest = self.model.manifest
         values = normalise(signal, body, manifest.normalisation)
         box = _box(body) if manifest.body_mask else tuple(slice(0, n) for n in body.shape)
         inputs = _margin(values, box, manifest)
-        answers, how = self._predict(inputs, report)
+        tell("network", 0.2)
+        answers, how = self._predict(inputs, lambda share: tell("network", 0.2 + 0.5 * share))
+        tell("contour", 0.7)
         hu = _place(answers[0], box, body.shape, manifest, AIR_HU)
         scale = None
         if manifest.output.has_scale:
@@ -216,6 +218,25 @@ class Generator:
             findings=(finding("BODY_NOT_FOUND"),),
             runtime=f"{self._session.runtime}, not run",
         )
+
+
+class _Timed:
+    """Passes progress on and keeps the seconds each step took, for the log."""
+
+    def __init__(self, report: Report | None) -> None:
+        self._report = report
+        self._doing = ""
+        self._since = 0.0
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, step: str, share: float) -> None:
+        if step != self._doing:
+            now = time.monotonic()
+            if self._doing:
+                self.seconds[self._doing] = round(now - self._since, 3)
+            self._doing, self._since = step, now
+        if self._report is not None:
+            self._report(step, share)
 
 
 def _volume(values: NDArray[np.generic], grid: Grid, frame: str) -> Volume:
