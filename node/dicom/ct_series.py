@@ -1,6 +1,6 @@
 """`SctResult` -> CT Image Storage, one Part 10 file a slice (PS3.3 A.3).
 
-The constant part of the header is built once; a slice adds its place, its UID and its pixels.
+The header is built and encoded once; a slice adds its place, its UID and its pixels.
 """
 
 import io
@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
@@ -16,6 +15,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from node.dicom import codes, uids
 from node.dicom.inheritance import inherit
+from node.dicom.pattern import Pattern, Place
 from node.dicom.text import encodings_of, fitting
 from node.domain.errors import Defect
 from node.domain.plan import Plan, SctResult
@@ -54,10 +54,18 @@ def encode_ct(
     common = _common(plan, stack, source, series)
     if mark_synthetic:
         common.SyntheticData = "YES"
-    common = _encoded(common)
     stored = stored_values(result.sct.values)
+    pattern = Pattern(part10(_with_place(common, _place(plan, series, 0), stored[0])))
     for n in range(stored.shape[0]):
-        yield _slice(common, plan, series, n, stored[n])
+        place = _place(plan, series, n)
+        yield EncodedInstance(
+            sop_instance_uid=place.sop_instance_uid,
+            sop_class_uid=str(CTImageStorage),
+            transfer_syntax_uid=str(ExplicitVRLittleEndian),
+            series_instance_uid=series,
+            instance_number=place.number,
+            data=pattern.filled(place, _pixels(stored[n])),
+        )
 
 
 def stored_values(hu: NDArray[np.int16]) -> NDArray[np.uint16]:
@@ -67,36 +75,30 @@ def stored_values(hu: NDArray[np.int16]) -> NDArray[np.uint16]:
     return (hu.astype(np.int32) - HU_LOWEST).astype(np.uint16)
 
 
-def _slice(
-    common: Dataset, plan: Plan, series: str, n: int, stored: NDArray[np.uint16]
-) -> EncodedInstance:
-    dataset = Dataset(dict(common.items()))  # shallow: the constant elements are shared
-    implicit, little_endian = common.original_encoding
-    dataset.set_original_encoding(implicit, little_endian, common.original_character_set)
-    dataset.SOPInstanceUID = uids.instance_uid(series, n + 1)
-    dataset.InstanceNumber = n + 1
+def _place(plan: Plan, series: str, n: int) -> Place:
     position = plan.grid.affine[:3, 3] + n * plan.grid.affine[:3, 0]
-    dataset.ImagePositionPatient = [decimal(v) for v in position]
-    dataset.SliceLocation = decimal(position[2])
-    dataset.PixelData = np.ascontiguousarray(stored, dtype="<u2").tobytes()
-    dataset["PixelData"].VR = "OW"
-    return EncodedInstance(
-        sop_instance_uid=str(dataset.SOPInstanceUID),
-        sop_class_uid=str(CTImageStorage),
-        transfer_syntax_uid=str(ExplicitVRLittleEndian),
-        series_instance_uid=series,
-        instance_number=n + 1,
-        data=part10(dataset),
+    return Place(
+        sop_instance_uid=uids.instance_uid(series, n + 1),
+        number=n + 1,
+        position=tuple(decimal(v) for v in position),
+        location=decimal(position[2]),
     )
 
 
-def _encoded(common: Dataset) -> Dataset:
-    """``common`` with every element as encoded bytes, so that a slice copies and never re-encodes.
+def _with_place(common: Dataset, place: Place, stored: NDArray[np.uint16]) -> Dataset:
+    """The whole data set of one image."""
+    dataset = Dataset(dict(common.items()))  # shallow: the constant elements are shared
+    dataset.SOPInstanceUID = place.sop_instance_uid
+    dataset.InstanceNumber = place.number
+    dataset.ImagePositionPatient = list(place.position)
+    dataset.SliceLocation = place.location
+    dataset.PixelData = _pixels(stored)
+    dataset["PixelData"].VR = "OW"
+    return dataset
 
-    The references to hundreds of MR instances are by far the largest part of a header.
-    """
-    common.SOPInstanceUID = common.SeriesInstanceUID  # replaced in every slice
-    return pydicom.dcmread(io.BytesIO(part10(common)))
+
+def _pixels(stored: NDArray[np.uint16]) -> bytes:
+    return np.ascontiguousarray(stored, dtype="<u2").tobytes()
 
 
 def part10(dataset: Dataset) -> bytes:

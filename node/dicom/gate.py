@@ -66,6 +66,7 @@ def verify(encoded: Sequence[EncodedInstance], sct: Volume) -> None:
         _announced(instance, dataset)
     for check in _SERIES_CHECKS:
         check(datasets)
+    _verify_first(datasets[0], sct)
     for n, dataset in enumerate(datasets):
         _verify_slice(n, dataset, sct)
 
@@ -90,6 +91,14 @@ def _announced(instance: EncodedInstance, dataset: FileDataset) -> None:
         raise Defect(f"The file meta information of {instance.sop_instance_uid} names another.")
 
 
+def _verify_first(first: Dataset, sct: Volume) -> None:
+    """What `_constant` has found to be the same in every image."""
+    if str(first.FrameOfReferenceUID) != sct.frame_of_reference_uid:
+        raise Defect("The images left the frame of reference of their MR.")
+    if (first.Rows, first.Columns) != sct.values.shape[1:]:
+        raise Defect(f"The images are {first.Rows} by {first.Columns}.")
+
+
 def _verify_slice(n: int, dataset: Dataset, sct: Volume) -> None:
     expected = sct.affine[:3, 3] + n * sct.affine[:3, 0]
     position = np.array(dataset.ImagePositionPatient, float)
@@ -97,17 +106,14 @@ def _verify_slice(n: int, dataset: Dataset, sct: Volume) -> None:
         raise Defect(f"Image {n + 1} was written at {position}, not at {expected} mm.")
     if abs(float(dataset.SliceLocation) - position[2]) > POSITION_TOLERANCE_MM:
         raise Defect(f"SliceLocation of image {n + 1} is {dataset.SliceLocation}.")
-    if str(dataset.FrameOfReferenceUID) != sct.frame_of_reference_uid:
-        raise Defect(f"Image {n + 1} left the frame of reference of its MR.")
     _, rows, columns = sct.values.shape
-    if (dataset.Rows, dataset.Columns) != (rows, columns):
-        raise Defect(f"Image {n + 1} is {dataset.Rows} by {dataset.Columns}.")
     if len(dataset.PixelData) != 2 * rows * columns:
         raise Defect(f"Image {n + 1} has {len(dataset.PixelData)} bytes of pixels.")
     stored = np.frombuffer(dataset.PixelData, "<u2").reshape(rows, columns)
     if int(stored.max()) > HU_HIGHEST - HU_LOWEST:
         raise Defect(f"Image {n + 1} holds {stored.max()}, which 12 bits cannot.")
-    hu = stored.astype(np.int32) * int(dataset.RescaleSlope) + int(dataset.RescaleIntercept)
+    # `_attributes` has proved slope and intercept of the first, `_constant` of all.
+    hu = stored.astype(np.int32) + HU_LOWEST
     if not np.array_equal(hu, sct.values[n]):
         raise Defect(f"Image {n + 1} does not hold the HU that were computed.")
 

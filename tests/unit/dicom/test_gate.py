@@ -168,3 +168,13 @@ def test_characters_without_a_plain_form_become_question_marks() -> None:
 
     assert fitting("重 é – x", encodings_of(dataset)) == "? e - x"
     assert fitting("é", encodings_of(dataset)) == "é"
+
+
+def test_every_image_is_what_pydicom_writes() -> None:
+    """Images made from the pattern of the first are, byte for byte, those a library writes."""
+    instances, _ = encoded()
+
+    for instance in instances:
+        dataset = pydicom.dcmread(io.BytesIO(instance.data))
+        assert dataset.SOPInstanceUID == instance.sop_instance_uid
+        assert part10(dataset) == instance.data
