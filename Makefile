@@ -8,7 +8,7 @@ KILLS ?= 1000
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test lint fmt types assets crash fuzz soak interop bench export trust peers scale
+.PHONY: help setup setup-dev demo serve test lint fmt types assets audit crash day fuzz soak interop bench export throughput trust peers scale
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -69,6 +69,20 @@ fuzz: $(VENV)/.dev peers ## fuzzed series, data sets and PDUs: all of them, not 
 
 soak: $(VENV)/.dev peers ## ten minutes with 50 misbehaving and 4 honest peers
 	$(BIN)/pytest tests/soak --soak
+
+day: $(VENV)/.dev peers ## a hospital's day, 300 series, pressed into ten minutes
+	$(BIN)/python -m tests.soak.day
+
+throughput: $(VENV)/.dev peers ## series a minute with one, two and three workers on PostgreSQL
+	$(BIN)/python -m tests.distributed.throughput
+
+$(VENV)-audit/.done: .ci/requirements-audit.lock
+	@.ci/venv.sh $(PYTHON) $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check -r .ci/requirements-audit.lock
+	@touch $@
+
+audit: $(VENV)-audit/.done ## known vulnerabilities of every pinned package
+	$(VENV)-audit/bin/python .ci/audit.py
 
 interop: $(VENV)/.dev peers ## the tests that drive real peers
 	$(BIN)/pytest -m "interop or orthanc" $(if $(CI),--require-peers)

@@ -135,11 +135,16 @@ class Cluster(Watched):
 
 
 def make_cluster(
-    folder: Path, database_url: str, destinations: Sequence[Storescp], *, quiet_s: float = 0.5
+    folder: Path,
+    database_url: str,
+    destinations: Sequence[Storescp],
+    *,
+    quiet_s: float = 0.5,
+    spacing_mm: float = MODEL_SPACING_MM,
 ) -> Cluster:
     """Write the settings every machine reads, and the model."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_affine_model(folder / "models", slope=0.2, intercept=-200.0, spacing_mm=MODEL_SPACING_MM)
+    write_affine_model(folder / "models", slope=0.2, intercept=-200.0, spacing_mm=spacing_mm)
     named = [(f"tps{n}", scp.ae_title, scp.port) for n, scp in enumerate(destinations)]
     config = folder / "node.toml"
     config.write_text(
