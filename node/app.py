@@ -6,7 +6,7 @@ that receives needs no ONNX Runtime.
 
 import getpass
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -315,19 +315,24 @@ def engine_database(settings: Settings) -> str:
     return engine_url(settings.database.url, settings.node.data_dir)
 
 
-def run_web(settings: Settings, stop: Event) -> None:
-    """Serve pages and API until ``stop`` is set."""
+def run_web(settings: Settings, stop: Event, *, alone: bool = True) -> None:
+    """Serve pages and API until ``stop`` is set; ``alone``: no other role is on this host."""
     from node.access import tell_set_up
     from node.web.server import serve_web
 
     tell_set_up(settings, database(settings))
     web = settings.web
     serve_web(
-        build_web(settings), web.host, web.port, stop, certificate=web.certificate, key=web.key
+        build_web(settings, alone=alone),
+        web.host,
+        web.port,
+        stop,
+        certificate=web.certificate,
+        key=web.key,
     )
 
 
-def build_web(settings: Settings) -> Any:
+def build_web(settings: Settings, *, alone: bool = False) -> Any:
     """Build the web application: queries, flow client and values, nothing of Settings."""
     from node.access import web_access
     from node.archive.catalogue import Catalogue
@@ -336,7 +341,6 @@ def build_web(settings: Settings) -> Any:
     from node.flow.client import FlowClient
     from node.web.app import create_app
     from node.web.dicomweb import DicomWeb
-    from node.web.readiness import readiness
 
     engine, folder = database(settings), Folder(settings.node.data_dir)
     min_free = int(settings.retention.min_free_gb * 1e9)
@@ -354,13 +358,25 @@ def build_web(settings: Settings) -> Any:
         archive_root=settings.node.data_dir,
         ae_title=settings.node.ae_title,
         dicom_port=settings.dicom.port,
-        ready=readiness(
-            port=settings.dicom.port,
-            models=settings.inference.models_dir,
-            data=settings.node.data_dir,
-            watermark_bytes=int(settings.retention.min_free_gb * 2**30),
-        ),
+        ready=_ready(settings, engine, alone=alone),
     )
+
+
+def _ready(
+    settings: Settings, engine: sa.Engine, *, alone: bool
+) -> Callable[[], Mapping[str, str | None]]:
+    from node.web.readiness import readiness, readiness_alone
+
+    data, least = settings.node.data_dir, int(settings.retention.min_free_gb * 2**30)
+    if not alone:
+        models = settings.inference.models_dir
+        return readiness(port=settings.dicom.port, models=models, data=data, watermark_bytes=least)
+    workers = Queries(engine).workers
+
+    def alive() -> int:
+        return sum(worker["alive"] for worker in workers(time_to_live_s=settings.node.takeover_s))
+
+    return readiness_alone(data=data, watermark_bytes=least, alive=alive)
 
 
 def _desk(settings: Settings, engine: sa.Engine) -> "Desk":

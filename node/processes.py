@@ -25,6 +25,8 @@ log = get_logger(__name__)
 
 ROLES = ("scp", "worker", "web")
 _LISTENERS = "PCTNODE_LISTENERS"
+# Tells a child that the other roles run on this host, too.
+_BESIDE = "PCTNODE_BESIDE"
 _LOOK_S = 0.5
 # A child that ran this long was well; one that ends sooner again and again is started ever later.
 _WELL_S = 30.0
@@ -47,7 +49,7 @@ def serve(settings: Settings, *, role: str, slot: int = 0) -> int:
     elif role == "worker":
         app.run_worker(settings, stop, slot)
     else:
-        app.run_web(settings, stop)
+        app.run_web(settings, stop, alone=_BESIDE not in os.environ)
     return 0
 
 
@@ -113,7 +115,7 @@ class Supervisor:
             log.error("child_ended", child=child.name, status=status, again_in_s=delay_s)
 
     def _start(self, child: Child, listeners: Sequence[socket.socket]) -> None:
-        environment = dict(os.environ)
+        environment = {**os.environ, _BESIDE: ",".join(ROLES)}
         inherited: tuple[int, ...] = ()
         if child.role == "scp":
             inherited = tuple(listener.fileno() for listener in listeners)

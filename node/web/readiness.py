@@ -15,18 +15,39 @@ def readiness(
     """Make the checks `create_app` asks: each gives its reason, or None where it passes."""
 
     def checks() -> dict[str, str | None]:
-        free = shutil.disk_usage(data).free
         return {
             "dicom": None if _listening(port) else f"Nothing listens on DICOM port {port}.",
             "models": None
             if os.access(models, os.R_OK | os.X_OK)
             else f"The models folder {models} cannot be read.",
-            "disk": None
-            if free >= watermark_bytes
-            else f"{free} bytes are free; at least {watermark_bytes} must be.",
+            "disk": _disk(data, watermark_bytes),
         }
 
     return checks
+
+
+def readiness_alone(
+    *, data: Path, watermark_bytes: int, alive: Callable[[], int]
+) -> Callable[[], Mapping[str, str | None]]:
+    """The checks of a host that serves pages alone; ``alive`` counts the workers of the others.
+
+    Its front-ends have ports and its workers have models of their own, on other machines.
+    """
+
+    def checks() -> dict[str, str | None]:
+        return {
+            "workers": None if alive() else "No worker has given a sign of life lately.",
+            "disk": _disk(data, watermark_bytes),
+        }
+
+    return checks
+
+
+def _disk(data: Path, watermark_bytes: int) -> str | None:
+    free = shutil.disk_usage(data).free
+    if free >= watermark_bytes:
+        return None
+    return f"{free} bytes are free; at least {watermark_bytes} must be."
 
 
 def _listening(port: int) -> bool:
