@@ -1,0 +1,91 @@
+"""A backup taken while the node runs, restored into a fresh folder: the same series and sCT."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from node.archive.actions import Actions
+from tests.crash import checks
+from tests.crash.conftest import MakeNode
+from tests.crash.harness import Node
+from tests.peers.dcmtk import Storescp, run_storescu
+from tests.peers.fixtures import StartStorescp
+from tests.peers.waiting import wait_until
+from tests.phantoms.mr import mr_series
+
+pytestmark = pytest.mark.interop
+_SHAPE, _SPACING_MM = (24, 20, 18), (4.0, 4.0, 4.0)
+
+
+def _pctnode(node: Node, *words: str) -> str:
+    """Run a command of the node on its settings; what it prints."""
+    command = [sys.executable, "-m", "node", *words, "--config", str(node.config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    return done.stdout + done.stderr
+
+
+def _digests(folder: Path, names: list[str]) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def _archived(node: Node, series_id: int) -> list[str]:
+    """Every file of the series and of its sCT, below the data folder."""
+    outputs = [output.path for output in node.queries().output_files(series_id)]
+    return sorted([path for _, path in node.instance_rows()] + outputs)
+
+
+def _ready(node: Node) -> bool:
+    try:
+        url = f"http://127.0.0.1:{node.web_port}/readyz"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(json.load(answer)["ok"])
+    except OSError:
+        return False
+
+
+def test_a_restored_backup_has_the_series_and_the_sct(
+    tmp_path: Path, new_node: MakeNode, start_storescp: StartStorescp
+) -> None:
+    """The data folder is gone; what was copied serves again, byte for byte, and is sent again."""
+    tps: Storescp = start_storescp()
+    node = new_node(tps, quiet_s=1)
+    node.start()
+    files = mr_series(_SHAPE, _SPACING_MM, name="kept").write(tmp_path / "kept")
+    assert run_storescu(node.dicom_port, files).returncode == 0
+    item = node.wait_state("delivered", timeout_s=120)
+    names = _archived(node, item["id"])
+    before = _digests(node.data, names)
+    copy = tmp_path / "backup"
+
+    said = _pctnode(node, "backup", str(copy))
+    again = _pctnode(node, "backup", str(copy))
+    # Received after the backup: not in it.
+    late = mr_series(_SHAPE, _SPACING_MM, name="late").write(tmp_path / "late")
+    assert run_storescu(node.dicom_port, late).returncode == 0
+    assert node.stop() == 0
+    shutil.rmtree(node.data)
+    shutil.copytree(copy, node.data)
+
+    assert f"{len(names)} new files" in said
+    assert again.startswith("0 new files")
+    assert f"{len(names)} files are as they were written" in _pctnode(node, "check", "--deep")
+    node.start()
+    wait_until(lambda: _ready(node), "the node to be ready", timeout_s=120)
+    restored = node.wait_state("delivered", timeout_s=60)
+    assert restored["series_instance_uid"] == item["series_instance_uid"]
+    assert _digests(node.data, _archived(node, restored["id"])) == before
+    checks.every_acknowledged_is_there(node, files, len(files))
+
+    shutil.rmtree(tps.folder)
+    tps.folder.mkdir()
+    Actions(node.engine()).resend(restored["id"], who="me")
+    wait_until(lambda: len(tps.files()) == _SHAPE[0], "the sCT to come again", timeout_s=120)
+    node.wait_state("delivered", timeout_s=120)
+    checks.one_sct_delivered(node, tps, restored["id"])
+    assert node.stop() == 0
