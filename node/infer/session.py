@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi.onnxruntime_pybind11_state import EPFail, Fail, RuntimeException
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    EPFail,
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    RuntimeException,
+)
 
 from node.domain.errors import Misconfigured, Retryable
 from node.log import get_logger
@@ -134,7 +141,12 @@ def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSessio
             session = ort.InferenceSession(
                 path.as_posix(), _options(threads), providers=[PROVIDERS[name]]
             )
-        except (RuntimeError, ValueError) as error:
+        except (InvalidArgument, InvalidGraph, InvalidProtobuf) as error:
+            raise Misconfigured(
+                f"Model file {path} is no network: {str(error).splitlines()[0]}",
+                remedy="Restore the file, or export the model again.",
+            ) from None
+        except (RuntimeError, ValueError, Fail, EPFail) as error:
             reasons.append(f"{name}: {str(error).splitlines()[0]}")
             continue
         # The runtime adds the CPU by itself; what stands first is what it settled for.

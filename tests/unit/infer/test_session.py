@@ -62,3 +62,22 @@ def test_two_runtimes_together_are_refused() -> None:
 def test_this_installation_holds_one_runtime() -> None:
     """The environment the tests run in passes its own check."""
     refuse_two_runtimes()
+
+
+@pytest.mark.parametrize("what", ["cut", "empty", "noise", "another node's input"])
+def test_a_file_that_is_no_network_is_named(what: str, tmp_path: Path) -> None:
+    """Cut, empty or damaged at load: a sentence with the file and the remedy, not a defect."""
+    path = write_affine_model(tmp_path) / "model.onnx"
+    good = path.read_bytes()
+    at = good.index(b"intercept")
+    broken = {
+        "cut": good[: len(good) // 2],
+        "empty": b"",
+        "noise": bytes(range(7, 250)),
+        "another node's input": good[:at] + b"j" + good[at + 1 :],
+    }
+    path.write_bytes(broken[what])
+
+    with pytest.raises(Misconfigured, match=r"model\.onnx is no network") as raised:
+        Session(path, providers=["cpu"])
+    assert "export the model again" in (raised.value.remedy or "")
