@@ -31,6 +31,8 @@ _LOOK_S = 0.5
 # A child that ran this long was well; one that ends sooner again and again is started ever later.
 _WELL_S = 30.0
 _BACK_OFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+# While no acceptor runs every sender waits on an open port, and half a series falls quiet.
+_LONGEST_BACK_OFF_S = {"scp": 2.0}
 # Longer than any role's own draining.
 _DRAIN_S = 45.0
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -110,7 +112,7 @@ class Supervisor:
         elif (status := child.process.poll()) is not None:
             soon = now - child.started_at < _WELL_S
             child.failures = child.failures + 1 if soon else 1
-            delay_s = _BACK_OFF_S[min(child.failures, len(_BACK_OFF_S)) - 1]
+            delay_s = back_off_s(child.role, child.failures)
             child.process, child.start_at = None, now + delay_s
             log.error("child_ended", child=child.name, status=status, again_in_s=delay_s)
 
@@ -136,6 +138,12 @@ class Supervisor:
             process.terminate()
         deadline = time.monotonic() + _DRAIN_S
         return sum(not _ended(process, deadline) for process in running)
+
+
+def back_off_s(role: str, failures: int) -> float:
+    """How long a child waits that ended soon after its start so often in a row."""
+    delay_s = _BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1]
+    return min(delay_s, _LONGEST_BACK_OFF_S.get(role, delay_s))
 
 
 def _ended(process: "subprocess.Popen[bytes]", deadline: float) -> bool:

@@ -13,6 +13,7 @@ import os
 import random
 import secrets
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,8 +37,10 @@ SPACING_MM = (4.0, 4.0, 4.0)
 # Longer than a sender is kept waiting by a killed supervisor, or half a series is taken for whole.
 QUIET_S = 10.0
 PAUSES_S = (0.1, 1.5)
-# A sender that was refused tries again after so long.
-_AGAIN_S = 0.5
+# A sender that was refused tries again after so long; one that hears nothing gives up after so
+# long. On a busy machine a whole series takes most of a minute: a sender that gave up sooner would
+# begin anew again and again, and never end.
+_AGAIN_S, _SILENT_S = 0.5, 180.0
 # Share of the supervisor, which takes all others with it, among the victims.
 _ALL_AT_ONCE = 0.12
 SENDERS = 3
@@ -105,13 +108,13 @@ class Storm:
         while time.monotonic() < deadline:
             self.attempts += 1
             with suppress(subprocess.TimeoutExpired):
-                sent = run_storescu(self.node.dicom_port, files, timeout_s=30)
+                sent = run_storescu(self.node.dicom_port, files, timeout_s=_SILENT_S)
                 count = checks.acknowledged(sent.stdout + sent.stderr)
                 checks.every_acknowledged_is_there(self.node, files, count)
                 if sent.returncode == 0:
                     return
             pause.wait(_AGAIN_S)
-        raise AssertionError(self.node.said())
+        raise AssertionError(f"not taken in time\n{self.stuck()}\n{self.node.said()}")
 
     def _fire(self, kills: int) -> None:
         until = self.kills.total() + kills
@@ -151,7 +154,15 @@ class Storm:
                 (i["id"], i["state"], i["revision"], i["sentence"]) for i in self.node.series()
             ]
             bad = [item for item in items if item[1] != "delivered"]
-            raise AssertionError(f"{bad}\n{self.node.said()}") from None
+            raise AssertionError(f"{bad}\n{self.stuck()}\n{self.node.said()}") from None
+
+    def stuck(self) -> str:
+        """Who lives, how busy the machine is, and what the engine holds: why nothing moves."""
+        told = [f"load {os.getloadavg()[0]:.1f}, living {sorted(self.node.children())}"]
+        query = "select workflow_uuid, status, executor_id, queue_name from workflow_status"
+        with closing(sqlite3.connect(self.node.data / "engine.sqlite", timeout=30)) as engine:
+            rows = engine.execute(f"{query} where status in ('PENDING', 'ENQUEUED')").fetchall()
+        return "\n".join([*told, *(" ".join(map(str, row)) for row in rows)])
 
 
 def begin(folder: Path, destinations: Sequence[Storescp], seed: int) -> Storm:

@@ -21,6 +21,7 @@ def test_random_kills_lose_nothing_and_deliver_once(
     under_fire = storm.begin(tmp_path, destinations, seed)
     try:
         under_fire.round(1, series=3, kills=4)
+        assert "living" in under_fire.stuck()  # what a round that never ends would say
     finally:
         status = under_fire.node.stop()
     assert under_fire.kills.total() == 4
