@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -274,11 +275,10 @@ def _median(looks: Sequence[Look], name: str, what: str) -> float:
 
 def _size_mb(folder: Path) -> float:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # it was temporary
-            continue
+    for where, _, names in os.walk(folder):  # which passes over what goes meanwhile
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(where, name).stat().st_size
     return total / 1e6
 
 
