@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from node.access_settings import (
     NotificationSettings,
@@ -26,12 +25,10 @@ from node.domain.names import AETitle, ae_title
 from node.domain.reading import BadSetting, Reader
 from node.domain.reading import Path as Place
 from node.domain.site import Site, read_site
+from node.settings_file import merged, place_name, read_environment, read_text
 from node.syslog import PROTOCOLS, Collector
 from node.tls import PROFILES, TlsFiles
 
-ENVIRONMENT_PREFIX = "PCTNODE_"
-# ``PCTNODE_DATABASE__URL_FILE`` names a file with the value of ``PCTNODE_DATABASE__URL``.
-_FILE = "_FILE"
 PROVIDERS = ("cuda", "tensorrt", "cpu")
 SECTIONS = (
     "node",
@@ -175,25 +172,25 @@ def load(file: Path | None, environment: Mapping[str, str] | None = None) -> Set
 
     Raises `Misconfigured` naming file, line, value and remedy.
     """
-    text = _read_text(file) if file else ""
-    overrides = _overrides(os.environ if environment is None else environment)
+    text = read_text(file) if file else ""
+    overrides = read_environment(os.environ if environment is None else environment, SECTIONS)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured(f"{file}: {error}.", remedy="Correct the TOML there.") from None
     try:
-        return _read(Reader(_merged(raw, overrides)), file)
+        return _read(Reader(merged(raw, overrides)), file)
     except BadSetting as fault:
         raise Misconfigured(
-            f"{_where(fault.path, text, file, overrides)}: {fault}", remedy=""
+            f"{place_name(fault.path, text, file, overrides)}: {fault}", remedy=""
         ) from None
 
 
 def fault_at(settings: Settings, place: Place, message: str, *, remedy: str) -> Misconfigured:
     """The error for a setting that only a later check could find wrong, with file and line."""
-    text = _read_text(settings.file) if settings.file else ""
+    text = read_text(settings.file) if settings.file else ""
     fault = BadSetting(place, message, remedy=remedy)
-    return Misconfigured(f"{_where(place, text, settings.file, {})}: {fault}")
+    return Misconfigured(f"{place_name(place, text, settings.file, {})}: {fault}")
 
 
 def _read(root: Reader, file: Path | None) -> Settings:
@@ -338,100 +335,3 @@ def _read_audit(reader: Reader) -> AuditSettings:
     reader.finish()
     found = Collector(protocol=protocol, host=host, port=port) if host else None
     return AuditSettings(collector=found)
-
-
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except FileNotFoundError:
-        raise Misconfigured(
-            f"There is no settings file {file}.", remedy="Name another with --config."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{file} cannot be read: {error}.") from None
-
-
-def _overrides(environment: Mapping[str, str]) -> dict[tuple[str, str], Any]:
-    """``PCTNODE_<SECTION>__<KEY>`` variables; values are TOML, or plain text where that fails.
-
-    ``PCTNODE_<SECTION>__<KEY>_FILE`` names a file that holds the value, as plain text.
-    """
-    found: dict[tuple[str, str], Any] = {}
-    for name, raw in environment.items():
-        section, separator, key = name.removeprefix(ENVIRONMENT_PREFIX).partition("__")
-        if not name.startswith(ENVIRONMENT_PREFIX) or not separator:
-            continue
-        if section.lower() not in SECTIONS:
-            raise Misconfigured(
-                f"Environment variable {name}: there is no section [{section.lower()}].",
-                remedy=f"Sections are {', '.join(SECTIONS)}.",
-            )
-        if key.endswith(_FILE):
-            found[section.lower(), key.removesuffix(_FILE).lower()] = _secret(name, Path(raw))
-        else:
-            found[section.lower(), key.lower()] = _toml_value(raw)
-    return found
-
-
-def _secret(name: str, file: Path) -> str:
-    """The text of a file that holds one value, such as those of systemd or a container."""
-    try:
-        return file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(
-            f"Environment variable {name}: {file} cannot be read: {error}.",
-            remedy="Correct the path, or its rights.",
-        ) from None
-
-
-def _toml_value(raw: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        return raw
-
-
-def _merged(raw: dict[str, Any], overrides: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
-    merged = dict(raw)
-    for (section, key), value in overrides.items():
-        table = merged.get(section, {})
-        if isinstance(table, Mapping):
-            merged[section] = {**table, key: value}
-    return merged
-
-
-def _where(
-    place: Place, text: str, file: Path | None, overrides: Mapping[tuple[str, str], Any]
-) -> str:
-    if len(place) >= 2 and (place[0], place[1]) in overrides:
-        name = f"{ENVIRONMENT_PREFIX}{place[0]}__{place[1]}".upper()
-        return f"Environment variable {name}"
-    return f"{file or 'settings'}, line {_line_of(place, text)}"
-
-
-def _line_of(place: Place, text: str) -> int:
-    """Line, from 1, where ``place`` stands in the TOML ``text``, or where its table does."""
-    start, end = _table_span(place, text)
-    key = next((part for part in reversed(place) if isinstance(part, str)), "")
-    lines = text.splitlines()
-    for number in range(start, end):
-        if re.match(rf"\s*(\[+\s*)?[\"']?{re.escape(key)}[\"']?\s*(=|\.|\])", lines[number]):
-            return number + 1
-    for number in range(start, end):  # inside an inline table
-        if re.search(rf"[{{,]\s*[\"']?{re.escape(key)}[\"']?\s*=", lines[number]):
-            return number + 1
-    return max(start, 1)
-
-
-def _table_span(place: Place, text: str) -> tuple[int, int]:
-    lines = text.splitlines()
-    if len(place) < 2:
-        return 0, len(lines)
-    index = place[1] if isinstance(place[1], int) else 0
-    header = re.compile(rf"\s*\[+\s*{re.escape(str(place[0]))}\s*\]+")
-    starts = [n for n, line in enumerate(lines) if header.match(line)]
-    if index >= len(starts):
-        return 0, len(lines)
-    start = starts[index]
-    later = (n for n in range(start + 1, len(lines)) if re.match(r"\s*\[", lines[n]))
-    return start + 1, next(later, len(lines))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.index import add_event, lock_series, move_series, supersede_runs
-from node.archive.runs import latest_run, queue_run, release_run
+from node.archive.run_rows import latest_run, queue_run, release_run
 from node.domain.errors import Rejected
 from node.domain.states import DeliveryState, State
 

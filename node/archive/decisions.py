@@ -15,7 +15,7 @@ from node.archive.audit import By, append
 from node.archive.deliveries import WITHDRAWAL
 from node.archive.index import add_event, insert_missing, move_series
 from node.archive.records import OutputFile
-from node.archive.runs import latest_run, output_value, release_run
+from node.archive.run_rows import latest_run, output_value, release_run
 from node.domain.errors import Rejected
 from node.domain.release import to_read
 from node.domain.states import DeliveryState, State

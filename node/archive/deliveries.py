@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from node.archive import tables as t
 from node.archive.index import add_event, move_series
 from node.archive.records import OutputFile
-from node.archive.runs import Superseded, current_run, output_value
+from node.archive.run_rows import Superseded, current_run, output_value
 from node.domain.states import DeliveryState, State
 
 WITHDRAWAL = "ko"

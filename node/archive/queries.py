@@ -13,7 +13,7 @@ from node.archive import tables as t
 from node.archive.index import moment, stored_instance
 from node.archive.queue_queries import QueueReads
 from node.archive.records import OutputFile, StoredInstance
-from node.archive.runs import output_value
+from node.archive.run_rows import output_value
 from node.archive.view_queries import ViewReads
 
 Item = dict[str, Any]

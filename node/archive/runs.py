@@ -16,23 +16,24 @@ from node.archive.index import (
     add_to_catalogue,
     insert_missing,
     lock_series,
-    moment,
     move_series,
     stored_instance,
 )
 from node.archive.records import OpenRun, OutputFile, Run, StoredInstance
+from node.archive.run_rows import (
+    current_run,
+    finish_run,
+    output_value,
+    queue_run,
+    release_run,
+    run_value,
+)
 from node.domain.errors import Defect
-from node.domain.states import DeliveryState, State
+from node.domain.states import State
 
-# Comes before all others, in the order in which they were taken up.
-URGENT_TURN = 0
 # A time so far ahead of the clock was written before the clock was set back.
 _CLOCK_STEP_S = 60.0
 QUEUED_SENTENCE = "Waiting for a free worker."
-
-
-class Superseded(Exception):
-    """Newer instances or a newer attempt have replaced this run; it must stop."""
 
 
 class Finished(Exception):
@@ -242,7 +243,7 @@ class Runs:
             if run["finished_at"] is not None:
                 return
             move_series(connection, row, target, sentence)
-            _finish(connection, run_id)
+            finish_run(connection, run_id)
 
     def release(self, run_id: int, destinations: Iterable[str], sentence: str, *, who: str) -> None:
         """Let the run's objects leave and write down to whom; twice is the same as once.
@@ -255,146 +256,13 @@ class Runs:
                 return
             if row["held_by"] is not None:
                 move_series(connection, row, State.REVIEW, f"Held by {row['held_by']}.")
-                _finish(connection, run_id)
+                finish_run(connection, run_id)
                 return
             release_run(connection, row, run, destinations, sentence, who=who)
 
     def _update(self, run_id: int, **values: Any) -> None:
         with self.engine.begin() as connection:
             connection.execute(sa.update(t.runs).where(t.runs.c.id == run_id).values(values))
-
-
-def queue_run(
-    connection: sa.Connection,
-    series: sa.RowMapping,
-    *,
-    attempt: int,
-    sentence: str,
-    urgent: bool = False,
-    model: str | None = None,
-) -> None:
-    """Begin attempt ``attempt`` at a locked series' revision: state, row, identity, turn."""
-    turn = URGENT_TURN if urgent else _next_turn(connection, series)
-    move_series(connection, series, State.QUEUED, sentence, attempt=attempt)
-    values = {
-        "series_id": series["id"],
-        "revision": series["revision"],
-        "attempt": attempt,
-        # The same series, revision and attempt is the same workflow, however often it is asked for.
-        "workflow_id": f"series-{series['series_instance_uid']}-{series['revision']}-{attempt}",
-        "turn": turn,
-        "model": model,
-        "predecessor_series_uid": _latest_sct(connection, series["id"]),
-        "created_at": t.db_clock(),
-    }
-    insert_missing(connection, t.runs, values)
-
-
-def _next_turn(connection: sa.Connection, series: sa.RowMapping) -> int:
-    """The turn of the next run from the sender of ``series``: fair between senders.
-
-    Each sender's runs take turns one apart, beginning where the queue stands: the third series
-    of one comes beside the third of another, however many either of them has sent.
-    """
-    s, r = t.series.c, t.runs.c
-    sender = sa.func.coalesce(s.peer, s.calling_ae)
-    ours = sender == (series["peer"] or series["calling_ae"])
-    query = (
-        sa.select(sa.func.min(r.turn), sa.func.max(sa.case((ours, r.turn))))
-        .join(t.runs, r.series_id == s.id)
-        .where(s.state == State.QUEUED.value, r.turn > URGENT_TURN)
-        .where(r.finished_at.is_(None), r.superseded_at.is_(None))
-    )
-    first, own = connection.execute(query).one()
-    return max((first or 1) - 1, own or 0) + 1
-
-
-def release_run(
-    connection: sa.Connection,
-    series: sa.RowMapping,
-    run: sa.RowMapping,
-    destinations: Iterable[str],
-    sentence: str,
-    *,
-    who: str,
-) -> None:
-    """Release inside the caller's transaction; ``series`` is locked."""
-    names = list(destinations)
-    for name in names:
-        values = {
-            "run_id": run["id"],
-            "destination": name,
-            "state": DeliveryState.WAITING.value,
-            "sentence": "Waiting to be sent.",
-            "updated_at": t.db_clock(),
-        }
-        insert_missing(connection, t.deliveries, values)
-    connection.execute(
-        sa.update(t.runs)
-        .where(t.runs.c.id == run["id"])
-        .values(released_at=t.db_clock(), released_by=who, finished_at=t.db_clock())
-    )
-    target = State.DELIVERING if names else State.DELIVERED
-    towards = f"On its way to {', '.join(names)}." if names else "The route names no destination."
-    move_series(connection, series, target, f"{sentence} {towards}")
-
-
-def current_run(connection: sa.Connection, run_id: int) -> tuple[sa.RowMapping, sa.RowMapping]:
-    """The run and its locked series; raise `Superseded` when the series has gone on without it."""
-    series_id = connection.execute(
-        sa.select(t.runs.c.series_id).where(t.runs.c.id == run_id)
-    ).scalar_one()
-    series = lock_series(connection, series_id)
-    run = connection.execute(sa.select(t.runs).where(t.runs.c.id == run_id)).mappings().one()
-    if (run["revision"], run["attempt"]) != (series["revision"], series["attempt"]):
-        raise Superseded
-    return run, series
-
-
-def latest_run(connection: sa.Connection, series: sa.RowMapping) -> sa.RowMapping | None:
-    """The run of the series' present revision and attempt, if it was queued yet."""
-    r = t.runs.c
-    here = (
-        (r.series_id == series["id"])
-        & (r.revision == series["revision"])
-        & (r.attempt == series["attempt"])
-    )
-    return connection.execute(sa.select(t.runs).where(here)).mappings().one_or_none()
-
-
-def run_value(row: sa.RowMapping) -> Run:
-    """A run row, joined with its series, as a value."""
-    return Run(
-        id=row["id"],
-        series_id=row["series_id"],
-        series_instance_uid=row["series_instance_uid"],
-        revision=row["revision"],
-        attempt=row["attempt"],
-        workflow_id=row["workflow_id"],
-        peer=row["peer"],
-        called_ae=row["called_ae"],
-        predecessor_series_uid=row["predecessor_series_uid"],
-        plan=row["plan"],
-        created_at=moment(row["created_at"]),
-        released=row["released_at"] is not None,
-        model=row["model"],
-    )
-
-
-def output_value(row: Mapping[Any, Any]) -> OutputFile:
-    """An output row as a value."""
-    return OutputFile(
-        sop_instance_uid=row["sop_instance_uid"],
-        sop_class_uid=row["sop_class_uid"],
-        transfer_syntax_uid=row["transfer_syntax_uid"],
-        series_instance_uid=row["series_instance_uid"],
-        number=row["number"],
-        kind=row["kind"],
-        stack=row["stack"],
-        path=row["path"],
-        size=row["size"],
-        sha256=row["sha256"],
-    )
 
 
 def _joined(connection: sa.Connection, run_id: int) -> sa.RowMapping:
@@ -405,22 +273,6 @@ def _joined(connection: sa.Connection, run_id: int) -> sa.RowMapping:
         .where(t.runs.c.id == run_id)
     )
     return connection.execute(query).mappings().one()
-
-
-def _finish(connection: sa.Connection, run_id: int) -> None:
-    change = sa.update(t.runs).where(t.runs.c.id == run_id)
-    connection.execute(change.values(finished_at=t.db_clock()))
-
-
-def _latest_sct(connection: sa.Connection, series_id: int) -> str | None:
-    query = (
-        sa.select(t.outputs.c.series_instance_uid)
-        .join(t.runs, t.runs.c.id == t.outputs.c.run_id)
-        .where(t.runs.c.series_id == series_id, t.outputs.c.kind == "ct")
-        .order_by(t.runs.c.id.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar_one_or_none()
 
 
 def _catalogue_outputs(connection: sa.Connection, run_id: int, files: Iterable[OutputFile]) -> None:

@@ -4,12 +4,7 @@ Times are seconds since 1970 UTC, by the database's clock where several processe
 A change here needs a migration in ``migrations/versions``.
 """
 
-from pathlib import Path
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from node.archive.access_tables import (
     accounts,
@@ -29,6 +24,7 @@ from node.archive.columns import number as _number
 from node.archive.columns import of as _of
 from node.archive.columns import text as _text
 from node.archive.columns import time as _time
+from node.archive.database import db_clock, open_engine, reading, sqlite_url
 
 __all__ = [
     "accounts",
@@ -368,57 +364,3 @@ peer_echoes = sa.Table(
     _text("sentence"),
     _text("who"),
 )
-
-
-class db_clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it becomes
-    """The database's own clock, in seconds since 1970 UTC: one clock for every process."""
-
-    type = sa.Float(53)
-    inherit_cache = True
-
-
-@compiles(db_clock, "sqlite")
-def _sqlite_clock(_element: object, _compiler: object, **_: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
-
-
-@compiles(db_clock, "postgresql")
-def _postgresql_clock(_element: object, _compiler: object, **_: Any) -> str:
-    return "extract(epoch from clock_timestamp())::double precision"
-
-
-def open_engine(url: str) -> sa.Engine:
-    """An engine for ``url``; SQLite is put in write-ahead mode with every commit synchronised."""
-    if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=8)
-    engine = sa.create_engine(url)
-    sa.event.listen(engine, "connect", _on_sqlite_connect)
-    sa.event.listen(engine, "begin", _on_sqlite_begin)
-    return engine
-
-
-def sqlite_url(file: Path) -> str:
-    """The SQLAlchemy URL of a SQLite file."""
-    return f"sqlite:///{file}"
-
-
-def reading(engine: sa.Engine) -> sa.Engine:
-    """``engine`` for reads only: SQLite then takes no write lock."""
-    return engine.execution_options(reading=True)
-
-
-def _on_sqlite_connect(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves, below
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 30000")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _on_sqlite_begin(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes later cannot upgrade its lock while another writes
-    # (SQLITE_BUSY at once, whatever the time-out): writers take the lock from the start.
-    read = connection.get_execution_options().get("reading", False)
-    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")

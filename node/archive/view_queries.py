@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.records import OutputFile
-from node.archive.runs import output_value
+from node.archive.run_rows import output_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

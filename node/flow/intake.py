@@ -10,7 +10,8 @@ from dbos import DBOSClient
 from node.archive.commitments import Commitments
 from node.archive.deliveries import Deliveries, DueDelivery
 from node.archive.records import OpenRun
-from node.archive.runs import Runs, Superseded
+from node.archive.run_rows import Superseded
+from node.archive.runs import Runs
 from node.crashpoints import reach
 from node.domain.states import State
 from node.flow import engine

@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from node.archive.records import Run
-from node.archive.runs import Finished, Runs, Superseded
+from node.archive.run_rows import Superseded
+from node.archive.runs import Finished, Runs
 from node.crashpoints import reach
 from node.domain.errors import Defect, NodeError, Rejected, Retryable
 from node.domain.states import State

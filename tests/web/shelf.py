@@ -18,7 +18,8 @@ from node.archive.actions import Actions
 from node.archive.index import Index, lock_series
 from node.archive.queries import Queries
 from node.archive.records import OutputFile, ReceivedHeader, StoredInstance
-from node.archive.runs import Runs, queue_run
+from node.archive.run_rows import queue_run
+from node.archive.runs import Runs
 from node.dicom.headers import read_instance
 from node.dicom.pixels import mr_volume
 from node.domain.findings import Finding

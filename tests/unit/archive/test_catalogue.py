@@ -16,7 +16,8 @@ from node.archive.index import Index
 from node.archive.matching import Key
 from node.archive.receive import ReceiveContext, Receiver
 from node.archive.records import OutputFile
-from node.archive.runs import Runs, current_run, release_run
+from node.archive.run_rows import current_run, release_run
+from node.archive.runs import Runs
 from node.domain.states import State
 from tests.interop.archived import ROOT, images
 from tests.interop.receiving import data_set_of, write_image

@@ -1,0 +1,62 @@
+"""Connections to the node's database, and its clock."""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class db_clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it becomes
+    """The database's own clock, in seconds since 1970 UTC: one clock for every process."""
+
+    type = sa.Float(53)
+    inherit_cache = True
+
+
+@compiles(db_clock, "sqlite")
+def _sqlite_clock(_element: object, _compiler: object, **_: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(db_clock, "postgresql")
+def _postgresql_clock(_element: object, _compiler: object, **_: Any) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine for ``url``; SQLite is put in write-ahead mode with every commit synchronised."""
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=4, max_overflow=8)
+    engine = sa.create_engine(url)
+    sa.event.listen(engine, "connect", _on_sqlite_connect)
+    sa.event.listen(engine, "begin", _on_sqlite_begin)
+    return engine
+
+
+def sqlite_url(file: Path) -> str:
+    """The SQLAlchemy URL of a SQLite file."""
+    return f"sqlite:///{file}"
+
+
+def reading(engine: sa.Engine) -> sa.Engine:
+    """``engine`` for reads only: SQLite then takes no write lock."""
+    return engine.execution_options(reading=True)
+
+
+def _on_sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, below
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _on_sqlite_begin(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later cannot upgrade its lock while another writes
+    # (SQLITE_BUSY at once, whatever the time-out): writers take the lock from the start.
+    read = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
