@@ -32,7 +32,7 @@ from node.scp.retrieve import Retriever
 from node.scp.secure import HandshakeFirst
 from node.scp.store import StoreHandler
 from node.scp.visits import Records, Visits
-from node.scu.association import quiet_pynetdicom
+from node.scu.association import bound_silence, quiet_pynetdicom
 from node.tls import Tls
 
 log = get_logger(__name__)
@@ -198,6 +198,7 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.settimeout(self._limits.network_timeout_s)
+        bound_silence(connection, self._limits.network_timeout_s)
         return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
