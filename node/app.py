@@ -23,6 +23,7 @@ from node.archive.tables import open_engine, sqlite_url
 from node.audit_feed import telling
 from node.domain.errors import Misconfigured, Retryable
 from node.domain.plan import ModelRef
+from node.domain.sign_off import RESEARCH
 from node.domain.site import Site
 from node.log import get_logger
 from node.settings import Settings
@@ -86,7 +87,7 @@ def workshop(settings: Settings, *, model_name: str | None) -> "Workshop":
         generator=GeneratorPool(settings),
         model_name=model_name,
         software_version=__version__,
-        label=settings.output.label,
+        label=RESEARCH,  # no sign-off is known without the node's database
         mark_synthetic=settings.output.mark_synthetic,
     )
 
@@ -273,6 +274,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     from node.flow.bench import Rules
     from node.flow.housekeeping import KeepRules
     from node.notices import notices
+    from node.system import worker_facts
 
     tls = identity(settings)
     engine = database(settings)
@@ -301,6 +303,8 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
             min_free_bytes=int(settings.retention.min_free_gb * 1e9),
         ),
         notices=notices(settings, lambda: tls_validity(settings)),
+        verify=lambda name, version: verified(settings, name, version),
+        facts=lambda: worker_facts(settings),
         slot=slot,
     )
     collector = settings.audit.collector if slot == 0 else None
@@ -381,6 +385,8 @@ def _ready(
 
 def _desk(settings: Settings, engine: sa.Engine) -> "Desk":
     from node.archive.echoes import Echoes
+    from node.archive.model_book import ModelBook
+    from node.system import log_lines, system
     from node.trial import try_routes
     from node.web.desk import Desk
 
@@ -389,23 +395,18 @@ def _desk(settings: Settings, engine: sa.Engine) -> "Desk":
         echoes=Echoes(engine),
         try_routes=lambda folder: try_routes(settings, folder),
         models=lambda: model_rows(settings),
-        verify_models=lambda name: verify_models(settings, name),
+        model_book=ModelBook(engine),
         conformance=lambda: conformance_statement(settings),
+        system=lambda: system(settings, engine),
+        log_lines=lambda within_s: log_lines(settings.node.data_dir, within_s),
     )
 
 
 def model_rows(settings: Settings) -> list[dict[str, Any]]:
     """What is in the models folder."""
-    return [
-        {
-            "name": m.ref.name,
-            "version": m.ref.version,
-            "body_part": m.ref.body_part,
-            "spacing_mm": m.ref.spacing_mm,
-            "sha256": m.ref.sha256,
-        }
-        for m in registry(settings).models
-    ]
+    from node.infer.card import card
+
+    return [card(m) for m in registry(settings).models]
 
 
 def database_sentence(settings: Settings) -> str:
@@ -424,12 +425,23 @@ def verify_models(settings: Settings, name: str | None) -> list[dict[str, Any]]:
     return [_verified(m, settings) for m in wanted]
 
 
+def verified(settings: Settings, name: str, version: str) -> dict[str, Any]:
+    """Hash and golden case of one version of a model, as this process computes them."""
+    versions = {m.ref.version: m for m in registry(settings).models if m.ref.name == name}
+    if version not in versions:
+        raise Misconfigured(
+            f"There is no model {name} {version}.", remedy="See pctnode models list."
+        )
+    return _verified(versions[version], settings)
+
+
 def _verified(model: "ModelFolder", settings: Settings) -> dict[str, Any]:
     from node.infer.golden import verify
     from node.infer.session import Session
 
     providers = settings.inference.providers
-    row: dict[str, Any] = {"name": model.ref.name, "version": model.ref.version}
+    ref = model.ref
+    row: dict[str, Any] = {"name": ref.name, "version": ref.version, "sha256": ref.sha256}
     try:
         sentence = verify(model, providers=providers)
         provider = Session(model.file, providers=providers).provider

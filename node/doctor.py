@@ -16,6 +16,7 @@ from node.archive.verify import verify_files
 from node.domain.errors import Defect, Misconfigured, NodeError
 from node.progress import Progress
 from node.settings import Settings
+from node.system import note_backup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ def back_up(settings: Settings, target: Path, report: Callable[[int], None]) -> 
     app.database(settings).dispose()
     names = () if settings.database.url else (data / "engine.sqlite", data / "node.sqlite")
     copied = copy_archive(data, names, target, report=report)
+    note_backup(data, target, copied)
     told = f"{copied} new files in {target}."
     if settings.database.url:
         told += " PostgreSQL is not in it: take pg_dump before, never after."

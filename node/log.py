@@ -8,7 +8,13 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any
+
+FOLDER = "log"
+"""In the data folder: what each process logged last."""
+_FILE_BYTES, _FILES = 2**22, 2
 
 
 class Logger:
@@ -53,6 +59,29 @@ def configure(level: str = "INFO", *, role: str = "") -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Its warnings quote values of the data set; what matters of them our own checks say.
     logging.getLogger("pydicom").setLevel(logging.ERROR)
+
+
+def keep(data: Path, name: str) -> None:
+    """Write every line also to a file of this process, for the system page; the oldest go."""
+    try:
+        (data / FOLDER).mkdir(parents=True, exist_ok=True)
+        file = data / FOLDER / f"{name}.jsonl"
+        handler = _LastLines(
+            file, maxBytes=_FILE_BYTES, backupCount=_FILES, encoding="utf-8", errors="replace"
+        )
+    except OSError as error:  # standard error has every line; the page says that it has none
+        get_logger(__name__).warning("log_not_kept", error=type(error).__name__)
+        return
+    root = logging.getLogger()
+    handler.setFormatter(root.handlers[0].formatter if root.handlers else _JsonFormatter(name))
+    root.addHandler(handler)
+
+
+class _LastLines(RotatingFileHandler):
+    """A line that cannot be written stands on standard error all the same."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Say nothing: a full disk is told elsewhere."""
 
 
 class _JsonFormatter(logging.Formatter):

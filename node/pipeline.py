@@ -23,6 +23,7 @@ from node.domain.findings import Finding, Severity, Unusable, finding, with_acti
 from node.domain.geometry import Grid, axial_grid
 from node.domain.instance import Instance
 from node.domain.plan import ModelRef, Plan, ReleasePolicy, SctResult
+from node.domain.sign_off import RESEARCH
 from node.domain.site import Route
 from node.domain.stack import Stack, split, stack_grid
 from node.domain.volume import Volume
@@ -127,7 +128,8 @@ def make_plan(
     software_version: str,
     created_at: datetime | None = None,
     settings: Mapping[str, str] | None = None,
-    label: str = "RESEARCH",
+    label: str = RESEARCH,
+    sign_off: int | None = None,
     predecessor_series_uid: str | None = None,
 ) -> Plan:
     """Decide everything about the sCT of an accepted ``stack`` before a voxel is touched."""
@@ -148,6 +150,7 @@ def make_plan(
         settings=dict(settings or {}),
         predecessor_series_uid=predecessor_series_uid,
         status_label=label,
+        sign_off=sign_off,
     )
 
 

@@ -121,7 +121,8 @@ class OutputSettings:
     """``[output]``: what is written into every sCT."""
 
     label: str
-    """Prefix of SeriesDescription; RESEARCH until a site has released the model."""
+    """Prefix of SeriesDescription where the model is signed off for scanner and protocol; may be
+    empty. Everything else says RESEARCH."""
     mark_synthetic: bool
     """Write SyntheticData (0008,001C)."""
 
@@ -309,7 +310,7 @@ def _read_inference(reader: Reader, folder: Path) -> InferenceSettings:
 
 def _read_output(reader: Reader) -> OutputSettings:
     settings = OutputSettings(
-        label=reader.text("label", "RESEARCH"),
+        label=reader.text("label", ""),
         mark_synthetic=reader.flag("mark_synthetic", True),
     )
     if len(settings.label) > 16 or not settings.label.isascii():

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from node.archive import tables as t
 from node.archive.index import add_event, lock_series, move_series, supersede_runs
 from node.archive.run_rows import latest_run, queue_run, release_run
+from node.archive.sign_offs import must_be_free
 from node.domain.errors import Rejected
 from node.domain.states import DeliveryState, State
 
@@ -54,6 +55,7 @@ class Actions:
             run = latest_run(connection, row)
             if run is None or run["plan"] is None:
                 raise no_sct(series_id)
+            must_be_free(connection, run["plan"])
             sentence = _by("Released", who, reason)
             release_run(connection, row, run, run["plan"]["destinations"], sentence, who=who)
             add_event(connection, series_id, "release", sentence, who=who)
@@ -80,6 +82,7 @@ class Actions:
             run = latest_run(connection, row)
             if run is None or run["released_at"] is None:
                 raise no_sct(series_id)
+            must_be_free(connection, run["plan"])
             names = _reset(connection, run["id"], destination)
             if not names:
                 raise Rejected(

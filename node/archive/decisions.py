@@ -16,6 +16,7 @@ from node.archive.deliveries import WITHDRAWAL
 from node.archive.index import add_event, insert_missing, move_series
 from node.archive.records import OutputFile
 from node.archive.run_rows import latest_run, output_value, release_run
+from node.archive.sign_offs import must_be_free
 from node.domain.errors import Rejected
 from node.domain.release import to_read
 from node.domain.states import DeliveryState, State
@@ -63,6 +64,7 @@ class Decisions:
             run = latest_run(connection, row)
             if run is None or run["plan"] is None:
                 raise no_sct(series_id)
+            must_be_free(connection, run["plan"])
             outputs = _outputs(connection, run["id"])
             names = list(run["plan"]["destinations"])
             _as_seen(signature, row, names, len(outputs))
@@ -102,7 +104,7 @@ class Decisions:
             run = latest_run(connection, row)
             gone = 0
             if run is not None and run["released_at"] is not None:
-                gone = _stop_deliveries(connection, run["id"], sentence)
+                gone = stop_deliveries(connection, run["id"], sentence)
                 unreleased = sa.update(t.runs).where(t.runs.c.id == run["id"])
                 connection.execute(unreleased.values(released_at=None, released_by=None))
                 if gone:
@@ -123,6 +125,7 @@ class Decisions:
             run = latest_run(connection, row)
             if run is None or run["released_at"] is None:
                 raise no_sct(series_id)
+            must_be_free(connection, run["plan"])
             values = {
                 "run_id": run["id"],
                 "destination": destination,
@@ -277,7 +280,7 @@ def _reopen(connection: sa.Connection, run_id: int) -> None:
     connection.execute(sa.update(d).where(stopped).values(**_again("Waiting to be sent.")))
 
 
-def _stop_deliveries(connection: sa.Connection, run_id: int, sentence: str) -> int:
+def stop_deliveries(connection: sa.Connection, run_id: int, sentence: str) -> int:
     """End every open try; a try already begun finds its number changed. Objects already there."""
     d, i = t.deliveries, t.delivery_instances.c
     open_ones = (d.c.run_id == run_id) & (d.c.state == DeliveryState.WAITING.value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -44,6 +45,30 @@ class Leases:
             change = sa.update(lease).where(lease.c.executor_id == executor_id).values(values)
             if connection.execute(change).rowcount == 0:
                 connection.execute(sa.insert(lease).values(executor_id=executor_id, **values))
+
+    def tell(self, executor_id: str, facts: dict[str, Any]) -> None:
+        """Keep what an executor says of its machine, instead of what it said before."""
+        f = t.worker_facts
+        values = {"facts": facts, "at": t.db_clock()}
+        with self.engine.begin() as connection:
+            change = sa.update(f).where(f.c.executor_id == executor_id).values(values)
+            if connection.execute(change).rowcount == 0:
+                connection.execute(sa.insert(f).values(executor_id=executor_id, **values))
+
+    def told(self) -> list[dict[str, Any]]:
+        """Every executor: when it gave its last sign of life, and what it said of its machine.
+
+        ``silent_s`` is None for one that ended in order.
+        """
+        lease, f = t.leases.c, t.worker_facts.c
+        silent = sa.case((lease.beat_at > LEFT, t.db_clock() - lease.beat_at))
+        columns = (lease.executor_id, lease.version, silent.label("silent_s"), f.facts)
+        query = sa.select(*columns).join(
+            t.worker_facts, f.executor_id == lease.executor_id, isouter=True
+        )
+        with t.reading(self.engine).begin() as connection:
+            rows = connection.execute(query.order_by(lease.executor_id)).mappings().all()
+        return [dict(row) | {"facts": row["facts"] or {}} for row in rows]
 
     def beats(self) -> Sequence[Beat]:
         """The last sign of life of every executor there ever was."""

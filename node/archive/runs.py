@@ -28,6 +28,7 @@ from node.archive.run_rows import (
     release_run,
     run_value,
 )
+from node.archive.sign_offs import REVOKED, may_leave
 from node.domain.errors import Defect
 from node.domain.states import State
 
@@ -248,7 +249,7 @@ class Runs:
     def release(self, run_id: int, destinations: Iterable[str], sentence: str, *, who: str) -> None:
         """Let the run's objects leave and write down to whom; twice is the same as once.
 
-        A series that a person holds goes to review instead.
+        A series that a person holds goes to review instead, and an sCT whose sign-off was revoked.
         """
         with self.engine.begin() as connection:
             run, row = current_run(connection, run_id)
@@ -256,6 +257,10 @@ class Runs:
                 return
             if row["held_by"] is not None:
                 move_series(connection, row, State.REVIEW, f"Held by {row['held_by']}.")
+                finish_run(connection, run_id)
+                return
+            if not may_leave(connection, run["plan"]):
+                move_series(connection, row, State.REVIEW, f"{REVOKED} Run the series again.")
                 finish_run(connection, run_id)
                 return
             release_run(connection, row, run, destinations, sentence, who=who)

@@ -25,6 +25,7 @@ from node.archive.columns import of as _of
 from node.archive.columns import text as _text
 from node.archive.columns import time as _time
 from node.archive.database import db_clock, open_engine, reading, sqlite_url
+from node.archive.model_tables import figures, model_checks, worker_facts
 
 __all__ = [
     "accounts",
@@ -39,10 +40,12 @@ __all__ = [
     "delivery_instances",
     "events",
     "expectations",
+    "figures",
     "instances",
     "leases",
     "log_in_failures",
     "metadata",
+    "model_checks",
     "notices",
     "open_engine",
     "outputs",
@@ -58,6 +61,7 @@ __all__ = [
     "steps",
     "tickets",
     "tokens",
+    "worker_facts",
 ]
 
 series = sa.Table(

@@ -20,5 +20,6 @@ def _run_serve(arguments: argparse.Namespace) -> int:
 
     log.configure("INFO", role=arguments.role)
     settings = settings_of(arguments)
+    log.keep(settings.node.data_dir, f"{arguments.role}-{arguments.slot}")
     check_routes(settings)
     return serve(settings, role=arguments.role, slot=arguments.slot)

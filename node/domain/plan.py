@@ -88,7 +88,9 @@ class Plan:
     actions: Mapping[str, str] = field(default_factory=dict)
     """What the route does about a finding's code, where it wishes otherwise than the table."""
     status_label: str = "RESEARCH"
-    """Prefix of SeriesDescription until the model is released for clinical use; may be empty."""
+    """Prefix of SeriesDescription: RESEARCH, or what the site chose for signed-off models."""
+    sign_off: int | None = None
+    """Number of the sign-off for this model, scanner and protocol; None: the sCT is RESEARCH."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

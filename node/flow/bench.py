@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from pydicom.dataset import Dataset
 
@@ -19,6 +20,7 @@ from node.domain.codes import CODES
 from node.domain.errors import Defect, Rejected
 from node.domain.findings import finding
 from node.domain.plan import ModelRef, SctResult
+from node.domain.sign_off import Source
 from node.domain.site import Site
 from node.domain.stack import Stack
 from node.pipeline import Synthesiser, collect
@@ -27,6 +29,7 @@ from node.pipeline import Synthesiser, collect
 _META_START = 128 + 4
 _META_LENGTH_END = _META_START + 12
 _READERS = 4
+KeepFigures = Callable[[int, str, Source, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class Rules:
 
     software_version: str
     label: str
-    """Prefix of SeriesDescription."""
+    """Prefix of SeriesDescription where the model is signed off; elsewhere it is RESEARCH."""
     mark_synthetic: bool
 
 
@@ -62,6 +65,8 @@ class Bench:
         generator: Callable[[ModelRef], Synthesiser],
         rules: Rules,
         expected: Callable[[Run, str], Expectation | None] = lambda _run, _study: None,
+        signed_off: Callable[[str, Source], int | None] = lambda _sha256, _source: None,
+        keep_figures: KeepFigures = lambda _run_id, _sha256, _source, _measured: None,
     ) -> None:
         self.folder = folder
         self.runs = runs
@@ -70,6 +75,8 @@ class Bench:
         self.generator = generator
         self.rules = rules
         self.expected = expected
+        self.signed_off = signed_off
+        self.keep_figures = keep_figures
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         self._result: tuple[int, SctResult] | None = None

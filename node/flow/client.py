@@ -18,6 +18,7 @@ from node.archive.decisions import Decisions, Signature
 from node.archive.deliveries import Deliveries
 from node.archive.echoes import Echoes
 from node.archive.files import Folder
+from node.archive.model_book import ModelBook
 from node.archive.runs import Runs
 from node.domain.errors import Defect, Retryable
 from node.flow import engine
@@ -108,6 +109,22 @@ class FlowClient:
         ok, sentence = bool(result["ok"]), str(result["sentence"])
         self._echoes.remember(peer, ok=ok, sentence=sentence, who=who)
         return ok, sentence
+
+    def verify(
+        self, model: str, version: str, *, within_s: float = 300.0, who: str = ""
+    ) -> dict[str, Any]:
+        """Have a worker verify a model and keep what came of it."""
+        workflow_id = f"verify-{uuid.uuid4()}"
+        workflow, queue = engine.VERIFY_WORKFLOW, engine.SERVICE_QUEUE
+        engine.ask(self._client, workflow, queue, workflow_id, model, version)
+        row = engine.result_of(self._client, workflow_id, within_s=within_s)
+        if row is None:
+            raise Retryable(
+                f"No worker has verified {model} {version} within {within_s:.0f} s.",
+                remedy="Check that a worker runs.",
+            )
+        ModelBook(self._database).remember_check(row, who=who)
+        return dict(row)
 
     def pull(
         self, peer: str, study: str, series: Sequence[str] = (), *, within_s: float = 600.0

@@ -55,6 +55,7 @@ DELIVERY_WORKFLOW = "deliver"
 ECHO_WORKFLOW = "echo"
 REPORT_WORKFLOW = "commitment report"
 PULL_WORKFLOW = "pull"
+VERIFY_WORKFLOW = "verify model"
 
 
 def engine_url(database_url: str, data_dir: Path) -> str:

@@ -4,7 +4,7 @@ import fcntl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from node.archive.leases import LEFT, Beat, Leases
 from node.domain.errors import Misconfigured
@@ -74,6 +74,10 @@ class Keeper:
         self._leases.beat(
             self._executor_id, holder=self._holder, version=engine.APPLICATION_VERSION
         )
+
+    def tell(self, facts: dict[str, Any]) -> None:
+        """Say what this machine has."""
+        self._leases.tell(self._executor_id, facts)
 
     def take_over(self) -> int:
         """Make the work of silent executors ours to run; return how many workflows."""

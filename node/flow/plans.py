@@ -35,6 +35,7 @@ def plan_json(plan: Plan, *, stack: int) -> dict[str, Any]:
         "actions": dict(plan.actions),
         "predecessor_series_uid": plan.predecessor_series_uid,
         "status_label": plan.status_label,
+        "sign_off": plan.sign_off,
     }
 
 
@@ -58,6 +59,7 @@ def read_plan(value: Mapping[str, Any]) -> tuple[Plan, int]:
         actions=dict(value.get("actions", {})),
         predecessor_series_uid=value["predecessor_series_uid"],
         status_label=value["status_label"],
+        sign_off=value.get("sign_off"),
     )
     return plan, value["stack"]
 

@@ -20,10 +20,12 @@ from node.archive.records import OutputFile, Run
 from node.crashpoints import reach
 from node.dicom.ct_series import EncodedInstance
 from node.domain.errors import Defect
+from node.domain.figures import measured
 from node.domain.findings import Finding, Severity, finding
 from node.domain.plan import Plan, SctResult
 from node.domain.release import decide
 from node.domain.routing import Sender, choose
+from node.domain.sign_off import RESEARCH, source_of
 from node.domain.site import Route
 from node.domain.states import State
 from node.domain.storage import WORKED_ON, kind_of
@@ -120,15 +122,19 @@ def plan_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
         chosen = _accepted(decision)
         if decision.route is None or chosen is None:
             raise Defect("The routes changed between two steps; run the series again.")
+        stack = decision.examined[chosen].stack
+        model = bench.model_named(run.model or decision.route.model)
+        sign_off = bench.signed_off(model.sha256, source_of(stack.header))
         plan = make_plan(
-            decision.examined[chosen].stack,
-            model=bench.model_named(run.model or decision.route.model),
+            stack,
+            model=model,
             route=decision.route,
             revision=run.revision,
             attempt=run.attempt,
             software_version=bench.rules.software_version,
             created_at=run.created_at,
-            label=bench.rules.label,
+            label=RESEARCH if sign_off is None else bench.rules.label,
+            sign_off=sign_off,
             predecessor_series_uid=run.predecessor_series_uid,
         )
         bench.runs.record_plan(run.id, plan_json(plan, stack=chosen))
@@ -156,6 +162,8 @@ def synthesise_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     bench.runs.record_quality(
         run.id, [finding_json(f, stage="quality") for f in made.result.findings]
     )
+    source = source_of(loaded.stacks[number].header)
+    bench.keep_figures(run.id, plan.model.sha256, source, measured(made.result))
     file = write_work(bench.folder, work_name(run), pack_result(made.result))
     reach("synthesise.written")
     refusal = next((f for f in made.result.findings if f.severity is Severity.REFUSE), None)

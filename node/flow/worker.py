@@ -17,6 +17,7 @@ from node.archive.deliveries import Deliveries
 from node.archive.expectations import Expectations
 from node.archive.files import Folder
 from node.archive.leases import Leases
+from node.archive.model_book import ModelBook
 from node.archive.runs import Runs
 from node.domain.plan import ModelRef
 from node.domain.site import Site
@@ -34,10 +35,12 @@ from node.flow.notify import Notices, Notifier
 from node.flow.proof import ProofRule, Prover
 from node.flow.pull import Counts, PullWork
 from node.flow.series import SeriesWork
+from node.flow.verification import Verify, VerifyWork, no_models
 from node.log import get_logger
 from node.pipeline import Synthesiser
 
 log = get_logger(__name__)
+_FACTS_S = 60.0
 
 
 class Stop(Protocol):
@@ -81,6 +84,10 @@ class WorkerValues:
     keep: KeepRules = field(default_factory=KeepRules)
     notices: Notices = field(default_factory=Notices)
     """Whom to tell of what needs a person."""
+    verify: Verify = no_models
+    """Hash and golden case of a model's version."""
+    facts: Callable[[], dict[str, Any]] = dict
+    """What this machine has: processors, GPUs, providers, versions."""
 
 
 def run_worker(
@@ -127,6 +134,7 @@ def run_worker(
 
 
 def _register(values: WorkerValues) -> None:
+    book = ModelBook(values.database)
     series = SeriesWork(
         Bench(
             folder=values.folder,
@@ -136,6 +144,8 @@ def _register(values: WorkerValues) -> None:
             generator=values.generator,
             rules=values.rules,
             expected=Counts(Expectations(values.database), values.site, values.ae_title).of,
+            signed_off=book.covering,
+            keep_figures=book.remember_figures,
         )
     )
     delivery = DeliveryWork(
@@ -160,6 +170,7 @@ def _register(values: WorkerValues) -> None:
     )
     pulls = PullWork(Expectations(values.database), values.site, values.ae_title)
     engine.workflow(engine.PULL_WORKFLOW, pulls.run)
+    engine.workflow(engine.VERIFY_WORKFLOW, VerifyWork(values.verify).run)
     engine.workflow(engine.REPORT_WORKFLOW, reports.run)
     engine.workflow(engine.SERIES_WORKFLOW, series.run)
     engine.workflow(engine.DELIVERY_WORKFLOW, delivery.run)
@@ -186,6 +197,7 @@ def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper
         _Duty("sweep", values.sweep_s, unless_replaced(sweep)),
         _Duty("housekeeping", LOOK_S, unless_replaced(housekeeper.look)),
         _Duty("notices", NOTICES_S, unless_replaced(notifier.look)),
+        _Duty("facts", _FACTS_S, lambda: keeper.tell(values.facts())),
     )
     while not stop.wait(pace.seconds):
         for duty in duties:

@@ -36,6 +36,11 @@ _NVIDIA_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/nvidia0"), Path("/dev/dxg"
 _MEMORY_WORDS = ("bad_alloc", "out of memory", "failed to allocate", "alloc_failed", "memory limit")
 
 
+def providers_here() -> tuple[str, ...]:
+    """Providers this installation of the runtime was built with."""
+    return tuple(ort.get_available_providers())
+
+
 class OutOfMemory(Retryable):
     """One pass did not fit; smaller ones may."""
 

@@ -1,15 +1,17 @@
 """The JSON interface: series and their description, with OpenAPI."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from node.web.description import describe, fields, operations
 from node.web.layout import layout
 from node.web.security import VIEWER
 
-router = APIRouter()
+router = APIRouter(tags=["series"])
 
 
 def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -51,11 +53,15 @@ def one(request: Request, series_id: int) -> dict[str, Any]:
 @router.get("/api/docs", include_in_schema=False, dependencies=[VIEWER])
 def docs(request: Request) -> HTMLResponse:
     """Say what the interface offers."""
-    return layout(request).page("api.html", place="api", paths=request.app.openapi()["paths"])
+    told = describe(request.app)
+    by_tag: dict[str, list[dict[str, Any]]] = {tag["name"]: [] for tag in told["tags"]}
+    for path, method, operation in operations(told):
+        by_tag[operation["tags"][0]].append({"path": path, "method": method, **operation})
+    tags = [tag | {"operations": by_tag[tag["name"]]} for tag in told["tags"]]
+    return layout(request).page("api.html", place="api", tags=tags, fields=partial(fields, told))
 
 
 @router.get("/api/openapi.json", include_in_schema=False, dependencies=[VIEWER])
 def description(request: Request) -> dict[str, Any]:
     """Describe the interface for a program."""
-    described: dict[str, Any] = request.app.openapi()
-    return described
+    return describe(request.app)

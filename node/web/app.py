@@ -14,14 +14,24 @@ from starlette.exceptions import HTTPException
 
 from node.log import get_logger
 from node.tls import Validity
-from node.web import api, decisions, events, health, images, pull, site_api
+from node.web import api, decisions, events, health, images, models_api, pull, site_api
 from node.web import dicomweb as dicom_web
 from node.web.assets import STATIC
 from node.web.desk import Desk
 from node.web.dicomweb import DicomWeb
 from node.web.layout import Frame, layout
 from node.web.metrics import Counts
-from node.web.pages import accounts, decide, log_in, network, preferences, queue, series
+from node.web.pages import (
+    accounts,
+    decide,
+    log_in,
+    models,
+    network,
+    preferences,
+    queue,
+    series,
+    system,
+)
 from node.web.security import Access, secure
 from node.web.volumes import Files, Views
 
@@ -108,8 +118,12 @@ def create_app(
         decisions,
         site_api,
         network,
+        models_api,
+        models,
+        system,
     ):
         app.include_router(part.router)
+    app.include_router(system.api)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(HTTPException, _not_found)
     secure(app, access or Access())

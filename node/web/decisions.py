@@ -1,5 +1,6 @@
 """The interface for decisions about a series: sign, reject, hold, run again, send, withdraw."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, HTTPException, Path, Request
@@ -18,6 +19,7 @@ SeriesId = Annotated[int, Path(ge=1, lt=2**31)]
 Words = Annotated[str, Field(max_length=2000)]
 _STATUS = {
     "UNKNOWN": 404, "STATE": 409, "CHANGED": 409, "WARNINGS": 409, "DESTINATION": 409,
+    "SIGN_OFF": 409, "SIGNED_OFF": 409,
     "PROVE": 403, "LOG_IN": 403,
 }  # fmt: skip
 
@@ -48,15 +50,23 @@ class Flow(Protocol):
     ) -> str:
         """Tell every destination that an sCT must not be used."""
 
+    def verify(self, model: str, version: str, *, who: str = "") -> dict[str, Any]:
+        """Have a worker verify a model and keep what came of it."""
+
+    def pull(self, peer: str, study: str, series: Sequence[str] = ()) -> dict[str, Any]:
+        """Have a peer's archive send series to this node."""
+
     def echo(self, peer: str, *, within_s: float = 30.0, who: str = "") -> tuple[bool, str]:
         """Have a worker send C-ECHO to a peer."""
 
 
-class _Body(BaseModel):
+class StrictBody(BaseModel):
+    """A body without unknown keys."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Sign(_Body):
+class Sign(StrictBody):
     """A signature: what was seen, and who signs."""
 
     attempt: Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$")]
@@ -68,31 +78,31 @@ class Sign(_Body):
     password: SecretStr = SecretStr("")
 
 
-class Reason(_Body):
+class Reason(StrictBody):
     """Why."""
 
     reason: Words = ""
 
 
-class Again(_Body):
+class Again(StrictBody):
     """Run again, with another model where one is named."""
 
     model: Annotated[str, Field(max_length=64)] | None = None
 
 
-class Resend(_Body):
+class Resend(StrictBody):
     """Send again to one destination, or to all of them."""
 
     destination: Annotated[str, Field(max_length=64)] | None = None
 
 
-class Send(_Body):
+class Send(StrictBody):
     """Send to a further peer."""
 
     destination: Annotated[str, Field(max_length=64)]
 
 
-class Withdraw(_Body):
+class Withdraw(StrictBody):
     """Withdraw a delivered sCT."""
 
     concept: Literal["quality", "safety"]

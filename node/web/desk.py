@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import HTTPException, Request
 
 from node.archive.echoes import Echoes
+from node.archive.model_book import ModelBook
 from node.archive.site_book import SiteBook
 
 Item = dict[str, Any]
@@ -25,8 +26,8 @@ class Desk:
     """Which route each series of a folder would take, and why not the others."""
     models: Callable[[], Sequence[Item]]
     """What is in the models folder."""
-    verify_models: Callable[[str], Sequence[Item]]
-    """Hash and golden case of a model's versions."""
+    model_book: ModelBook
+    """Sign-offs, checks and figures of models."""
     conformance: Callable[[], str] | None = None
     """The conformance statement, Markdown."""
     system: Callable[[], Item] | None = None

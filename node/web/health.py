@@ -1,7 +1,9 @@
 """Health, readiness and metrics, for programs."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.log import get_logger
@@ -9,10 +11,11 @@ from node.web.metrics import exposition
 from node.web.security import OPEN, VIEWER
 
 log = get_logger(__name__)
-router = APIRouter()
+router = APIRouter(tags=["health"])
+_NOT_YET: dict[int | str, dict[str, Any]] = {503: {"description": "It does not, or not now."}}
 
 
-@router.get("/healthz", dependencies=[OPEN])
+@router.get("/healthz", responses=_NOT_YET, dependencies=[OPEN])
 def healthz(request: Request) -> JSONResponse:
     """Say whether process and database answer."""
     try:
@@ -23,7 +26,7 @@ def healthz(request: Request) -> JSONResponse:
     return JSONResponse({"ok": ok}, 200 if ok else 503)
 
 
-@router.get("/readyz", dependencies=[OPEN])
+@router.get("/readyz", responses=_NOT_YET, dependencies=[OPEN])
 def readyz(request: Request) -> JSONResponse:
     """Say whether the node can take a series now, and if not, why."""
     checks = dict(request.app.state.ready())
@@ -32,7 +35,7 @@ def readyz(request: Request) -> JSONResponse:
     return JSONResponse(body, 503 if reasons else 200)
 
 
-@router.get("/metrics", dependencies=[VIEWER])
+@router.get("/metrics", response_class=PlainTextResponse, dependencies=[VIEWER])
 def metrics(request: Request) -> Response:
     """Give the counts in Prometheus' text format."""
     state = request.app.state

@@ -8,6 +8,7 @@ A page is a module in ``pages`` with a ``router``; it answers with `Layout.page`
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from fastapi.templating import Jinja2Templates
 from node.domain.access import Identity, Role
 from node.domain.wording import Language
 from node.web.assets import asset
-from node.web.names import body, person, thousands
+from node.web.faults import to_do, why
+from node.web.names import body, decimal, gigabytes, person, thousands
 from node.web.sentences import spoken
 from node.web.texts import Translator
-from node.web.when import ago, clock_time, day_time, iso
+from node.web.when import ago, clock_time, day_time, iso, lasted
 from node.web.words import LOOKS
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -45,6 +47,8 @@ class Place:
 NAVIGATION: list[Place] = [
     Place(name="queue", href="/"),
     Place(name="network", href="/network"),
+    Place(name="models", href="/models"),
+    Place(name="system", href="/system"),
     Place(name="audit", href="/audit", role=Role.ADMIN),
     Place(name="accounts", href="/accounts", role=Role.ADMIN),
 ]
@@ -92,12 +96,13 @@ class Frame:
         self, request: Request, template: str, *, place: str = "", status: int = 200, **values: Any
     ) -> HTMLResponse:
         """Render ``template`` in the reader's language and theme."""
-        spoken, user = language(request), _user(request)
+        said, user = language(request), _user(request)
+        t = Translator(said)
         counts = self._counts()
         running = counts.get("running", 0) + counts.get("delivering", 0)
         frame = {
-            "t": Translator(spoken),
-            "lang": spoken.value,
+            "t": t,
+            "lang": said.value,
             "theme": theme(request),
             "place": place,
             "here": _here(request),
@@ -108,6 +113,11 @@ class Frame:
             "clock": clock_time,
             "day_time": day_time,
             "ago": ago,
+            "lasted": lasted,
+            "decimal": partial(decimal, language=said),
+            "gigabytes": partial(gigabytes, language=said),
+            "why": partial(why, t),
+            "to_do": partial(to_do, t),
         }
         return self._templates.TemplateResponse(
             request, template, {**frame, **values}, status_code=status

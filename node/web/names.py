@@ -30,6 +30,20 @@ def body(part: str, language: str = Language.EN) -> str:
     return french if language == Language.FR else english
 
 
+def decimal(number: float, digits: int, *, language: str = Language.EN) -> str:
+    """A number with so many decimals at most, a true minus, and the language's own mark."""
+    text = f"{number:.{digits}f}".replace("-", "−")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace(".", ",") if language == Language.FR else text
+
+
+def gigabytes(size: int, *, language: str = Language.EN) -> str:
+    """A size in GB of a thousand million bytes."""
+    unit = "Go" if language == Language.FR else "GB"
+    return f"{decimal(size / 1e9, 1 if size < 1e11 else 0, language=language)}\u00a0{unit}"
+
+
 def thousands(number: int) -> str:
     """A count with narrow spaces between groups of three."""
     return f"{number:,}".replace(",", "\u202f")

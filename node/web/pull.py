@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from node.domain.errors import Retryable
 from node.web.security import PHYSICIST, note
 
-router = APIRouter()
+router = APIRouter(tags=["network"])
 _UID = r"^[0-9.]{1,64}$"
 
 

@@ -58,6 +58,7 @@ _SEEN = (
     ("see study", re.compile(r"/dicom-web/studies/([0-9.]+)(?:/.*)?")),
     ("search archive", re.compile(r"/dicom-web/(studies|series|instances)")),
     ("see queue", re.compile(r"/()|/api/(series)|/(queue).*")),
+    ("see log", re.compile(r"/api/system/(log)")),
     ("see audit trail", re.compile(r"/(?:api/)?(audit)")),
 )
 _SEEN_AGAIN_S = 600.0

@@ -7,6 +7,7 @@ a form here, such as a peer's own words, is shown as it was written.
 import re
 
 from node.domain.wording import Language
+from node.web.sentences_site import FORMS as site_forms  # noqa: N811 - it joins ours
 
 _FORMS: tuple[tuple[str, str], ...] = (
     (r"Instances are arriving\.", "Des images arrivent."),
@@ -90,22 +91,34 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"Refused: no stack can be used\.", "Refusée : aucun volume n’est utilisable."),
     (r"Given up after several tries: (.+)", r"Abandon après plusieurs essais : \1"),
 )
-_COMPILED = tuple((re.compile(form, re.DOTALL), french) for form, french in _FORMS)
+_COMPILED = tuple((re.compile(form, re.DOTALL), french) for form, french in (*_FORMS, *site_forms))
+# A fault of a setting names its place first: ``peers[2].port: 0 is not between 1 and 65535.``
+_PLACE = re.compile(r"([a-z_]+(?:\[\d+\])?(?:\.[A-Za-z_0-9]+)*): (.+)", re.DOTALL)
 
 
 def spoken(sentence: str, language: str) -> str:
     """A sentence of the database in ``language``."""
     if language != Language.FR:
         return sentence
+    if placed := _PLACE.fullmatch(sentence):
+        return f"{placed[1]}\u00a0: {spoken(placed[2], language)}"
     for form, french in _COMPILED:
         if found := form.fullmatch(sentence):
             said = found.expand(french)
             if "Attempt" in form.pattern and found.lastindex == 3:  # what happened stands before
                 said = said.replace(found.group(1), spoken(found.group(1), language))
-            return said.replace(" :", "\u00a0:").replace(" ;", "\u00a0;").replace(" %", "\u00a0%")
+            return _typeset(said)
     return sentence
+
+
+def _typeset(french: str) -> str:
+    for mark in (" :", " ;", " %", " ?"):
+        french = french.replace(mark, "\u00a0" + mark[1:])
+    return french
 
 
 def understood(sentence: str) -> bool:
     """Whether the sentence has a form here."""
-    return any(form.fullmatch(sentence) for form, _ in _COMPILED)
+    placed = _PLACE.fullmatch(sentence)
+    told = placed[2] if placed else sentence
+    return any(form.fullmatch(told) for form, _ in _COMPILED)

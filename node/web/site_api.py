@@ -130,12 +130,6 @@ async def try_routes(request: Request) -> list[dict[str, Any]]:
         raise as_http(error) from None
 
 
-@router.get("/models", dependencies=[VIEWER])
-def models(request: Request) -> list[dict[str, Any]]:
-    """List what is in the models folder."""
-    return list(desk(request).models())
-
-
 @router.get("/audit", dependencies=[ADMIN])
 def audit(
     request: Request,

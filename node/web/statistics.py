@@ -7,10 +7,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name its documentation uses
 from numpy.typing import NDArray
 
+from node.domain.figures import HISTOGRAM_HU
 from node.infer.preprocess import body_mask
 
-HISTOGRAM_HU = (-1000, 2000, 20)
-"""First, last and width of the histogram's bins."""
 # Between air and the fat below the skin: where the sCT's own outer contour runs.
 _SKIN_HU = -250
 

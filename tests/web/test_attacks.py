@@ -20,6 +20,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from node import log
 from node.archive import tables as t
 from node.archive.echoes import Echoes
+from node.archive.model_book import ModelBook
 from node.archive.queries import Queries
 from node.archive.site_book import SiteBook
 from node.domain.errors import Rejected
@@ -66,7 +67,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
             for p in sorted(folder.iterdir())
         ],
         models=lambda: [],
-        verify_models=lambda _name: [],
+        model_book=ModelBook(engine),
     )
     app = create_app(queries=Queries(engine), access=access, desk=desk, archive_root=folder)
     with served(app) as port:

@@ -16,6 +16,7 @@ from node.archive.commitments import Commitments
 from node.archive.deliveries import Deliveries
 from node.archive.echoes import Echoes
 from node.archive.files import Folder
+from node.archive.model_book import ModelBook
 from node.archive.site_book import SiteBook
 from node.domain.findings import finding
 from node.domain.names import AETitle
@@ -131,7 +132,7 @@ def review(tmp_path: Path, accounts: Path) -> Iterator[Review]:
         echoes=Echoes(shelf.engine),
         try_routes=lambda _folder: [],
         models=lambda: [{"name": "pelvis-t2"}],
-        verify_models=lambda _name: [],
+        model_book=ModelBook(shelf.engine),
     )
     app = create_app(queries=shelf.queries, flow=flow, access=access, desk=desk)
     with served(app) as port:

@@ -11,13 +11,13 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from node.archive.audit import By
 from node.archive.decisions import Signature
-from node.domain.errors import NodeError, Rejected
+from node.domain.errors import NodeError
 from node.web.api import found
 from node.web.decisions import Flow, flow
+from node.web.faults import code_of, known
 from node.web.layout import layout
 from node.web.proof import prove_again
 from node.web.security import PHYSICIST, actor, me, note, noted
-from node.web.texts import TEXTS
 
 router = APIRouter(include_in_schema=False, prefix="/series/{series_id}", dependencies=[PHYSICIST])
 Text = Annotated[str, Form(max_length=2000)]
@@ -136,15 +136,13 @@ def _noted(request: Request, series_id: int, action: str, act: Callable[[Flow], 
 def _not_done(request: Request, item: dict[str, Any], error: NodeError) -> HTMLResponse:
     """What was not done and why, in the reader's words where the code is known."""
     frame = layout(request)
-    code = error.code if isinstance(error, Rejected) else type(error).__name__
-    known = f"decide.why.{code}" in TEXTS
+    code = code_of(error)
     return frame.page(
         "not_done.html",
         place="queue",
         status=403 if code in _FORBIDDEN else 409,
         item=item,
         code=code,
-        why=frame.say(f"decide.why.{code}") if known else error.message,
-        to_do=frame.say(f"decide.do.{code}") if known else error.remedy,
-        foreign=not known,
+        trouble=error,
+        foreign=not known(error),
     )

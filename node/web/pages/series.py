@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from node.domain.access import Role
+from node.domain.sign_off import is_research
 from node.domain.states import DeliveryState, State
 from node.web import dossier
 from node.web.api import found
@@ -60,6 +61,7 @@ def page(request: Request, series_id: int) -> HTMLResponse:
         images=dossier.images(item),
         run=current,
         plan=current["plan"] if current else None,
+        research=current is None or is_research(current["plan"] or {}),
         limit_hu=_limit(item),
         objects=sum(o["instances"] for o in item["outputs"]),
         **_possible(request, item, state),

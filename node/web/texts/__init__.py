@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from node.domain.wording import Language
 from node.web.texts.accounts import ACCOUNTS
 from node.web.texts.common import COMMON
+from node.web.texts.models import MODELS
 from node.web.texts.network import NETWORK
 from node.web.texts.queue import QUEUE
 from node.web.texts.series import SERIES
 from node.web.texts.states import STATES
+from node.web.texts.system import SYSTEM
 
 _HIGH_MARKS = (" :", " ;", " ?", " !", " %", " »")
 
@@ -33,7 +35,9 @@ def _typeset(french: str) -> str:
     return french.replace("« ", "«\u00a0")
 
 
-TEXTS: dict[str, tuple[str, str]] = dict(_joined(COMMON, STATES, QUEUE, SERIES, ACCOUNTS, NETWORK))
+TEXTS: dict[str, tuple[str, str]] = dict(
+    _joined(COMMON, STATES, QUEUE, SERIES, ACCOUNTS, NETWORK, MODELS, SYSTEM)
+)
 """English and French by key. A new page adds its own module to the line above."""
 
 

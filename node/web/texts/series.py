@@ -144,6 +144,13 @@ SERIES: dict[str, tuple[str, str]] = {
         "Marked as derived and synthetic. Signed with your name.",
         "Marquées comme dérivées et synthétiques. Signées de votre nom.",
     ),
+    "decide.research": (
+        "Marked RESEARCH: the model is not signed off for this scanner and protocol.",
+        "Marquées RESEARCH : le modèle n’est pas validé pour cette IRM et ce protocole.",
+    ),
+    "series.provenance.sign_off": ("Sign-off", "Validation"),
+    "series.provenance.sign_off.value": ("number {n}", "numéro {n}"),
+    "series.provenance.research": ("none: RESEARCH", "aucune : RESEARCH"),
     "decide.read_first.one": ("Read {n} warning first", "Lisez d’abord {n} avertissement"),
     "decide.read_first.many": ("Read {n} warnings first", "Lisez d’abord {n} avertissements"),
     "decide.comment": ("Comment, required to reject", "Commentaire, obligatoire pour rejeter"),
@@ -197,6 +204,14 @@ SERIES: dict[str, tuple[str, str]] = {
     "decide.do.WARNINGS": (
         "Read each warning, tick it, and approve again.",
         "Lisez chaque avertissement, cochez-le et validez de nouveau.",
+    ),
+    "decide.why.SIGN_OFF": (
+        "The sign-off of the model this synthetic CT was made under was revoked.",
+        "La validation du modèle sous laquelle ce scanner synthétique a été fait est révoquée.",
+    ),
+    "decide.do.SIGN_OFF": (
+        "Run the series again: the new one says RESEARCH, or sign the model off anew first.",
+        "Relancez la série : le nouveau porte RESEARCH, ou validez d’abord de nouveau le modèle.",
     ),
     "decide.why.CHANGED": (
         "The synthetic CT is not the one you looked at any more.",

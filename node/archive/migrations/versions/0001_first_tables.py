@@ -267,6 +267,23 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "figures",
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("manufacturer", sa.Text(), server_default="", nullable=False),
+        sa.Column("scanner", sa.Text(), server_default="", nullable=False),
+        sa.Column("protocol", sa.Text(), server_default="", nullable=False),
+        sa.Column("measured", sa.JSON(), server_default="{}", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["runs.id"], name=op.f("fk_figures_run_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_figures")),
+    )
+    with op.batch_alter_table("figures", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_figures_sha256_at"), ["sha256", "at"], unique=False)
+
+    op.create_table(
         "steps",
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("name", sa.Text(), server_default="", nullable=False),
@@ -436,6 +453,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("peer", name=op.f("pk_peer_echoes")),
     )
     op.create_table(
+        "model_checks",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("model", sa.Text(), server_default="", nullable=False),
+        sa.Column("version", sa.Text(), server_default="", nullable=False),
+        sa.Column("provider", sa.Text(), server_default="", nullable=False),
+        sa.Column("ok", sa.Boolean(), nullable=False),
+        sa.Column("verdict", sa.Text(), server_default="", nullable=False),
+        sa.Column("who", sa.Text(), server_default="", nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_model_checks")),
+    )
+    with op.batch_alter_table("model_checks", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_model_checks_sha256"), ["sha256"], unique=False)
+
+    op.create_table(
+        "worker_facts",
+        sa.Column("executor_id", sa.String(length=128), nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("facts", sa.JSON(), server_default="{}", nullable=False),
+        sa.PrimaryKeyConstraint("executor_id", name=op.f("pk_worker_facts")),
+    )
+    op.create_table(
         "sign_offs",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("model", sa.Text(), server_default="", nullable=False),
@@ -514,6 +554,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sign_offs_sha256"))
 
     op.drop_table("sign_offs")
+    op.drop_table("worker_facts")
+    with op.batch_alter_table("model_checks", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_model_checks_sha256"))
+
+    op.drop_table("model_checks")
     op.drop_table("peer_echoes")
     op.drop_table("notices")
     with op.batch_alter_table("log_in_failures", schema=None) as batch_op:
@@ -538,6 +583,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_steps_finished_at"))
 
     op.drop_table("steps")
+    with op.batch_alter_table("figures", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_figures_sha256_at"))
+
+    op.drop_table("figures")
     with op.batch_alter_table("outputs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_outputs_series_instance_uid"))
         batch_op.drop_index(batch_op.f("ix_outputs_run_id"))

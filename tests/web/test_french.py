@@ -1,0 +1,165 @@
+"""Whatever a person can meet on the page is told in French as in English."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.domain.errors import Misconfigured, NodeError, Rejected
+from node.domain.reading import Reader
+from node.domain.site import read_site
+from node.domain.wording import Language
+from node.web import faults
+from node.web.sentences import spoken, understood
+from node.web.texts import TEXTS, Translator
+from tests.web.guarded import Node, node_with_accounts
+
+ROOT = Path(__file__).parents[2]
+# Where faults are raised that reach a page: every sentence in them must be spoken.
+SOURCES = (
+    "node/domain/access.py", "node/domain/names.py", "node/domain/reading.py",
+    "node/domain/site.py", "node/domain/sign_off.py", "node/archive/accounts.py",
+    "node/archive/actions.py", "node/archive/credentials.py", "node/archive/decisions.py",
+    "node/archive/model_book.py", "node/archive/sign_offs.py", "node/archive/site_book.py",
+    "node/archive/site_entries.py", "node/flow/client.py", "node/scp/admission.py",
+    "node/trial.py", "node/web/oidc.py", "node/web/proof.py", "node/web/security.py",
+    "node/web/uploads.py",
+)  # fmt: skip
+_RAISED = ("Rejected", "Misconfigured", "Retryable", "TooMany", "Refused", "fault", "BadSetting",
+           "HTTPException", "_changed", "_too_heavy")  # fmt: skip
+# Never on a page: said to a shell or to a program, or put together from parts that are tried below.
+_ELSEWHERE = (
+    "There is no account", "is not a UID", "A UID is at most", "This process has no archive",
+    "X1 X1.", "X1 called X1;", "X1 is not X1.", "Write X1.",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """Serve a node with an account of each role."""
+    with node_with_accounts(tmp_path_factory.mktemp("french")) as served:
+        yield served
+
+
+def _example(node: ast.expr) -> str | None:
+    """A sentence as somebody would read it, each value of an f-string as ``X1``."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "X1" for part in node.values
+        )
+    return None
+
+
+def _sentences(file: Path) -> Iterator[tuple[str, int]]:
+    """What the faults raised in a file say: messages and remedies."""
+    for call in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(call, ast.Call):
+            continue
+        name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+        if name not in _RAISED:
+            continue
+        told = [*call.args, *(k.value for k in call.keywords if k.arg in ("remedy", "sentence"))]
+        for value in told:
+            text = _example(value)
+            if text and " " in text and (text[-1] in ".?" or text.startswith("Begin")):
+                yield text, call.lineno
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_sentence_a_fault_says_is_spoken(name: str) -> None:
+    """A new sentence in these files without its French fails here."""
+    mute = [
+        f"{name}:{line}: {text}"
+        for text, line in _sentences(ROOT / name)
+        if not any(part in text for part in _ELSEWHERE) and not understood(text)
+    ]
+
+    assert mute == []
+
+
+def test_the_search_for_sentences_finds_them() -> None:
+    """The files above hold sentences at all, so that a moved one is missed here."""
+    found = [text for name in SOURCES for text, _ in _sentences(ROOT / name)]
+    assert len(found) > 90
+    assert not understood("A sentence nobody has put into French.")
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"peers": [{"name": "a b", "ae_title": "A", "host": "h", "port": 1}]},
+        {"peers": [{"name": "a", "ae_title": "A" * 17, "host": "h", "port": 1}]},
+        {"peers": [{"name": "a", "ae_title": "A", "host": "?", "port": 1}]},
+        {"peers": [{"name": "a", "ae_title": "A", "host": "h", "port": 0}]},
+        {"peers": [{"name": "a", "ae_title": "A", "host": "h", "port": "x"}]},
+        {"peers": [{"name": "a", "ae_title": "A", "host": "h", "port": 1, "may": ["fly"]}]},
+        {"peers": [{"name": "a", "ae_title": "A", "host": "h", "port": 1, "prof": "x"}]},
+        {"peers": [{"name": "a", "ae_title": "A", "host": "h", "port": 1}] * 2},
+        {"peers": [{"name": "a", "ae_title": "A", "host": "h"}]},
+        {"routes": [{"name": "r", "model": "m", "deliver_to": ["nobody"]}]},
+        {"routes": [{"name": "r", "model": "m", "release": "never"}]},
+        {"routes": [{"name": "r", "model": "m", "findings": {"SLICE_GAPP": "hold"}}]},
+        {"routes": [{"name": "r", "model": "m", "findings": {"SLICE_GAP": "warn"}}]},
+        {"routes": [{"name": "r", "model": "m", "findings": {"SLICE_GAP": "no"}}]},
+    ],
+)
+def test_a_wrong_setting_is_told_in_french_with_place_and_value(mapping: dict[str, object]) -> None:
+    """What the forms of the network page are refused with, as the reader meets it."""
+    with pytest.raises(Misconfigured) as caught:
+        read_site(Reader(mapping))
+    t = Translator(Language.FR)
+    why, to_do = faults.why(t, caught.value), faults.to_do(t, caught.value)
+
+    assert why != caught.value.message
+    assert to_do != caught.value.remedy
+    place = caught.value.message.split(":")[0]
+    assert why.startswith(f"{place}\u00a0:")
+    assert not re.search(r"\b(is|the|not|there|one of|Write)\b", f"{why} {to_do}"), (why, to_do)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Rejected("The sCT is not what was signed: x.", code="CHANGED"),
+        Rejected("x", code="SIGN_OFF"),
+        Rejected("x", code="SIGNED_OFF"),
+        Rejected("x", code="WARNINGS"),
+    ],
+)
+def test_a_known_code_is_told_by_its_code(error: NodeError) -> None:
+    """The table's own words in either language, and something to do."""
+    for language in Language:
+        t = Translator(language)
+        assert faults.known(error)
+        assert faults.why(t, error) in {text[language == Language.FR] for text in TEXTS.values()}
+        assert faults.to_do(t, error)
+
+
+def test_the_pages_speak_french_where_they_refuse(node: Node) -> None:
+    """A taken name, a short password, a role too high, a page that is not allowed."""
+    admin, viewer = node.session("admin"), node.session("viewer")
+    for client in (admin, viewer):
+        client.cookies.set("pctnode_language", "fr")
+    taken = admin.post("/accounts", data={"name": "viewer", "role": "viewer", "password": "x" * 14})
+    short = admin.post("/accounts", data={"name": "neu", "role": "viewer", "password": "x"})
+    last = admin.post("/accounts/admin", data={"role": "viewer"})
+    high = viewer.post("/account/tokens", data={"label": "x", "role": "admin", "days": 1})
+    away = viewer.get("/audit", headers={"Accept": "text/html"})
+
+    assert "existe déjà" in taken.text
+    assert "Le mot de passe a 1 caractères" in short.text
+    assert "dernier administrateur" in last.text
+    assert "ne peut donner à un jeton" in high.text
+    assert "demande le rôle admin" in away.text
+
+
+def test_a_place_stays_a_place() -> None:
+    """The path of a setting is no sentence: it is the same in both languages."""
+    english = "peers[2].port: 0 is not between 1 and 65535."
+    french = "peers[2].port\u00a0: 0 n’est pas entre 1 et 65535."
+    assert spoken(english, Language.FR) == french
+    assert spoken(english, Language.EN) == english
