@@ -7,11 +7,13 @@ that receives needs no ONNX Runtime.
 import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from node import __version__
 from node.archive.actions import Actions
@@ -31,6 +33,8 @@ from node.tls import Tls, Validity
 
 if TYPE_CHECKING:
     from node.archive.accounts import Accounts
+    from node.archive.filing import Filer
+    from node.archive.index import Index
     from node.convert import Workshop
     from node.infer.generator import Generator
     from node.infer.registry import ModelFolder, Registry
@@ -202,6 +206,7 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
     index, book = Index(engine), site_book(settings, engine)
     folder = Folder(settings.node.data_dir)
     min_free = int(settings.retention.min_free_gb * 1e9)
+    filer = _filer(settings, folder, index)
 
     def policy() -> Policy:
         return Policy(
@@ -210,24 +215,38 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
             accept_unknown=settings.dicom.unknown_peers == "accept",
         )
 
-    serve_scp(
-        listeners[0],
-        stop,
-        ae_title=settings.node.ae_title,
-        policy=policy,
-        receiver=Receiver(folder, index, min_free_bytes=min_free),
-        records=index,
-        folder=folder,
-        catalogue=Catalogue(engine),
-        commitments=Commitments(engine),
-        secure=Secure(listener=listeners[1], tls=tls) if tls and len(listeners) > 1 else None,
-        limits=ScpLimits(
-            max_associations=settings.dicom.max_associations,
-            network_timeout_s=settings.dicom.network_timeout_s,
-        ),
-        own_loop=settings.dicom.receiver == "loop",
-        ready=lambda: log.info("role_ready", slot=slot),
-    )
+    with filer or nullcontext():
+        serve_scp(
+            listeners[0],
+            stop,
+            ae_title=settings.node.ae_title,
+            policy=policy,
+            receiver=Receiver(folder, index, min_free_bytes=min_free, filer=filer),
+            records=index,
+            folder=folder,
+            catalogue=Catalogue(engine),
+            commitments=Commitments(engine),
+            secure=Secure(listener=listeners[1], tls=tls) if tls and len(listeners) > 1 else None,
+            limits=ScpLimits(
+                max_associations=settings.dicom.max_associations,
+                network_timeout_s=settings.dicom.network_timeout_s,
+            ),
+            own_loop=settings.dicom.receiver == "loop",
+            ready=lambda: log.info("role_ready", slot=slot),
+        )
+
+
+def _filer(settings: Settings, folder: Folder, index: "Index") -> "Filer | None":
+    """The journal of an acceptor, after what an earlier one has left is filed."""
+    from node.archive.filing import Filer, recover
+
+    try:
+        recover(folder, index)
+    except (DBAPIError, OSError) as error:  # the workers try again, once a second
+        log.warning("journal_not_recovered", reason=type(error).__name__)
+    if settings.dicom.receiver != "loop" or not settings.dicom.journal_mb:
+        return None
+    return Filer(folder, index, segment_bytes=settings.dicom.journal_mb << 20)
 
 
 def listen(settings: Settings) -> list[socket.socket]:

@@ -82,6 +82,8 @@ class DicomSettings:
     """At one time, in each acceptor."""
     receiver: str
     """``loop``: our own for C-STORE; ``stock``: pynetdicom for everything."""
+    journal_mb: int
+    """Length of each of an acceptor's two journal segments; 0: file and row before the answer."""
     network_timeout_s: float
     """Silence after which an association is aborted."""
     called_ae_titles: tuple[AETitle, ...]
@@ -258,6 +260,7 @@ def _read_dicom(reader: Reader, folder: Path) -> DicomSettings:
         acceptors=reader.integer("acceptors", 2, low=1, high=64),
         max_associations=reader.integer("max_associations", 50, low=1, high=1000),
         receiver=reader.text("receiver", "loop", choices=("loop", "stock")),
+        journal_mb=reader.integer("journal_mb", 64, high=4096),
         network_timeout_s=reader.number("network_timeout_s", 60.0, low=1.0),
         called_ae_titles=_read_titles(reader, "called_ae_titles"),
         tls=_read_tls(reader.table("tls"), folder),

@@ -1,58 +1,56 @@
-"""Makes what several senders have written durable together: folders, then index rows, in groups.
+"""Work that several threads need done the same way, done together: one sync for a group.
 
 Whoever comes while a group is on its way joins the next one, and the first of those carries it. So
-a single sender waits for nobody, and many share each sync. Nobody returns before the sync of the
-database that holds its row.
+a single sender waits for nobody, and many share each sync. Nobody returns before the work that
+holds his part is done.
 """
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy.exc import DBAPIError
-
-from node.archive.files import fsync_folder
-from node.archive.records import ReceivedHeader, StoredInstance
-from node.crashpoints import reach
 
 # More would make a group's senders wait long for each other, and gain nothing.
 GROUP_LIMIT = 64
 
-AddInstances = Callable[[Sequence[tuple[StoredInstance, ReceivedHeader]]], Sequence[StoredInstance]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_PENDING: Any = object()
 
 
 @dataclass(slots=True, eq=False)
-class _Ticket:
-    """One instance on its way into the index."""
+class _Ticket(Generic[Item, Result]):
+    """One item on its way."""
 
-    folder: Path
-    row: tuple[StoredInstance, ReceivedHeader]
-    standing: StoredInstance | None = None
+    item: Item
+    result: Result = _PENDING
     error: Exception | None = None
     called: threading.Lock = field(default_factory=threading.Lock)
     """Released when it is done, or is to carry the next group."""
 
     @property
     def done(self) -> bool:
-        return self.standing is not None or self.error is not None
+        return self.result is not _PENDING or self.error is not None
 
 
-class GroupCommit:
-    """Index rows in groups; safe to use from several threads."""
+class GroupCommit(Generic[Item, Result]):
+    """Hands items to ``commit`` in groups; safe to use from several threads.
 
-    def __init__(self, add_instances: AddInstances) -> None:
-        self._add_instances = add_instances
+    ``commit`` gives a result for each item, in order. Where the database refuses a whole group,
+    each item is tried by itself: one bad row must not cost the others theirs.
+    """
+
+    def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
+        self._commit_items = commit
         self._guard = threading.Lock()
-        self._waiting: list[_Ticket] = []
+        self._waiting: list[_Ticket[Item, Result]] = []
         self._under_way = False
 
-    def add(self, folder: Path, stored: StoredInstance, header: ReceivedHeader) -> StoredInstance:
-        """Sync ``folder``, where the file lies, then index it; return the row that stands.
-
-        That is another instance's when its SOP Instance UID was indexed before.
-        """
-        ticket = _Ticket(folder, (stored, header))
+    def add(self, item: Item) -> Result:
+        """Have ``item`` committed; return its result, or raise what befell its group."""
+        ticket: _Ticket[Item, Result] = _Ticket(item)
         ticket.called.acquire()
         with self._guard:
             self._waiting.append(ticket)
@@ -64,9 +62,9 @@ class GroupCommit:
             self._carry()
         if ticket.error is not None:
             raise ticket.error
-        if ticket.standing is None:
+        if not ticket.done:
             raise AssertionError("a group ended without a word for one of its members")
-        return ticket.standing
+        return ticket.result
 
     def _carry(self) -> None:
         """Commit the group that has gathered, this thread's ticket in it; call the next carrier."""
@@ -83,22 +81,18 @@ class GroupCommit:
             if following is not None:
                 following.called.release()
 
-    def _commit(self, group: Sequence[_Ticket]) -> None:
+    def _commit(self, group: Sequence[_Ticket[Item, Result]]) -> None:
         try:
-            for folder in dict.fromkeys(ticket.folder for ticket in group):
-                fsync_folder(folder)
-            reach("receive.renamed")
-            standing = self._add_instances([ticket.row for ticket in group])
+            results = self._commit_items([ticket.item for ticket in group])
         except Exception as error:  # noqa: BLE001 - given to each sender, which tells its peer
             self._after_failure(group, error)
             return
-        for ticket, row in zip(group, standing, strict=True):
-            ticket.standing = row
-        reach("receive.indexed")
+        for ticket, result in zip(group, results, strict=True):
+            ticket.result = result
 
-    def _after_failure(self, group: Sequence[_Ticket], error: Exception) -> None:
+    def _after_failure(self, group: Sequence[_Ticket[Item, Result]], error: Exception) -> None:
         if isinstance(error, DBAPIError) and len(group) > 1:
-            for ticket in group:  # one bad row must not cost the others theirs
+            for ticket in group:
                 self._commit([ticket])
             return
         for ticket in group:

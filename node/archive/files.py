@@ -4,6 +4,7 @@ Everything the node writes goes through here. A reader sees a whole file or none
 returns, the file and its name are on the disk.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -12,6 +13,7 @@ import os
 import re
 import secrets
 import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +33,10 @@ log = get_logger(__name__)
 INSTANCES, CONFLICTS, TEMPORARY = "instances", "conflicts", "tmp"
 # Younger temporary files are never removed: their writer may not hold its lock yet.
 ORPHAN_AGE_S = 60.0
+# syncfs(2); it tells of failed writes since Linux 5.8.
+_SYNCFS = (
+    getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if sys.platform == "linux" else None
+)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -64,6 +70,37 @@ class Folder:
             reach("file.synced")
             self.rename(temporary, target)
         return target
+
+    def place_part(
+        self, name: PurePosixPath, header: bytes, descriptor: int, offset: int, count: int
+    ) -> Path:
+        """Write ``header`` and a part of another file to ``name``; nothing is synced.
+
+        The name shows a whole file, which is on the disk once `sync_all` has returned.
+        """
+        target = self.path(name)
+        with self._new_file() as (own, temporary):
+            _write_all(own, [header])
+            _copy_part(own, descriptor, offset, count)
+            self.rename(temporary, target)
+        return target
+
+    def sync_all(self, paths: Sequence[Path]) -> None:
+        """Bring ``paths``, files of this tree and their names, to the disk.
+
+        In one call for the whole file system where there is one: for a hundred files that costs a
+        third of what a sync of each does.
+        """
+        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if _SYNCFS is not None and _SYNCFS(descriptor) == 0:
+                return
+        finally:
+            os.close(descriptor)
+        for path in paths:
+            fsync_path(path)
+        for folder in dict.fromkeys(path.parent for path in paths):
+            fsync_folder(folder)
 
     def place_spool(self, name: PurePosixPath, spool: "Spool") -> Path:
         """Give a spooled file its ``name``; the caller syncs the folder of the path."""
@@ -199,7 +236,12 @@ class Spool:
 
 def fsync_folder(folder: Path) -> None:
     """Put the names in ``folder`` on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fsync_path(folder, os.O_DIRECTORY)
+
+
+def fsync_path(path: Path, flags: int = 0) -> None:
+    """Put a file's bytes, or a folder's names, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(descriptor)
     finally:
@@ -258,6 +300,15 @@ def _write_all(descriptor: int, chunks: Sequence[bytes | memoryview]) -> None:
     rest = memoryview(b"".join(chunks))[written:]  # a short write, rare: a signal, a full quota
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def _copy_part(target: int, source: int, offset: int, count: int) -> None:
+    """Copy inside the kernel: the bytes need not come up here."""
+    while count:
+        copied = os.sendfile(target, source, offset, count)
+        if not copied:
+            raise OSError(f"the source ends {count} bytes early")
+        offset, count = offset + copied, count - copied
 
 
 def _remove_orphan(path: Path, older_than: float) -> bool:

@@ -4,6 +4,7 @@ Each function is one transaction: after it returns, the database has it on disk.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from itertools import groupby
@@ -27,11 +28,26 @@ class Index:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        known = _KNOWN.compile(dialect=engine.dialect)
+        self._known, self._known_by_place = str(known), bool(known.positional)
 
     def find_instance(self, sop_instance_uid: str) -> StoredInstance | None:
         """The stored instance of that UID, or None."""
+        if not self._is_known(sop_instance_uid):
+            return None
         with t.reading(self.engine).begin() as connection:
             return _find(connection, sop_instance_uid)
+
+    def _is_known(self, sop_instance_uid: str) -> bool:
+        """Asked for every instance that arrives: by the driver itself, a tenth of the time."""
+        with closing(self.engine.raw_connection()) as connection:
+            try:
+                with closing(connection.cursor()) as cursor:
+                    uid = sop_instance_uid
+                    cursor.execute(self._known, (uid,) if self._known_by_place else {"uid": uid})
+                    return cursor.fetchone() is not None
+            except self.engine.dialect.loaded_dbapi.Error:
+                return True  # asked again the usual way, which says what is wrong
 
     def add_instance(self, stored: StoredInstance, header: ReceivedHeader) -> None:
         """Index one durable instance; see `add_instances`."""
@@ -193,6 +209,9 @@ def moment(at_s: float) -> datetime:
 
 
 # Built once: composing a statement costs more than running it.
+_KNOWN: Any = sa.select(sa.literal_column("1")).where(
+    t.instances.c.sop_instance_uid == sa.bindparam("uid")
+)
 _INSTANCE = (
     sa.select(t.instances, t.series.c.series_instance_uid)
     .join(t.series, t.series.c.id == t.instances.c.series_id)
@@ -222,15 +241,15 @@ def _add_to_series(
 ) -> None:
     """Index instances of one series and put the row that stands for each into ``standing``."""
     series = _series_for(connection, *received[0])
-    added = 0
-    for stored, header in received:
-        uid = stored.sop_instance_uid
-        if _insert_instance(connection, stored, series, header):
-            added += 1
-            standing[uid] = stored
-        elif uid not in standing:
-            found = _find(connection, uid)
-            standing[uid] = found if found is not None else stored
+    rows = {stored.sop_instance_uid: (stored, header) for stored, header in reversed(received)}
+    # As parameters, so that the statement is the same object each time.
+    statement = _insert_missing(connection.dialect.name, t.instances)
+    values = [_instance_values(series, stored, header) for stored, header in rows.values()]
+    added = connection.execute(statement, values).rowcount
+    for uid, (stored, _) in rows.items():
+        # Where each was new there is nothing to look up.
+        found = None if added == len(rows) else _find(connection, uid)
+        standing[uid] = found if found is not None else stored
     if added:
         if State(series["state"]) is not State.RECEIVING:
             _begin_revision(connection, series)
@@ -286,14 +305,11 @@ def _add_received(
     add_to_catalogue(connection, stored.series_instance_uid, described, **own)
 
 
-def _insert_instance(
-    connection: sa.Connection,
-    stored: StoredInstance,
-    series: sa.RowMapping,
-    header: ReceivedHeader,
-) -> bool:
+def _instance_values(
+    series: sa.RowMapping, stored: StoredInstance, header: ReceivedHeader
+) -> dict[str, Any]:
     again = State(series["state"]) is not State.RECEIVING
-    values = {
+    return {
         "sop_instance_uid": stored.sop_instance_uid,
         "series_id": series["id"],
         "sop_class_uid": stored.sop_class_uid,
@@ -305,9 +321,6 @@ def _insert_instance(
         "revision": series["revision"] + (1 if again else 0),
         "header": image_header(header.values, header.transfer_syntax_uid),
     }
-    # As parameters, so that the statement is the same object each time.
-    statement = _insert_missing(connection.dialect.name, t.instances)
-    return connection.execute(statement, values).rowcount == 1
 
 
 @cache

@@ -102,16 +102,20 @@ class Intake:
         outbox: Outbox,
         quiet_s: float,
         urgent: Callable[[], Collection[str]] = tuple,
+        recover: Callable[[], bool] = lambda: True,
     ) -> None:
         self._runs = runs
         self._deliveries = deliveries
         self._outbox = outbox
         self._quiet_s = quiet_s
         self._urgent = urgent
+        self._recover = recover
 
     def look(self) -> None:
         """Settle quiet series and ask for what is due."""
-        settled = self._runs.settle_quiet(self._quiet_s, self._urgent())
+        # What an acceptor that died had acknowledged belongs to its series before that settles.
+        whole = self._recover()
+        settled = self._runs.settle_quiet(self._quiet_s, self._urgent()) if whole else 0
         if settled:
             log.info("series_settled", count=settled)
             reach("intake.settled")

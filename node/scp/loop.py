@@ -17,8 +17,8 @@ from typing import Any
 from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext
 
+from node.archive.arrival import ReceiveContext
 from node.archive.files import Spool
-from node.archive.receive import ReceiveContext
 from node.domain.errors import NodeError, Retryable
 from node.domain.storage import kind_of
 from node.log import get_logger
@@ -77,7 +77,15 @@ class ReceiveLoop:
         self._arriving: _Arriving | None = None
 
     def run(self) -> Ending:
-        """Serve until something comes that is not a C-STORE request."""
+        """Serve until something comes that is not a C-STORE request.
+
+        That finds everything which was acknowledged before, on whatever association.
+        """
+        ending = self._run()
+        self._store.wait_filed()
+        return ending
+
+    def _run(self) -> Ending:
         try:
             while self._take_pdu():
                 pass

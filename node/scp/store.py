@@ -6,8 +6,9 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
+from node.archive.arrival import ReceiveContext
 from node.archive.files import Spool
-from node.archive.receive import Outcome, ReceiveContext, Receiver
+from node.archive.receive import Outcome, Receiver
 from node.domain.errors import NodeError, Rejected
 from node.log import get_logger
 from node.scp import status
@@ -50,6 +51,10 @@ class StoreHandler:
             sop_instance_uid=sop_instance_uid,
             peer=peer.name if peer else None,
         )
+
+    def wait_filed(self) -> None:
+        """Wait until what was acknowledged can be found, before anything else is answered."""
+        self.receiver.wait_filed()
 
     def will_abort(self, association: Any, how: str) -> None:
         """Say in the record why the node aborts ``association``."""

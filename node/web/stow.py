@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import _read_file_meta_info
 
 from node.archive import peek
-from node.archive.receive import Outcome, Receipt, ReceiveContext
+from node.archive.arrival import ReceiveContext
+from node.archive.receive import Outcome, Receipt
 from node.domain.errors import NodeError, Rejected, Retryable
 from node.domain.storage import kind_of
 

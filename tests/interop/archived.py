@@ -8,9 +8,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
 from node.archive import tables
+from node.archive.arrival import ReceiveContext
 from node.archive.files import Folder
 from node.archive.index import Index
-from node.archive.receive import ReceiveContext, Receiver
+from node.archive.receive import Receiver
 from tests.interop.receiving import data_set_of, mr_image, write_image
 
 ROOT = "1.2.826.0.1.3680043.8.498.77"

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from types import FrameType
 
@@ -13,6 +14,7 @@ from node.archive import tables
 from node.archive.catalogue import Catalogue
 from node.archive.commitments import Commitments
 from node.archive.files import Folder
+from node.archive.filing import Filer, recover
 from node.archive.index import Index
 from node.archive.receive import Receiver
 from node.domain.reading import Reader
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--accept-unknown", action="store_true")
     parser.add_argument("--min-free-bytes", type=int, default=0)
     parser.add_argument("--stock", action="store_true")
+    parser.add_argument("--no-journal", action="store_true")
     parser.add_argument("--limits", type=json.loads, default={})
     parser.add_argument("--peers", type=json.loads, default=[PACS], help="as in node.toml")
     parser.add_argument("--tls", type=json.loads, help="certificate, key and ca")
@@ -64,21 +67,24 @@ def main() -> None:
         ports["tls_port"] = secure.listener.getsockname()[1]
     peers = read_site(Reader({"peers": asked.peers})).peers
     policy = Policy(ae_titles=tuple(asked.titles), peers=peers, accept_unknown=asked.accept_unknown)
-    serve_scp(
-        listener,
-        stop,
-        ae_title="PCTNODE",
-        policy=lambda: policy,
-        receiver=Receiver(folder, index, min_free_bytes=asked.min_free_bytes),
-        records=index,
-        folder=folder,
-        catalogue=Catalogue(engine),
-        commitments=Commitments(engine),
-        secure=secure,
-        limits=ScpLimits(**asked.limits),
-        own_loop=not asked.stock,
-        ready=lambda: _say(folder, ports),
-    )
+    recover(folder, index)
+    filer = None if asked.stock or asked.no_journal else Filer(folder, index, segment_bytes=8 << 20)
+    with filer or nullcontext():
+        serve_scp(
+            listener,
+            stop,
+            ae_title="PCTNODE",
+            policy=lambda: policy,
+            receiver=Receiver(folder, index, min_free_bytes=asked.min_free_bytes, filer=filer),
+            records=index,
+            folder=folder,
+            catalogue=Catalogue(engine),
+            commitments=Commitments(engine),
+            secure=secure,
+            limits=ScpLimits(**asked.limits),
+            own_loop=not asked.stock,
+            ready=lambda: _say(folder, ports),
+        )
     sys.stderr.write("ended\n")
 
 

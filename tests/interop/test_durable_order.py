@@ -4,6 +4,7 @@ PS3.4 B.2.3: success says that the instance is stored. A power cut right after t
 therefore find everything on the disk.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,14 +17,15 @@ from tests.interop.receiving import Node, data_set_of, mr_image, running_node, w
 from tests.peers.dcmtk import run_storescu
 from tests.peers.fixtures import StartTracer
 from tests.peers.tracing import Call
+from tests.peers.waiting import wait_until
 
 pytestmark = pytest.mark.interop
 
 Condition = Callable[[Call], bool]
 
 TRACED = (
-    "write", "pwrite64", "writev", "pwritev", "sendto", "sendmsg", "fsync", "fdatasync",
-    "rename", "renameat", "renameat2", "link", "unlink",
+    "write", "pwrite64", "writev", "pwritev", "pwritev2", "sendto", "sendmsg", "fsync", "fdatasync",
+    "rename", "renameat", "renameat2", "link", "unlink", "syncfs",
 )  # fmt: skip
 
 
@@ -34,24 +36,30 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 
 @pytest.fixture
+def slow_node(tmp_path: Path) -> Iterator[Node]:
+    """The same without a journal: file and row before the answer."""
+    yield from running_node(tmp_path / "var", "--no-journal")
+
+
+@pytest.fixture
 def stock_node(tmp_path: Path) -> Iterator[Node]:
     """The same without our receive loop."""
     yield from running_node(tmp_path / "var", "--stock")
 
 
 @pytest.mark.parametrize("same_series", [True, False], ids=["known-series", "new-series"])
-def test_success_leaves_after_everything_is_on_the_disk(
-    node: Node, tmp_path: Path, start_strace: StartTracer, same_series: bool
+def test_without_a_journal_success_leaves_after_file_and_row(
+    slow_node: Node, tmp_path: Path, start_strace: StartTracer, same_series: bool
 ) -> None:
     """Write, fsync, rename, fsync of the folder, database sync, and only then the response."""
-    _send(node, tmp_path / "first", mr_number=1, series="1.2.3.4")
-    tracer = start_strace([node.process.pid], TRACED)
+    _send(slow_node, tmp_path / "first", mr_number=1, series="1.2.3.4")
+    tracer = start_strace([slow_node.process.pid], TRACED)
 
-    sent = _send(node, tmp_path / "second", 2, "1.2.3.4" if same_series else "1.2.3.5")
+    sent = _send(slow_node, tmp_path / "second", 2, "1.2.3.4" if same_series else "1.2.3.5")
 
     calls = tracer.stop()
-    stored = next(p for p in node.files() if data_set_of(p) == data_set_of(sent))
-    assert order_of(calls, stored, node.data_dir) == ()
+    stored = next(p for p in slow_node.files() if data_set_of(p) == data_set_of(sent))
+    assert order_of(calls, stored, slow_node.data_dir) == ()
     # The same trace without a call must be found wanting, or the check above proves nothing.
     for mark, words in {
         ".part>": "fsync of the file",
@@ -59,7 +67,7 @@ def test_success_leaves_after_everything_is_on_the_disk(
         "node.db-wal>": "sync of the database",
     }.items():
         without = [c for c in calls if not (c.name in {"fsync", "fdatasync"} and mark in c.text)]
-        assert any(words in said for said in order_of(without, stored, node.data_dir)), mark
+        assert any(words in said for said in order_of(without, stored, slow_node.data_dir)), mark
 
 
 def test_the_fallback_keeps_the_order(
@@ -91,25 +99,100 @@ def test_a_long_data_set_keeps_the_order(
     assert order_of(calls, stored, node.data_dir) == ()
 
 
-def test_senders_that_share_syncs_wait_for_them(node: Node, start_strace: StartTracer) -> None:
-    """Six senders at once: each answer leaves after syncs that began when its file had its name."""
+@pytest.mark.parametrize("senders", [1, 6])
+def test_success_leaves_after_its_record_is_on_the_disk(
+    node: Node, start_strace: StartTracer, senders: int
+) -> None:
+    """At no moment are more instances answered than records were written and then synced."""
     kind = Kind(name="tiny", sop_class_uid=MRImageStorage, instances=8, side=16)
-    sent = [new_series(kind) for _ in range(6)]
+    wait_until(lambda: len(_segments(node)) == 2, "the journal")
+    sent = [new_series(kind) for _ in range(senders)]
     tracer = start_strace([node.process.pid], TRACED)
 
     result = send_series(node.port, sent, called="PCTNODE")
+    wait_until(lambda: len(node.files()) == 8 * senders, "the files")
+    wait_until(lambda: any(_is_head(c) for c in tracer.calls()), "the journal's next pass")
 
     calls = tracer.stop()
     assert result.failures == 0
-    assert len(node.files()) == 48
+    assert answered_too_early(calls) == 0
+    journaled = sum(_records(call) for call in calls)
+    assert journaled >= 8 * senders - 2, "what took the long way proves nothing here"
     for stored in node.files():
-        assert shared_order_of(calls, stored, node.data_dir) == "", stored.name
+        assert filed_order_of(calls, stored, node.data_dir) == "", stored.name
+    # Without the journal's syncs the same trace must be found wanting, and without the files'.
+    without = [c for c in calls if not (_is_sync(c) and ".segment>" in c.text)]
+    assert answered_too_early(without) == 8 * senders
+    without = [c for c in calls if c.name != "syncfs"]
+    assert filed_order_of(without, node.files()[-1], node.data_dir) == "sync of the files"
+
+
+def answered_too_early(calls: Sequence[Call]) -> int:
+    """C-STORE responses that left before as many records had been synced after their write."""
+    written = synced = answers = early = 0
+    for call in sorted(calls, key=lambda c: c.ended):
+        if _is_sync(call) and ".segment>" in call.text:
+            # What was written before the sync began; nothing is written while it runs.
+            synced = written
+        written += _records(call)
+        if _is_response(call):
+            answers += 1
+            early += answers > synced
+    return early
+
+
+def filed_order_of(calls: Sequence[Call], stored: Path, data_dir: Path) -> str:
+    """What of a file's later way was out of order: its name, the files' sync, the row, the pass."""
+    rename = next(c for c in calls if c.name.startswith("rename") and f'{stored.name}"' in c.text)
+    synced = next((c for c in calls if c.name == "syncfs" and c.began > rename.ended), None)
+    if synced is None:
+        return "sync of the files"
+    wal = f"<{data_dir / 'node.db-wal'}>"
+    row = _first_after(calls, synced.ended, lambda c: wal in c.text)
+    if row is None:
+        return "sync of the database"
+    again = next((c for c in calls if _is_head(c) and c.ended > rename.ended), None)
+    if again is None or again.began < row.ended:
+        return "the journal began anew too early"
+    return ""
+
+
+def _records(call: Call) -> int:
+    """How many records a call wrote into the journal: each is four pieces."""
+    if call.name not in {"pwritev", "pwritev2"} or ".segment>" not in call.text:
+        return 0
+    return int(re.findall(r"\], (\d+), \d+(?:, 0)?\)", call.text)[-1]) // 4
+
+
+def _is_head(call: Call) -> bool:
+    return call.name == "pwrite64" and ".segment>" in call.text
+
+
+def _segments(node: Node) -> list[Path]:
+    return list((node.data_dir / "journal").glob("*.segment"))
+
+
+def test_senders_without_a_journal_that_share_syncs_wait_for_them(
+    slow_node: Node, start_strace: StartTracer
+) -> None:
+    """Six senders at once: each answer leaves after syncs that began when its file had its name."""
+    kind = Kind(name="tiny", sop_class_uid=MRImageStorage, instances=8, side=16)
+    sent = [new_series(kind) for _ in range(6)]
+    tracer = start_strace([slow_node.process.pid], TRACED)
+
+    result = send_series(slow_node.port, sent, called="PCTNODE")
+
+    calls = tracer.stop()
+    assert result.failures == 0
+    assert len(slow_node.files()) == 48
+    for stored in slow_node.files():
+        assert shared_order_of(calls, stored, slow_node.data_dir) == "", stored.name
     syncs = sum(_is_sync(c) and "node.db-wal>" in c.text for c in calls)
     assert syncs < 48, "nobody shared a sync: this proves nothing"
     # Without the folders' syncs the same trace must be found wanting.
     without = [c for c in calls if "/instances/" not in c.text or not _is_sync(c)]
-    stored = node.files()[0]
-    assert shared_order_of(without, stored, node.data_dir) == "sync of the folder"
+    stored = slow_node.files()[0]
+    assert shared_order_of(without, stored, slow_node.data_dir) == "sync of the folder"
 
 
 def shared_order_of(calls: Sequence[Call], stored: Path, data_dir: Path) -> str:

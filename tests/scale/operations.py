@@ -5,6 +5,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from node.archive.arrival import ReceiveContext
 from node.archive.attributes import Level
 from node.archive.catalogue import Catalogue
 from node.archive.deliveries import Deliveries
@@ -14,7 +15,7 @@ from node.archive.matching import Key
 from node.archive.migrate import upgrade
 from node.archive.queries import Queries
 from node.archive.queue_queries import Wanted
-from node.archive.receive import ReceiveContext, Receiver
+from node.archive.receive import Receiver
 from node.archive.retention import Retention
 from node.archive.runs import Runs
 from tests.interop.receiving import data_set_of, mr_image, write_image

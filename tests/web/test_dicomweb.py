@@ -16,11 +16,12 @@ from PIL import Image
 from pydicom.uid import JPEGLSLossless
 
 from node.archive import tables as t
+from node.archive.arrival import ReceiveContext
 from node.archive.catalogue import Catalogue
 from node.archive.files import Folder
 from node.archive.index import Index
 from node.archive.queries import Queries
-from node.archive.receive import ReceiveContext, Receiver
+from node.archive.receive import Receiver
 from node.web.app import create_app
 from node.web.dicomweb import DicomWeb
 from tests.interop.archived import ROOT, receive_all, write_archive

@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.archive.arrival import ReceiveContext
 from node.archive.deliveries import Deliveries
 from node.archive.files import Folder
 from node.archive.index import Index
-from node.archive.receive import ReceiveContext, Receiver
+from node.archive.receive import Receiver
 from node.archive.records import OutputFile
 from node.archive.runs import Runs
 from tests.interop.receiving import data_set_of, mr_image, write_image

@@ -8,13 +8,14 @@ import sqlalchemy as sa
 from pydicom.uid import ExplicitVRLittleEndian
 
 from node.archive import tables as t
+from node.archive.arrival import ReceiveContext
 from node.archive.attributes import Level
 from node.archive.catalogue import Catalogue
 from node.archive.describe import part10_values
 from node.archive.files import Folder
 from node.archive.index import Index
 from node.archive.matching import Key
-from node.archive.receive import ReceiveContext, Receiver
+from node.archive.receive import Receiver
 from node.archive.records import OutputFile
 from node.archive.run_rows import current_run, release_run
 from node.archive.runs import Runs

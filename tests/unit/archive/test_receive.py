@@ -19,9 +19,10 @@ from pydicom.uid import (
 )
 
 from node.archive import tables
+from node.archive.arrival import ReceiveContext
 from node.archive.files import Folder
 from node.archive.index import Index
-from node.archive.receive import Outcome, ReceiveContext, Receiver
+from node.archive.receive import Outcome, Receiver
 from node.domain.errors import Rejected, Retryable
 from tests.interop.receiving import data_set_of, mr_image, write_image
 

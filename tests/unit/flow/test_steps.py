@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from node.archive import tables
+from node.archive.arrival import ReceiveContext
 from node.archive.files import Folder
 from node.archive.index import Index
-from node.archive.receive import ReceiveContext, Receiver
+from node.archive.receive import Receiver
 from node.archive.runs import Runs
 from node.domain.errors import Defect
 from node.domain.reading import Reader

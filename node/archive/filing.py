@@ -1,0 +1,312 @@
+"""Gives what the journal made durable its file and its row, in groups, behind the sender's back.
+
+Until then an instance is safe and cannot be found. That lasts some hundredths of a second; whoever
+asks on an association of the same process waits for it, and a release is answered after it. What a
+process that ended had not filed, `recover` files, in any process that has the data folder.
+"""
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy.exc import DBAPIError
+
+from node.archive import conflicts
+from node.archive.arrival import Arrival, ReceiveContext, identify
+from node.archive.files import Folder, fsync_folder
+from node.archive.index import Index
+from node.archive.journal import JOURNAL, SUFFIX, Journal, Place, Record, claimed, records
+from node.crashpoints import reach
+from node.domain.errors import NodeError
+from node.log import get_logger
+
+log = get_logger(__name__)
+
+SEGMENT_BYTES = 64 << 20
+# Rows of one transaction.
+_BATCH = 128
+# Filing and receiving share the disk: it begins when nothing came for a moment, when the oldest has
+# waited long enough, or when a good part of the journal is used.
+_LULL_S, _LATEST_S = 0.02, 0.5
+# With small instances this, and not the segments' length, bounds what is held in memory.
+_MOST_PENDING = 4096
+_IDLE_S, _PATIENCE_S, _WAIT_S = 0.25, 0.5, 10.0
+# A row that the database refuses while it takes others would hold up everything behind it.
+_TRIES = 3
+# Suffix of a segment that is being recovered.
+_TAKEN = ".taken"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One acknowledged instance without a file."""
+
+    arrival: Arrival
+    descriptor: int
+    """Of the segment."""
+    offset: int
+    place: Place | None = None
+    """None where the segment was another process's."""
+
+
+class Filer:
+    """The journal of this process, and the thread that empties it."""
+
+    def __init__(self, folder: Folder, index: Index, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._folder = folder
+        self._index = index
+        self._journal = Journal(folder.root / JOURNAL, segment_bytes=segment_bytes)
+        self._change = threading.Condition()
+        self._entries: deque[_Entry] = deque()
+        self._pending: dict[str, str] = {}
+        self._taken = self._done = 0
+        self._waiting_bytes, self._many_bytes = 0, segment_bytes // 2
+        self._hurry = self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="filer", daemon=True)
+
+    def start(self) -> None:
+        """Begin; what arrives before the journal is ready goes the long way."""
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def pending(self, sop_instance_uid: str) -> str | None:
+        """SHA-256 of the acknowledged instance of that UID that has no row yet, or None."""
+        return self._pending.get(sop_instance_uid)
+
+    def take(self, arrival: Arrival) -> bool:
+        """Make an arrival durable and see to the rest; False, and nothing done, without room.
+
+        An `OSError` says that it may not be safe.
+        """
+        data = arrival.data_set
+        if not isinstance(data, bytes) or len(self._entries) >= _MOST_PENDING:
+            return False
+        digest = bytes.fromhex(arrival.sha256)
+        place = self._journal.append(Record(meta=_meta(arrival), data=data, digest=digest))
+        if place is None:
+            return False
+        entry = _Entry(
+            replace(arrival, data_set=b""), place.segment.descriptor, place.offset, place
+        )
+        with self._change:
+            self._pending[arrival.sop_instance_uid] = arrival.sha256
+            self._entries.append(entry)
+            self._taken += 1
+            self._waiting_bytes += arrival.size
+            if len(self._entries) == 1 or self._waiting_bytes >= self._many_bytes:
+                self._change.notify_all()
+        return True
+
+    def wait(self, timeout_s: float = _WAIT_S) -> bool:
+        """Wait until everything taken so far is filed; False when that takes too long."""
+        with self._change:
+            target = self._taken
+            if self._done >= target:
+                return True
+            self._hurry = True
+            self._change.notify_all()
+            return self._change.wait_for(lambda: self._done >= target, timeout_s)
+
+    def stop(self) -> None:
+        """File what is left and end; what cannot be filed stays in the journal."""
+        with self._change:
+            self._stopping = True
+            self._change.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._journal.open()
+        except OSError as error:  # the long way works as well, or says what is wrong
+            log.warning("journal_unavailable", reason=error.strerror or str(error))
+        while (batch := self._next()) is not None:
+            if batch:
+                self._file(batch)
+            else:
+                self._rewind()
+        self._journal.close()
+
+    def _next(self) -> list[_Entry] | None:
+        """What to file next; empty when nothing came for a while, None at the end."""
+        with self._change:
+            self._change.wait_for(lambda: self._entries or self._stopping, _IDLE_S)
+            if not self._entries:
+                return None if self._stopping else []
+            latest, seen = time.monotonic() + _LATEST_S, -1
+            while not self._is_due() and self._taken != seen and time.monotonic() < latest:
+                seen = self._taken
+                self._change.wait_for(self._is_due, _LULL_S)
+            return [self._entries.popleft() for _ in range(min(_BATCH, len(self._entries)))]
+
+    def _is_due(self) -> bool:
+        return self._hurry or self._stopping or self._waiting_bytes >= self._many_bytes
+
+    def _file(self, batch: list[_Entry]) -> None:
+        """File a batch, however often that takes."""
+        tries = 0
+        while batch:
+            try:
+                file_entries(self._folder, self._index, batch)
+            except (DBAPIError, OSError) as error:
+                log.warning("filing_failed", instances=len(batch), reason=_reason(error))
+            else:
+                self._forget(batch, filed=True)
+                return
+            if self._stopping:
+                self._forget(batch, filed=False)
+                return
+            batch = self._one_by_one(batch, last=tries >= _TRIES)
+            tries += 1
+            if batch:
+                with self._change:
+                    self._change.wait_for(lambda: self._stopping, _PATIENCE_S)
+
+    def _one_by_one(self, batch: Sequence[_Entry], *, last: bool) -> list[_Entry]:
+        """File each by itself; what is left is to be tried again."""
+        left = []
+        for entry in batch:
+            try:
+                file_entries(self._folder, self._index, [entry])
+                self._forget([entry], filed=True)
+            except (DBAPIError, OSError) as error:
+                if last and isinstance(error, DBAPIError) and self._answers():
+                    uid = entry.arrival.sop_instance_uid
+                    log.warning("filing_given_up", sop_instance=uid, reason=_reason(error))
+                    self._forget([entry], filed=False)
+                else:
+                    left.append(entry)
+        return left
+
+    def _answers(self) -> bool:
+        """Whether the database answers at all."""
+        try:
+            self._index.find_instance("0")
+        except DBAPIError:
+            return False
+        return True
+
+    def _forget(self, batch: Sequence[_Entry], *, filed: bool) -> None:
+        """Take entries as done; without a file they stay in the journal, for the next start."""
+        if filed:
+            self._journal.filed([e.place for e in batch if e.place is not None])
+        with self._change:
+            for entry in batch:
+                self._pending.pop(entry.arrival.sop_instance_uid, None)
+                self._waiting_bytes -= entry.arrival.size
+            self._done += len(batch)
+            self._hurry = self._hurry and bool(self._entries)
+            self._change.notify_all()
+
+    def _rewind(self) -> None:
+        try:
+            self._journal.rewind()
+        except OSError as error:  # nothing is lost: the records are filed, and would be again
+            log.warning("journal_unavailable", reason=error.strerror or str(error))
+
+
+def file_entries(folder: Folder, index: Index, entries: Sequence[_Entry]) -> None:
+    """Files first, then their folders, then the rows: a row never lacks its file."""
+    rows, paths = [], []
+    for entry in entries:
+        arrival, header = entry.arrival, entry.arrival.part10()
+        paths.append(
+            folder.place_part(arrival.name, header, entry.descriptor, entry.offset, arrival.size)
+        )
+        rows.append((arrival.stored(arrival.name, len(header) + arrival.size), arrival.header))
+    folder.sync_all(paths)
+    reach("receive.renamed")
+    standing = index.add_instances(rows)
+    reach("receive.indexed")
+    for entry, (stored, _), row in zip(entries, rows, standing, strict=True):
+        if row.sha256 != stored.sha256:
+            conflicts.move_aside(folder, index, stored, entry.arrival.context.calling_ae)
+
+
+def recover(folder: Folder, index: Index) -> bool:
+    """File what processes that have ended left in their journals.
+
+    False while somebody else is about it. Raises `DBAPIError` and `OSError` when database or disk
+    fail; nothing is lost then.
+    """
+    journal, alone = folder.root / JOURNAL, True
+    for path in sorted([*journal.glob(f"*{SUFFIX}"), *journal.glob(f"*{_TAKEN}")]):
+        with suppress(FileNotFoundError), claimed(path) as descriptor:
+            if descriptor is not None:
+                _recover(folder, index, path, descriptor)
+            elif path.suffix == _TAKEN:
+                alone = False
+    return alone
+
+
+def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:
+    taken = path.rename(path.with_suffix(_TAKEN))
+    count = refused = 0
+    entries: list[_Entry] = []
+    for meta, data, offset in records(descriptor):
+        count += 1
+        try:
+            context, at = _read_meta(meta)
+            arrival = replace(identify(data, context, at), data_set=b"")
+        except (NodeError, ValueError) as error:
+            log.warning("journal_record_refused", segment=path.name, reason=str(error))
+            refused += 1
+            continue
+        entries.append(_Entry(arrival, descriptor, offset))
+        if len(entries) == _BATCH:
+            file_entries(folder, index, entries)
+            entries = []
+    file_entries(folder, index, entries)
+    if refused:  # it was acknowledged: somebody has to look at it
+        taken.rename(taken.with_suffix(".refused"))
+    else:
+        taken.unlink()
+    fsync_folder(path.parent)
+    if count:
+        log.warning("journal_recovered", segment=path.name, instances=count, refused=refused)
+
+
+def _meta(arrival: Arrival) -> bytes:
+    """How it came, with what `identify` needs beside the data set."""
+    context = arrival.context
+    return json.dumps(
+        [
+            context.transfer_syntax_uid,
+            context.calling_ae,
+            context.called_ae,
+            arrival.sop_class_uid,
+            arrival.sop_instance_uid,
+            context.peer,
+            arrival.at.timestamp(),
+        ]
+    ).encode()
+
+
+def _read_meta(meta: bytes) -> tuple[ReceiveContext, datetime]:
+    syntax, calling, called, sop_class, sop_instance, peer, at_s = json.loads(meta)
+    context = ReceiveContext(
+        transfer_syntax_uid=syntax,
+        calling_ae=calling,
+        called_ae=called,
+        sop_class_uid=sop_class,
+        sop_instance_uid=sop_instance,
+        peer=peer,
+    )
+    return context, datetime.fromtimestamp(at_s, UTC)
+
+
+def _reason(error: Exception) -> str:
+    # `orig` is the driver's own sentence; the whole error would carry the row's values.
+    return str(error.orig) if isinstance(error, DBAPIError) else str(error)

@@ -1,0 +1,255 @@
+"""A write-ahead journal of received instances: one sequential write and one sync make them safe.
+
+A file, an entry in its folder and a row each want a sync of their own; a sender that waits for its
+answer waits for all three. A record in a file that has its full length already needs one, and those
+who come together share it. Files and rows follow (`node.archive.filing`); what a process had not
+filed when it ended is found in its segments, which are locked as long as it lives.
+
+A segment begins with its epoch. Records carry it, so that what an earlier pass left behind is
+nothing; a record that was cut off fails its digest. Nothing follows a record that failed.
+"""
+
+import fcntl
+import hashlib
+import os
+import secrets
+import struct
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.archive.commit import GroupCommit
+from node.archive.files import fsync_folder
+from node.crashpoints import reach
+
+JOURNAL = "journal"
+SUFFIX = ".segment"
+_SEGMENTS = 2
+_MAGIC, _RECORD_MAGIC = b"PCTNSEG1", b"PCTNREC1"
+_HEAD = struct.Struct("<8sQ")
+_HEAD_BYTES = 4096  # records begin on a page of their own: rewriting the head touches no record
+# Magic, epoch, length of the meta data, length and SHA-256 of the data; then a CRC of all that and
+# of the meta data.
+_RECORD, _CHECK = struct.Struct("<8sQIQ32s"), struct.Struct("<I")
+_ZEROS = bytes(1 << 20)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Segment:
+    """One file of the journal, this process's own."""
+
+    path: Path
+    descriptor: int
+    size: int
+    epoch: int = 1
+    end: int = _HEAD_BYTES
+    unfiled: int = 0
+    """Records that have no file and row yet."""
+    broken: bool = False
+    """A write or sync failed; nothing is added any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is to be made safe."""
+
+    meta: bytes
+    data: bytes
+    digest: bytes
+    """SHA-256 of ``data``."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes in a segment."""
+        return _RECORD.size + _CHECK.size + len(self.meta) + len(self.data)
+
+    def parts(self, epoch: int) -> list[bytes]:
+        """As it is written."""
+        head = _RECORD.pack(_RECORD_MAGIC, epoch, len(self.meta), len(self.data), self.digest)
+        check = _CHECK.pack(zlib.crc32(self.meta, zlib.crc32(head)))
+        return [head, check, self.meta, self.data]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record's data lies."""
+
+    segment: Segment
+    offset: int
+    size: int
+
+
+class Journal:
+    """The journal of one process; safe to use from several threads."""
+
+    def __init__(self, folder: Path, *, segment_bytes: int) -> None:
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._lock = threading.Lock()
+        self._segments: list[Segment] = []
+        self._group = GroupCommit(self._commit)
+
+    def open(self) -> None:
+        """Make the segments, at their full length; until then nothing has room."""
+        self._folder.mkdir(exist_ok=True)
+        made = [_create(self._folder, self._segment_bytes) for _ in range(_SEGMENTS)]
+        fsync_folder(self._folder)
+        fsync_folder(self._folder.parent)
+        with self._lock:
+            self._segments = made
+
+    def append(self, record: Record) -> Place | None:
+        """Make ``record`` durable; return its place, or None when there is no room for it now.
+
+        An `OSError` says that it may not be safe; it is then not to be acknowledged.
+        """
+        return self._group.add(record)
+
+    def filed(self, places: Sequence[Place]) -> None:
+        """Forget records that have their file and row."""
+        with self._lock:
+            for place in places:
+                place.segment.unfiled -= 1
+
+    def rewind(self) -> None:
+        """Begin the segments anew of which every record is filed."""
+        with self._lock:
+            for segment in self._segments:
+                if segment.end > _HEAD_BYTES and not segment.unfiled and not segment.broken:
+                    _rewind(segment)
+                    os.fdatasync(segment.descriptor)
+
+    def close(self) -> None:
+        """Remove the segments of which every record is filed; the others stay for `claimed`."""
+        with self._lock:
+            for segment in self._segments:
+                if not segment.unfiled:
+                    segment.path.unlink(missing_ok=True)
+                os.close(segment.descriptor)
+            self._segments = []
+
+    def _commit(self, records: Sequence[Record]) -> list[Place | None]:
+        """Write and sync a group; the lock is held throughout, so that records never interleave."""
+        with self._lock:
+            parts: dict[int, list[bytes]] = {}
+            touched: list[tuple[Segment, int]] = []
+            places: list[Place | None] = []
+            for record in records:
+                segment = self._with_room(record.size)
+                if segment is None:
+                    places.append(None)
+                    continue
+                if not touched or touched[-1][0] is not segment:
+                    touched.append((segment, segment.end))
+                    parts[id(segment)] = []
+                parts[id(segment)] += record.parts(segment.epoch)
+                segment.end += record.size
+                places.append(Place(segment, segment.end - len(record.data), len(record.data)))
+            for segment, start in touched:
+                _write(segment, parts[id(segment)], start)
+            for place in places:
+                if place is not None:
+                    place.segment.unfiled += 1
+        return places
+
+    def _with_room(self, size: int) -> Segment | None:
+        """The segment to go on with: the one in use as long as it lasts, else one that is done."""
+        usable = [s for s in self._segments if not s.broken]
+        # The fullest first: a segment that was begun is filled before the next one is.
+        for segment in sorted(usable, key=lambda s: -s.end):
+            if segment.end + size <= segment.size:
+                return segment
+        for segment in usable:
+            if not segment.unfiled and _HEAD_BYTES + size <= segment.size:
+                _rewind(segment)
+                return segment
+        return None
+
+
+def _create(folder: Path, size: int) -> Segment:
+    """A segment at its full length, locked before it has its name."""
+    path = folder / f"{os.getpid()}-{secrets.token_hex(6)}{SUFFIX}"
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Written and not only allocated: the first write into blocks that were never written costs
+        # the file system a record of its own, and a sync twice as long.
+        for start in range(0, size, len(_ZEROS)):
+            os.pwrite(descriptor, _ZEROS[: size - start], start)
+        segment = Segment(path=path, descriptor=descriptor, size=size)
+        os.pwrite(descriptor, _HEAD.pack(_MAGIC, segment.epoch), 0)
+        os.fsync(descriptor)
+        temporary.rename(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        os.close(descriptor)
+        raise
+    return segment
+
+
+def _rewind(segment: Segment) -> None:
+    """Begin anew; the next sync of the segment makes it stand."""
+    segment.epoch += 1
+    segment.end = _HEAD_BYTES
+    os.pwrite(segment.descriptor, _HEAD.pack(_MAGIC, segment.epoch), 0)
+
+
+def _write(segment: Segment, parts: Sequence[bytes], start: int) -> None:
+    total = sum(map(len, parts))
+    try:
+        written = os.pwritev(segment.descriptor, parts, start)
+        reach("journal.written")
+        os.fdatasync(segment.descriptor)
+        reach("journal.synced")
+    except OSError:
+        segment.broken = True
+        raise
+    if written != total:
+        segment.broken = True
+        raise OSError("the journal took only a part of a record")
+
+
+def records(descriptor: int) -> Iterator[tuple[bytes, bytes, int]]:
+    """Meta data, data and the data's offset of each record of a segment, up to its end."""
+    magic, epoch = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0).ljust(_HEAD.size, b"\0"))
+    position, size = _HEAD_BYTES, os.fstat(descriptor).st_size
+    while magic == _MAGIC:
+        head = os.pread(descriptor, _RECORD.size, position)
+        if len(head) < _RECORD.size:
+            return
+        mark, its_epoch, meta_bytes, data_bytes, digest = _RECORD.unpack(head)
+        if mark != _RECORD_MAGIC or its_epoch != epoch or meta_bytes + data_bytes > size:
+            return
+        check = os.pread(descriptor, _CHECK.size, position + _RECORD.size)
+        position += _RECORD.size + _CHECK.size
+        meta = os.pread(descriptor, meta_bytes, position)
+        if check != _CHECK.pack(zlib.crc32(meta, zlib.crc32(head))):
+            return
+        position += meta_bytes
+        data = os.pread(descriptor, data_bytes, position)
+        if hashlib.sha256(data).digest() != digest:
+            return
+        yield meta, data, position
+        position += data_bytes
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[int | None]:
+    """A segment whose process has ended, for us alone; None while its process lives.
+
+    `FileNotFoundError` when somebody else has dealt with it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.stat()  # it was removed by whom we waited for
+        yield descriptor
+    except BlockingIOError:
+        yield None
+    finally:
+        os.close(descriptor)

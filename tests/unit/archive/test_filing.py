@@ -1,0 +1,381 @@
+"""The journal: what it acknowledged is never lost, whatever ends the process or fails later."""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from node.archive import tables
+from node.archive.arrival import ReceiveContext
+from node.archive.files import Folder
+from node.archive.filing import Filer, recover
+from node.archive.index import Index
+from node.archive.journal import Journal, Record, claimed, records
+from node.archive.receive import Outcome, Receiver
+from node.domain.errors import Retryable
+from tests.bench.series import SMALL, Instance, Kind, new_series
+
+FEW = Kind(name="few", sop_class_uid=SMALL.sop_class_uid, instances=12, side=16)
+SEGMENT = 1 << 20
+
+
+class Store:
+    """An archive with a journal; `open` again after an end of whatever kind."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = Folder(root)
+        self.engine = tables.open_engine(tables.sqlite_url(root / "node.db"))
+        tables.metadata.create_all(self.engine)
+        self.index = Index(self.engine)
+
+    def receiver(self, filer: Filer) -> Receiver:
+        """As an acceptor has it."""
+        return Receiver(self.folder, self.index, filer=filer)
+
+    def rows(self) -> dict[str, str]:
+        """SOP Instance UID to path of what is indexed."""
+        t = tables.instances.c
+        with self.engine.connect() as connection:
+            query = sa.select(t.sop_instance_uid, t.path)
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def segments(self) -> list[Path]:
+        """What lies in the journal's folder."""
+        return sorted((self.root / "journal").glob("*"))
+
+    def assert_holds(self, sent: Sequence[Instance]) -> None:
+        """Every instance has its row, and its file the bytes that were sent."""
+        rows = self.rows()
+        for instance in sent:
+            data = (self.root / rows[instance.sop_instance_uid]).read_bytes()
+            assert data.endswith(instance.data_set)
+            assert pydicom.dcmread(self.root / rows[instance.sop_instance_uid])
+        assert len(rows) == len(sent)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty archive."""
+    return Store(tmp_path / "data")
+
+
+@pytest.fixture
+def filer(store: Store) -> Iterator[Filer]:
+    """A filer whose journal is ready."""
+    with Filer(store.folder, store.index, segment_bytes=SEGMENT) as running:
+        wait_until(lambda: len(store.segments()) == 2)
+        wait_until(lambda: running._journal._segments)
+        yield running
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Wait for a condition, at most half a minute."""
+    for _ in range(30_000):
+        if condition():
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError("it never came about")
+
+
+def context(instance: Instance) -> ReceiveContext:
+    """How it arrives."""
+    return ReceiveContext(
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        calling_ae="PACS",
+        called_ae="PCTNODE",
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        peer="pacs",
+    )
+
+
+def receive(receiver: Receiver, instance: Instance) -> Outcome:
+    """Receive one instance."""
+    return receiver.receive(instance.data_set, context(instance)).outcome
+
+
+def test_what_is_acknowledged_is_filed(store: Store, filer: Filer) -> None:
+    """After the wait each has file and row; the same again is a duplicate, before and after."""
+    receiver, sent = store.receiver(filer), new_series(FEW)
+
+    assert {receive(receiver, i) for i in sent} == {Outcome.STORED}
+    assert receive(receiver, sent[-1]) is Outcome.DUPLICATE
+    receiver.wait_filed()
+
+    store.assert_holds(sent)
+    assert receive(receiver, sent[0]) is Outcome.DUPLICATE
+
+
+def test_another_object_of_a_pending_uid_is_kept_aside(store: Store, filer: Filer) -> None:
+    """The first stands, whether it has its row yet or not."""
+    receiver, first = store.receiver(filer), new_series(FEW)[0]
+    last = first.data_set[-1] ^ 1
+    other = Instance(
+        sop_class_uid=first.sop_class_uid,
+        sop_instance_uid=first.sop_instance_uid,
+        data_set=first.data_set[:-1] + bytes([last]),
+    )
+
+    assert receive(receiver, first) is Outcome.STORED
+    assert receive(receiver, other) is Outcome.CONFLICT
+
+    store.assert_holds([first])
+    assert len(list((store.root / "conflicts").rglob("*.dcm"))) == 1
+
+
+def test_segments_are_used_again_and_gone_at_the_end(store: Store) -> None:
+    """Many times the journal's length goes through it; an orderly end leaves nothing behind."""
+    sent = [instance for _ in range(20) for instance in new_series(FEW)]
+    kind = Kind(name="big", sop_class_uid=SMALL.sop_class_uid, instances=12, side=256)
+    big = [instance for _ in range(3) for instance in new_series(kind)]
+    with Filer(store.folder, store.index, segment_bytes=SEGMENT) as filer:
+        wait_until(lambda: filer._journal._segments)
+        receiver = store.receiver(filer)
+        for instance in [*sent, *big]:
+            assert receive(receiver, instance) is Outcome.STORED
+
+    store.assert_holds([*sent, *big])
+    assert sum(len(i.data_set) for i in big) > 4 * SEGMENT
+    assert store.segments() == []
+
+
+def _receive_and_die(root: Path, sent: Sequence[Instance], acknowledged: Any) -> None:
+    store = Store(root)
+    filer = Filer(store.folder, store.index, segment_bytes=SEGMENT)
+    filer.start()
+    wait_until(lambda: filer._journal._segments)
+    receiver = store.receiver(filer)
+    store.index.add_instances = _never  # type: ignore[assignment,method-assign]
+    for instance in sent:
+        receive(receiver, instance)
+        acknowledged.value += 1
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _never(*_: object) -> list[Any]:
+    raise OperationalError("insert", None, ValueError("not now"))
+
+
+def killed(root: Path, sent: Sequence[Instance]) -> int:
+    """Receive in a process that is killed before anything has a row; how much it acknowledged."""
+    spawn = multiprocessing.get_context("spawn")
+    acknowledged = spawn.Value("i", 0)
+    process = spawn.Process(target=_receive_and_die, args=(root, sent, acknowledged))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    return int(acknowledged.value)
+
+
+def test_another_process_files_what_a_dead_one_acknowledged(store: Store) -> None:
+    """Killed with everything acknowledged and nothing indexed: all of it is found, once."""
+    sent = new_series(FEW)
+    assert killed(store.root, sent) == len(sent)
+    assert store.rows() == {}
+
+    assert recover(store.folder, store.index)
+
+    store.assert_holds(sent)
+    assert store.segments() == []
+    with store.engine.connect() as connection:
+        assert connection.execute(sa.select(tables.series.c.instances)).scalar_one() == 12
+        assert connection.execute(sa.select(tables.series.c.peer)).scalar_one() == "pacs"
+
+
+def test_recovering_twice_changes_nothing(store: Store) -> None:
+    """A second one may end in the middle, and a third begin anew."""
+    sent = new_series(FEW)
+    killed(store.root, sent)
+    kept = {path: path.read_bytes() for path in store.segments()}
+    recover(store.folder, store.index)
+    before = store.rows()
+    for path, data in kept.items():
+        path.write_bytes(data)
+
+    assert recover(store.folder, store.index)
+
+    assert store.rows() == before
+    store.assert_holds(sent)
+
+
+def test_a_database_that_fails_while_recovering_loses_nothing(store: Store) -> None:
+    """The segment stays, and the next attempt files it."""
+    sent = new_series(FEW)
+    killed(store.root, sent)
+    broken = Index(store.engine)
+    broken.add_instances = _never  # type: ignore[assignment,method-assign]
+
+    with pytest.raises(OperationalError):
+        recover(store.folder, broken)
+
+    assert recover(store.folder, store.index)
+    store.assert_holds(sent)
+
+
+def test_a_living_process_keeps_its_journal(store: Store, filer: Filer) -> None:
+    """Nobody takes the segments of an acceptor that runs."""
+    before = store.segments()
+
+    assert recover(store.folder, store.index)
+
+    assert store.segments() == before
+    assert receive(store.receiver(filer), new_series(FEW)[0]) is Outcome.STORED
+
+
+def test_no_settling_while_somebody_recovers(store: Store) -> None:
+    """A segment under recovery says that its series are not whole yet."""
+    killed(store.root, new_series(FEW))
+    path = store.segments()[0]
+    taken = path.rename(path.with_suffix(".taken"))
+
+    with claimed(taken) as descriptor:
+        assert descriptor is not None
+        assert not recover(store.folder, store.index)
+
+    assert recover(store.folder, store.index)
+
+
+def test_a_database_that_comes_back_gets_every_row(store: Store, filer: Filer) -> None:
+    """What was acknowledged before it went waits for it; what comes meanwhile is refused."""
+    receiver, sent = store.receiver(filer), new_series(FEW)
+    working = store.index.add_instances
+    store.index.add_instances = _never  # type: ignore[assignment,method-assign]
+    for instance in sent:
+        assert receive(receiver, instance) is Outcome.STORED
+    assert not filer.wait(0.3)
+
+    store.index.add_instances = working  # type: ignore[method-assign]
+
+    assert filer.wait(30)
+    store.assert_holds(sent)
+
+
+def test_a_row_the_database_never_takes_holds_up_nobody(store: Store, filer: Filer) -> None:
+    """It stays in the journal, where the next start finds it; the others are filed."""
+    receiver, sent = store.receiver(filer), new_series(FEW)
+    working, bad = store.index.add_instances, sent[3].sop_instance_uid
+
+    def add(rows: Sequence[Any]) -> Any:
+        if any(stored.sop_instance_uid == bad for stored, _ in rows):
+            raise OperationalError("insert", None, ValueError("a bad row"))
+        return working(rows)
+
+    store.index.add_instances = add  # type: ignore[assignment,method-assign]
+    for instance in sent:
+        assert receive(receiver, instance) is Outcome.STORED
+    assert filer.wait(30)
+
+    assert len(store.rows()) == len(sent) - 1
+    filer.stop()
+    store.index.add_instances = working  # type: ignore[method-assign]
+    assert recover(store.folder, store.index)
+    store.assert_holds(sent)
+
+
+def test_a_disk_that_fails_under_the_journal_is_the_senders_failure(
+    store: Store, filer: Filer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is acknowledged; the segment is not used again, and the other one serves."""
+    receiver, sent = store.receiver(filer), new_series(FEW)
+    real, failing = os.fdatasync, [True]
+
+    def fdatasync(descriptor: int) -> None:
+        if failing:
+            failing.pop()
+            raise OSError(5, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr("node.archive.journal.os.fdatasync", fdatasync)
+    with pytest.raises(Retryable, match="Input/output error"):
+        receive(receiver, sent[0])
+
+    assert receive(receiver, sent[0]) is Outcome.STORED
+    receiver.wait_filed()
+    store.assert_holds(sent[:1])
+
+
+def _record(data: bytes) -> Record:
+    return Record(meta=b"meta", data=data, digest=hashlib.sha256(data).digest())
+
+
+def test_a_record_that_was_cut_off_ends_the_segment(tmp_path: Path) -> None:
+    """Whatever byte of the last record did not reach the disk, the earlier ones are read."""
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
+    log.open()
+    places = [log.append(_record(bytes([n]) * 100)) for n in range(3)]
+    assert all(places)
+    segment = log._segments[0] if log._segments[0].unfiled else log._segments[1]
+    whole = segment.path.read_bytes()
+    last = places[2]
+    assert last is not None
+    for at in range(last.offset - 64, last.offset + 100, 7):
+        damaged = tmp_path / "damaged"
+        damaged.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        assert len(_read(damaged)) == 2, at
+    assert _read(segment.path) == [bytes([n]) * 100 for n in range(3)]
+
+
+def test_an_earlier_pass_is_forgotten(tmp_path: Path) -> None:
+    """After a rewind only what came since is read, though the old bytes are still there."""
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
+    log.open()
+    places = [log.append(_record(bytes([n]) * 100)) for n in range(5)]
+    log.filed([place for place in places if place is not None])
+    log.rewind()
+    assert [data for path in _paths(tmp_path) for data in _read(path)] == []
+
+    log.append(_record(b"x" * 100))
+
+    assert [data for path in _paths(tmp_path) for data in _read(path)] == [b"x" * 100]
+
+
+def test_no_room_is_said_and_nothing_written(tmp_path: Path) -> None:
+    """With both segments full of what is not filed, the caller has to see to it itself."""
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
+    log.open()
+    big = _record(b"x" * 400_000)
+
+    places = [log.append(big) for _ in range(6)]
+
+    assert [place is not None for place in places] == [True] * 4 + [False] * 2
+    log.filed([place for place in places[:2] if place is not None])
+    assert log.append(big) is not None
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted((folder / "journal").glob("*.segment"))
+
+
+def _read(path: Path) -> list[bytes]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return [data for _, data, _ in records(descriptor)]
+    finally:
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def test_the_moment_of_arrival_survives(store: Store) -> None:
+    """A recovered instance was received when it was, not when it was found."""
+    sent = new_series(FEW)
+    begun = datetime.now(UTC)
+    killed(store.root, sent)
+    ended = datetime.now(UTC)
+    recover(store.folder, store.index)
+
+    with store.engine.connect() as connection:
+        times = connection.execute(sa.select(tables.instances.c.received_at)).scalars().all()
+
+    assert all(begun.timestamp() <= at <= ended.timestamp() for at in times)
