@@ -258,7 +258,7 @@ def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:
     for meta, data, offset in records(descriptor):
         count += 1
         try:
-            context, at = _read_meta(meta)
+            context, at = read_meta(meta)
             arrival = replace(identify(data, context, at), data_set=b"")
         except (NodeError, ValueError) as error:
             log.warning("journal_record_refused", segment=path.name, reason=str(error))
@@ -294,7 +294,8 @@ def _meta(arrival: Arrival) -> bytes:
     ).encode()
 
 
-def _read_meta(meta: bytes) -> tuple[ReceiveContext, datetime]:
+def read_meta(meta: bytes) -> tuple[ReceiveContext, datetime]:
+    """How and when the instance of a record arrived."""
     syntax, calling, called, sop_class, sop_instance, peer, at_s = json.loads(meta)
     context = ReceiveContext(
         transfer_syntax_uid=syntax,

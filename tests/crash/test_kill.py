@@ -13,7 +13,13 @@ from tests.peers.fixtures import StartStorescp
 from tests.peers.waiting import wait_until
 from tests.phantoms.mr import mr_series
 
-RECEIVING = ("file.synced", "receive.renamed", "receive.indexed")
+RECEIVING = (
+    "journal.written",
+    "journal.synced",
+    "file.synced",
+    "receive.renamed",
+    "receive.indexed",
+)
 WORKING = (
     "intake.settled",
     "intake.asked",
@@ -80,7 +86,7 @@ def test_killed_at_a_named_point_the_work_ends_once(
     """A process dies there, then the whole tree dies there: each series gives exactly one sCT."""
     tps = start_storescp()
     # A series whose sender was cut off must not settle before it is sent again.
-    node = new_node(tps, quiet_s=8.0 if point in RECEIVING else 0.5)
+    node = new_node(tps, quiet_s=15.0 if point in RECEIVING else 0.5)
 
     # The process alone dies; the supervisor starts it again.
     node.start(crash_at=point)

@@ -44,7 +44,10 @@ def command_for(image: Dataset) -> bytes:
 
 
 def stored(node: Node) -> list[bytes]:
-    """Data sets in the archive."""
+    """Data sets in the archive, once a release says that all of them have their files."""
+    with raw.associated(node.port, [raw.VERIFICATION]) as (peer, _):
+        peer.sendall(raw.RELEASE)
+        raw.receive_pdu(peer)
     return sorted(map(data_set_of, node.files()))
 
 
