@@ -142,21 +142,24 @@ class Deliveries:
     def record(self, delivery_id: int, answers: Iterable[Answer]) -> None:
         """Keep what the destination answered for each SOP instance."""
         i = t.delivery_instances
+        rows = [
+            {
+                "delivery_id": delivery_id,
+                "sop_instance_uid": answer.sop_instance_uid,
+                "status": answer.status,
+                "stored": answer.stored,
+                "sentence": answer.sentence,
+                "at": t.db_clock(),
+            }
+            for answer in {answer.sop_instance_uid: answer for answer in answers}.values()
+        ]
+        if not rows:
+            return
+        uids = [row["sop_instance_uid"] for row in rows]
+        here = (i.c.delivery_id == delivery_id) & i.c.sop_instance_uid.in_(uids)
         with self.engine.begin() as connection:
-            for answer in answers:
-                uid = answer.sop_instance_uid
-                here = (i.c.delivery_id == delivery_id) & (i.c.sop_instance_uid == uid)
-                connection.execute(sa.delete(i).where(here))
-                connection.execute(
-                    sa.insert(i).values(
-                        delivery_id=delivery_id,
-                        sop_instance_uid=uid,
-                        status=answer.status,
-                        stored=answer.stored,
-                        sentence=answer.sentence,
-                        at=t.db_clock(),
-                    )
-                )
+            connection.execute(sa.delete(i).where(here))
+            connection.execute(sa.insert(i).values(rows))
 
     def sent(self, delivery_id: int, number: int, sentence: str, *, proof: str = "") -> None:
         """Everything is stored there; ``proof`` is looked for next, where the peer asks for it."""
