@@ -2,28 +2,33 @@
 
 import json
 import os
+import shutil
 import statistics
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.demo.phantom import make_head
+from node.demo.series import write_series
 from tests.bench.table import Row
-from tests.crash.harness import Node, make_node
+from tests.crash.harness import REPOSITORY, Node, make_node
 from tests.peers.dcmtk import run_storescu, start_storescp
 from tests.peers.waiting import wait_until
 from tests.phantoms import signals
-from tests.phantoms.mr import mr_series
+from tests.phantoms.mr import mr_series, uid
 from tests.phantoms.tiny_onnx import write_affine_model
 
 HEAD = (200, 256, 256)
+SHIPPED = "head-t1"
 # The default is 20 s; from half of it on the engine looks often.
 QUIET_S = 12.0
 _STEPS = ("collect", "check", "plan", "synthesise", "encode", "release")
@@ -31,38 +36,76 @@ _IDLE_S = 30.0
 
 
 def measure(folder: Path, *, rounds: int) -> list[Row]:
-    """Rows for delivery split by step, start-up, page and idle."""
+    """Rows for delivery split by step, start-up, page and idle; then with the shipped model."""
+    with _running(folder / "arithmetic") as (node, started_s):
+        rows = [_row("start-up", "port open and page healthy", started_s, 1)]
+        for turned in ("axial", "sagittal"):
+            rows += _delivered(node, folder, f"{turned} head", rounds, partial(_phantom, turned))
+        rows += _page(node, rounds)
+        rows.append(_idle(node))
+    with _running(folder / "shipped", SHIPPED) as (node, _):
+        rows += _delivered(node, folder, SHIPPED, min(rounds, 2), _anatomical)
+    return rows
+
+
+@contextmanager
+def _running(folder: Path, model: str = "tiny") -> Iterator[tuple[Node, float]]:
+    """A node with that model between real peers, and the seconds until its page answered."""
     with ExitStack() as stack:
         tps = start_storescp(folder / "tps", options=["--max-pdu", "131072"])
         stack.callback(tps.stop)
         node = make_node(folder / "node", tps, quiet_s=QUIET_S, acceptors=2)
-        write_affine_model(node.folder / "models", slope=0.2, intercept=-200.0, spacing_mm=1.0)
+        models = node.folder / "models"
+        if model == "tiny":
+            write_affine_model(models, slope=0.2, intercept=-200.0, spacing_mm=1.0)
+        else:
+            shutil.copytree(REPOSITORY / "onnx" / model, models / model)
+        text = node.config.read_text()
+        node.config.write_text(text.replace('model = "tiny"', f'model = "{model}"'))
         begun = time.monotonic()
         node.start()
         stack.callback(node.stop)
         wait_until(node.healthy, "the page", timeout_s=120)
-        rows = [_row("start-up", "port open and page healthy", time.monotonic() - begun, 1)]
-        rows += _delivered(node, folder, rounds)
-        rows += _page(node, rounds)
-        rows.append(_idle(node))
-    return rows
+        yield node, time.monotonic() - begun
 
 
-def _delivered(node: Node, folder: Path, rounds: int) -> list[Row]:
+def _phantom(orientation: str, folder: Path) -> tuple[str, list[Path]]:
+    made = mr_series(HEAD, (1.0, 1.0, 1.0), orientation, signal=signals.body, name=folder.name)
+    return str(made.datasets[0].SeriesInstanceUID), made.write(folder)
+
+
+def _anatomical(folder: Path) -> tuple[str, list[Path]]:
+    """The demonstration's head as a scanner's 3D sagittal series, under UIDs of its own."""
+    slices, rows, columns = HEAD
+    paths = write_series(make_head((rows, columns, slices)), folder)
+    series, study = uid(folder.name, "series"), uid(folder.name, "study")
+    for number, path in enumerate(paths):
+        dataset = pydicom.dcmread(path)
+        dataset.SeriesInstanceUID, dataset.StudyInstanceUID = series, study
+        dataset.SOPInstanceUID = uid(folder.name, "instance", number)
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        dataset.save_as(path)
+    return str(series), paths
+
+
+def _delivered(
+    node: Node,
+    folder: Path,
+    name: str,
+    rounds: int,
+    make: Callable[[Path], tuple[str, list[Path]]],
+) -> list[Row]:
     splits: dict[str, list[float]] = defaultdict(list)
     for number in range(rounds + 1):
-        series = mr_series(HEAD, (1.0, 1.0, 1.0), signal=signals.body, name=f"head{number}")
-        files = series.write(folder / f"head{number}")
+        series, files = make(folder / f"{name} {number}")
         sent = run_storescu(node.dicom_port, files)
         assert sent.returncode == 0, sent.stderr[-2000:]
-        uid = str(series.datasets[0].SeriesInstanceUID)
-        wait_until(partial(_is_delivered, node, uid), "delivery", timeout_s=300)
+        wait_until(partial(_is_delivered, node, series), "delivery", timeout_s=900)
         if number:  # the first one opens the session of the model
-            for what, seconds in split_of(node, uid).items():
+            for what, seconds in split_of(node, series).items():
                 splits[what].append(seconds)
-    what = f"{HEAD[0]} x {HEAD[1]} x {HEAD[2]}"
     return [
-        _row("delivered", f"{what}: {step}", statistics.median(values), rounds)
+        _row("delivered", f"{name}: {step}", statistics.median(values), rounds)
         for step, values in splits.items()
     ]
 
