@@ -1,6 +1,7 @@
 """A copy of databases and files from which a node can start, taken while it runs.
 
-Databases first: every file a row knows was on the disk before its row, and never changes, so that
+The journal first: what was acknowledged by then lies in its copy, or in the database's. Databases
+next: every file a row knows was on the disk before its row, and never changes, so that
 files copied afterwards are all there. The engine's before ours: what our rows say is due and the
 engine does not know is asked for again, never the other way round.
 """
@@ -13,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from node.archive.files import CONFLICTS, INSTANCES, fsync_folder
+from node.archive.journal import JOURNAL
 from node.archive.verify import OUTPUTS
 
 # Work files too: a run in flight goes on from them.
@@ -31,6 +33,7 @@ def copy_archive(
     A file that is there already, of equal size, is not copied again: the next backup is quick.
     """
     target.mkdir(parents=True, exist_ok=True)
+    _copy_journal(root / JOURNAL, target / JOURNAL)
     for database in databases:
         if database.exists():
             _copy_database(database, target / database.name)
@@ -39,6 +42,16 @@ def copy_archive(
         copied += _copy_file(source, target / source.relative_to(root))
         report(copied)
     return copied
+
+
+def _copy_journal(source: Path, target: Path) -> None:
+    """Copy every segment anew; those of an earlier copy that are gone would be filed once more.
+
+    A segment that is written meanwhile ends, in its copy, where a record's digest fails.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    for segment in sorted(source.glob("*")):
+        _copy_file(segment, target / segment.name)
 
 
 def _copy_database(source: Path, target: Path) -> None:

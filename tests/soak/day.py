@@ -150,8 +150,9 @@ class Day:
         known = Retention(engine, Folder(self.node.data)).stored_bytes() / 1e6
         engine.dispose()
         databases = sum(p.stat().st_size for p in self.node.data.glob("*.sqlite*")) / 1e6
-        view = _size_mb(self.node.data / "view")
-        return _size_mb(self.node.data) - known - databases - view
+        # The journal has its length from the start; the page's files are of the newest series.
+        fixed = sum(_size_mb(self.node.data / name) for name in ("view", "journal"))
+        return _size_mb(self.node.data) - known - databases - fixed
 
     def latencies_s(self, destination: str) -> list[float]:
         """From the last slice received to the confirmed sCT, quiet time taken out, sorted."""

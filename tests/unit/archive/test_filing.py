@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from node.archive import tables
 from node.archive.arrival import ReceiveContext
+from node.archive.backup import copy_archive
 from node.archive.files import Folder
 from node.archive.filing import Filer, recover
 from node.archive.index import Index
@@ -379,3 +381,28 @@ def test_the_moment_of_arrival_survives(store: Store) -> None:
         times = connection.execute(sa.select(tables.instances.c.received_at)).scalars().all()
 
     assert all(begun.timestamp() <= at <= ended.timestamp() for at in times)
+
+
+def test_a_backup_has_what_was_acknowledged_and_not_filed(store: Store, tmp_path: Path) -> None:
+    """The database is away: rows are late, the backup is not; a later one has no old segments."""
+    sent = new_series(FEW)
+    copy, again = tmp_path / "copy", Store(tmp_path / "restored")
+    with Filer(store.folder, store.index, segment_bytes=SEGMENT) as filer:
+        wait_until(lambda: filer._journal._segments)
+        with store.engine.connect() as other:
+            other.exec_driver_sql("SELECT 1")  # begins to write: nobody else can meanwhile
+            taken = [receive(store.receiver(filer), instance) for instance in sent]
+            copy_archive(store.root, [store.root / "node.db"], copy)
+            other.rollback()
+    copied = sorted(path.name for path in (copy / "journal").iterdir())
+    again.engine.dispose()
+    shutil.copytree(copy, again.root, dirs_exist_ok=True)
+    rows_then = again.rows()
+    recover(again.folder, again.index)
+    copy_archive(store.root, [store.root / "node.db"], copy)
+
+    assert taken == [Outcome.STORED] * len(sent)
+    assert rows_then == {}
+    assert len(copied) == 2
+    again.assert_holds(sent)
+    assert not (copy / "journal").exists()  # nothing is in it any more
