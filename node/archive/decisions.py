@@ -117,6 +117,20 @@ class Decisions:
             )
             return sentence
 
+    def resume(self, series_id: int, by: By) -> str:
+        """Take back a hold before there is an sCT to review: the route's policy decides again."""
+        allowed = (State.RECEIVING, State.QUEUED, State.RUNNING)
+        with self.engine.begin() as connection:
+            row = asked_series(connection, series_id, "resumed", allowed)
+            if row["held_by"] is None:
+                raise Rejected(f"Nobody holds series {series_id}.", code="STATE")
+            change = sa.update(t.series).where(t.series.c.id == series_id)
+            connection.execute(change.values(held_by=None))
+            sentence = f"Resumed by {by.who}; {row['held_by']} had held it."
+            add_event(connection, series_id, "resume", sentence, who=by.who)
+            append(connection, by.act("resume", f"series {series_id}", held_by=row["held_by"]))
+            return sentence
+
     def send_to(self, series_id: int, destination: str, by: By) -> str:
         """Send a released sCT to a peer its route does not name."""
         allowed = (State.DELIVERING, State.DELIVERED, State.FAILED)

@@ -123,7 +123,7 @@ class ModelBook:
             rows = connection.execute(query).mappings().all()
         return [
             {
-                "at": row["at"],
+                "at": moment(row["at"]).isoformat(),
                 "series": row["series_id"],
                 "scanner": row["scanner"],
                 "protocol": row["protocol"],

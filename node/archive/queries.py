@@ -58,6 +58,7 @@ class Queries(QueueReads, ViewReads):
                 "patient_name": row["patient_name"],
                 "accession_number": row["accession_number"],
                 "called_ae": row["called_ae"],
+                "held_by": row["held_by"],
                 "peer": row["peer"],
                 "runs": runs,
                 "steps": _steps(connection, runs),

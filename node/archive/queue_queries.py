@@ -63,6 +63,14 @@ class Wanted:
     offset: int = 0
 
 
+GROUPS = (
+    ("review", "failed", "refused"),
+    ("receiving", "queued", "running", "delivering"),
+    ("delivered", "rejected", "kept"),
+)
+"""States that stand together in the queue: what needs somebody, what is on its way, the rest."""
+
+
 class QueueReads:
     """The part of `node.archive.queries.Queries` that the queue needs."""
 
@@ -89,6 +97,19 @@ class QueueReads:
             some = ids[wanted.offset : wanted.offset + wanted.limit]
             rows = _newest_first(sa.select(t.series).where(t.series.c.id.in_(some)))
             return _rows(connection, connection.execute(rows).mappings().all()), len(ids)
+
+    def beside(self, series_id: int, state: str) -> tuple[int | None, int | None]:
+        """The series above and below one in its group of the queue, as the queue shows them."""
+        s = t.series.c
+        group = next(g for g in GROUPS if state in g)
+        at = sa.select(s.state_at).where(s.id == series_id).scalar_subquery()
+        place, here = sa.tuple_(s.state_at, s.id), sa.tuple_(at, sa.literal(series_id))
+        same = sa.select(s.id).where(s.state.in_(group))
+        above = same.where(place > here).order_by(s.state_at, s.id).limit(1)
+        below = same.where(place < here).order_by(s.state_at.desc(), s.id.desc()).limit(1)
+        with self._engine.begin() as connection:
+            higher, lower = (connection.execute(q).scalar() for q in (above, below))
+            return higher, lower
 
     def counts(self) -> dict[str, int]:
         """How many series stand in each state."""

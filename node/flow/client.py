@@ -72,6 +72,10 @@ class FlowClient:
         """Keep an sCT from leaving, or stop one that is on its way."""
         return self._decisions.hold(series_id, by, reason=reason)
 
+    def resume(self, series_id: int, by: By) -> str:
+        """Take back a hold before there is an sCT to review."""
+        return self._decisions.resume(series_id, by)
+
     def send_to(self, series_id: int, destination: str, by: By) -> str:
         """Send a released sCT to a peer its route does not name."""
         sentence = self._decisions.send_to(series_id, destination, by)

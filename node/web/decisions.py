@@ -39,6 +39,9 @@ class Flow(Protocol):
     def hold(self, series_id: int, by: By, *, reason: str = "") -> str:
         """Keep an sCT from leaving."""
 
+    def resume(self, series_id: int, by: By) -> str:
+        """Take back a hold before there is an sCT to review."""
+
     def resend(self, series_id: int, *, who: str, destination: str | None = None) -> str:
         """Send a released sCT again."""
 
@@ -53,7 +56,9 @@ class Flow(Protocol):
     def verify(self, model: str, version: str, *, who: str = "") -> dict[str, Any]:
         """Have a worker verify a model and keep what came of it."""
 
-    def pull(self, peer: str, study: str, series: Sequence[str] = ()) -> dict[str, Any]:
+    def pull(
+        self, peer: str, study: str, series: Sequence[str] = (), *, within_s: float = 600.0
+    ) -> dict[str, Any]:
         """Have a peer's archive send series to this node."""
 
     def echo(self, peer: str, *, within_s: float = 30.0, who: str = "") -> tuple[bool, str]:
@@ -172,6 +177,17 @@ def hold(request: Request, series_id: SeriesId, body: Reason) -> Said:
     """Keep an sCT from leaving by itself, or stop one that is on its way."""
     try:
         sentence = flow(request).hold(series_id, By(**actor(request)), reason=body.reason)
+    except NodeError as error:
+        raise as_http(error) from None
+    noted(request)
+    return Said(sentence=sentence)
+
+
+@router.post("/resume")
+def resume(request: Request, series_id: SeriesId) -> Said:
+    """Take back a hold before there is an sCT to review; one in review is signed or rejected."""
+    try:
+        sentence = flow(request).resume(series_id, By(**actor(request)))
     except NodeError as error:
         raise as_http(error) from None
     noted(request)

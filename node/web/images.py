@@ -7,6 +7,8 @@ from fastapi.responses import FileResponse
 
 from node.domain.errors import Rejected
 from node.log import get_logger
+from node.web.api import found
+from node.web.models import band_for
 from node.web.planes import PLANES, plane_png
 from node.web.security import VIEWER
 from node.web.volumes import KINDS, View, Views
@@ -39,7 +41,7 @@ def figures(request: Request, series_id: int) -> dict[str, Any]:
     """What the plots show."""
     view = view_of(request, series_id)
     views: Views = request.app.state.views
-    return views.statistics(view)
+    return views.statistics(view) | {"band": band_for(request, found(request, series_id))}
 
 
 @router.get("/series/{series_id}/volumes/{kind}", dependencies=[VIEWER])

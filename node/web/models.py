@@ -97,6 +97,15 @@ def band(figures: Sequence[Item]) -> Item | None:
     }
 
 
+def band_for(request: Request, item: Item) -> Item | None:
+    """The population an sCT is compared with; None where there is no sCT or no population."""
+    at: Desk | None = request.app.state.desk
+    run = item["runs"][-1] if item["runs"] else None
+    if at is None or run is None or not run["plan"]:
+        return None
+    return band(at.model_book.figures(run["plan"]["model"]["sha256"]))
+
+
 def card_of(request: Request, name: str, version: str) -> Item:
     """The card of a model's version; 404 where there is none."""
     for card in desk(request).models():

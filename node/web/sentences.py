@@ -47,8 +47,17 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"Signed by (.+?)\. On its way to (.+)\.", r"Signée par \1. En route vers \2."),
     (r"Signed by (.+?): (.+)\.", r"Signée par \1 : \2."),
     (r"Signed by (.+?)\.", r"Signée par \1."),
+    (
+        r"Held by (.+?): (.+)\. (\d+) object\(s\) had been sent already\.",
+        r"Retenue par \1 : \2. \3 objet(s) étaient déjà partis.",
+    ),
+    (
+        r"Held by (.+?)\. (\d+) object\(s\) had been sent already\.",
+        r"Retenue par \1. \2 objet(s) étaient déjà partis.",
+    ),
     (r"Held by (.+?): (.+)\.", r"Retenue par \1 : \2."),
     (r"Held by (.+?)\.", r"Retenue par \1."),
+    (r"Resumed by (.+?); (.+) had held it\.", r"Reprise par \1 ; \2 la retenait."),
     (r"Withdrawn by (.+?): (.+)\.", r"Retirée par \1 : \2."),
     (r"Attempt (\d+), asked for by (.+)\.", r"Tentative \1, demandée par \2."),
     (r"Sent again to (.+), asked for by (.+)\.", r"Renvoyée à \1, à la demande de \2."),

@@ -195,6 +195,7 @@ FORMS: tuple[tuple[str, str], ...] = (
      "Réparez le service de noms, ou écrivez l’hôte du système comme adresse."),
     # -- decisions and sign-offs -------------------------------------------------------------------
     (r"There is no series (\S+)\.", r"La série \1 n’existe pas."),
+    (r"Nobody holds series (\S+)\.", r"Personne ne retient la série \1."),
     (r"List the series\.", "Voyez la liste des séries."),
     (r"Series (\S+) is (\S+) and cannot be (.+)\.",
      r"La série \1 est dans l’état \2 et ne permet pas cette action (\3)."),

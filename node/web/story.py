@@ -16,6 +16,7 @@ from node.web.texts import Translator
 
 STEPS = ("receive", "check", "infer", "encode", "deliver")
 _STEP_OF = {"collect": 1, "check": 1, "plan": 1, "synthesise": 2, "encode": 3, "release": 4}
+_STOPPED = ("Held by ", "Sign-off of ", "The sign-off this sCT was made under")
 _TO_READ = ("warning", "hold")
 
 
@@ -46,6 +47,11 @@ class Story:
 def tell(row: QueueRow, t: Translator) -> Story:
     """The story of one series."""
     return _TELLERS[State(row.state)](row, t)
+
+
+def stopped_by_somebody(sentence: str) -> bool:
+    """Whether a series in review is there because of a person, not of the line."""
+    return sentence.startswith(_STOPPED)
 
 
 def to_read(findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -97,6 +103,8 @@ def _running(row: QueueRow, t: Translator) -> Story:
 def _review(row: QueueRow, t: Translator) -> Story:
     count = len(to_read(row.findings))
     said = t.count("queue.to_read", count) if count else t("queue.asks_signature")
+    if stopped_by_somebody(row.sentence):
+        said = spoken(row.sentence, t.language)
     return Story(
         segments=_bar(4, Segment(shape="hollow-attn")),
         caption=t("queue.held_before", names=_destinations(row) or t("say.unknown").lower()),

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
+from node.web.security import cookie_name
 from tests.peers.tools import need_tool
 
 _FLAGS = (
@@ -46,6 +47,11 @@ class Visit:
     def __post_init__(self) -> None:
         self.context.on("request", self._request)
         self.page = self.open()
+
+    def log_in(self, secret: str) -> None:
+        """Come with a session that was opened past the form."""
+        name = cookie_name(urlsplit(self.address).scheme)
+        self.context.add_cookies([{"name": name, "value": secret, "url": self.address}])
 
     def open(self) -> Page:
         """One more tab."""

@@ -1,6 +1,5 @@
-"""Serves an application on a port the system chose, and talks to it as a browser would."""
+"""A served node with accounts, and browsers that talk to it."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +8,6 @@ from typing import Any
 
 import httpx
 import sqlalchemy as sa
-import uvicorn
 
 from node.archive import tables as t
 from node.archive.accounts import Accounts
@@ -19,26 +17,9 @@ from node.archive.queries import Queries
 from node.domain.access import Role
 from node.web.app import create_app
 from node.web.security import Access, cookie_name
+from tests.web.serving import listening
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of these tests
-
-
-@contextmanager
-def served(app: Any, **uvicorn_settings: Any) -> Iterator[int]:
-    """Serve ``app`` while the block runs; gives the port."""
-    config = uvicorn.Config(app, port=0, log_config=None, proxy_headers=False, **uvicorn_settings)
-    server = uvicorn.Server(config)
-    listener = config.bind_socket()
-    listener.listen()  # requests made before the server runs wait in its backlog
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        app.state.notifier.closing.set()
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +104,7 @@ def node_with_accounts(folder: Path, **more: Any) -> Iterator[Node]:
     engine = t.open_engine(t.sqlite_url(roles_into(folder)))
     access = access_of(engine)
     app = create_app(queries=Queries(engine), access=access, archive_root=folder, **more)
-    with served(app) as port:
+    with listening(app) as port:
         node = Node(port=port, engine=engine, access=access)
         yield node
         for client in node.clients:

@@ -30,7 +30,8 @@ from node.trial import try_routes
 from node.web.app import create_app
 from node.web.desk import Desk
 from node.web.origin import Origin, OriginRules
-from tests.web.guarded import PASSWORD, Node, access_of, roles_into, served
+from tests.web.guarded import PASSWORD, Node, access_of, roles_into
+from tests.web.serving import listening
 
 XSS = '"><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}'
 PLANTED = "<script>alert(2)</script>"
@@ -70,7 +71,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         model_book=ModelBook(engine),
     )
     app = create_app(queries=Queries(engine), access=access, desk=desk, archive_root=folder)
-    with served(app) as port:
+    with listening(app) as port:
         made = Node(port=port, engine=engine, access=access)
         yield made
         for client in made.clients:

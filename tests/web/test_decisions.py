@@ -31,7 +31,8 @@ from node.web.desk import Desk
 from tests.peers.dciodvfy import run_dciodvfy
 from tests.peers.fixtures import StartStorescp
 from tests.phantoms.mr import mr_series
-from tests.web.guarded import PASSWORD, Node, access_of, roles_into, served
+from tests.web.guarded import PASSWORD, Node, access_of, roles_into
+from tests.web.serving import listening
 from tests.web.shelf import Shelf
 
 
@@ -134,8 +135,10 @@ def review(tmp_path: Path, accounts: Path) -> Iterator[Review]:
         models=lambda: [{"name": "pelvis-t2"}],
         model_book=ModelBook(shelf.engine),
     )
-    app = create_app(queries=shelf.queries, flow=flow, access=access, desk=desk)
-    with served(app) as port:
+    app = create_app(
+        queries=shelf.queries, flow=flow, access=access, desk=desk, archive_root=tmp_path
+    )
+    with listening(app) as port:
         node = Node(port=port, engine=shelf.engine, access=access)
         yield Review(node=node, shelf=shelf, series=series, run=run, datasets=list(datasets))
         for client in node.clients:

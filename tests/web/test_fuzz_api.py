@@ -32,8 +32,9 @@ from node.web.app import create_app
 from node.web.description import describe, operations
 from tests.phantoms.tiny_onnx import write_affine_model
 from tests.web.desks import desk_of
-from tests.web.guarded import PASSWORD, Node, access_of, roles_into, served
+from tests.web.guarded import PASSWORD, Node, access_of, roles_into
 from tests.web.sample import fill
+from tests.web.serving import listening
 from tests.web.shelf import Shelf
 
 _EXAMPLES = 5
@@ -72,7 +73,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
             log_lines=lambda within_s: log_lines(folder, within_s),
         ),
     )
-    with served(app) as port:
+    with listening(app) as port:
         made = Node(port=port, engine=shelf.engine, access=access)
         yield made
         for client in made.clients:

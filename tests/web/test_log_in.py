@@ -14,7 +14,8 @@ from node.archive.credentials import Credentials
 from node.archive.queries import Queries
 from node.web.app import create_app
 from node.web.security import SET_UP
-from tests.web.guarded import PASSWORD, Node, access_of, node_with_accounts, served, store
+from tests.web.guarded import PASSWORD, Node, access_of, node_with_accounts, store
+from tests.web.serving import listening
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +202,7 @@ def test_the_set_up_link_works_once(tmp_path: Path) -> None:
     access = access_of(engine)
     ticket = Credentials(engine).issue(SET_UP, {}, hours=1)
     app = create_app(queries=Queries(engine), access=access)
-    with served(app) as port:
+    with listening(app) as port:
         node = Node(port=port, engine=engine, access=access)
         client = node.client()
         assert client.get("/set-up?ticket=guess").status_code == 404

@@ -26,7 +26,8 @@ from tests.peers.fixtures import StartStorescp
 from tests.peers.waiting import free_port, wait_until
 from tests.phantoms.mr import mr_series
 from tests.phantoms.tiny_onnx import write_affine_model
-from tests.web.guarded import PASSWORD, Node, access_of, roles_into, served, store
+from tests.web.guarded import PASSWORD, Node, access_of, roles_into, store
+from tests.web.serving import listening
 from tests.web.test_stories import Start, phantom, push, see_state, start, visit_to
 
 __all__ = ["start"]
@@ -51,7 +52,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     )
     access = access_of(engine)
     app = create_app(queries=Queries(engine), access=access, desk=desk, archive_root=folder)
-    with served(app) as port:
+    with listening(app) as port:
         made = Node(port=port, engine=engine, access=access)
         yield made
         for client in made.clients:

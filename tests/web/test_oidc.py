@@ -15,7 +15,8 @@ from node.web.app import create_app
 from node.web.oidc import Provider
 from tests.peers import processes
 from tests.peers.waiting import free_port, is_listening, wait_until
-from tests.web.guarded import PASSWORD, Node, access_of, served, store
+from tests.web.guarded import PASSWORD, Node, access_of, store
+from tests.web.serving import listening
 
 GROUPS = {"viewer": ("radiotherapy",), "physicist": ("physics",), "admin": ("sct-admins",)}
 
@@ -43,7 +44,7 @@ def node(tmp_path: Path, idp: str) -> Iterator[Node]:
     access = access_of(engine, auth="oidc", provider=provider)
     assert access.accounts is not None
     access.accounts.add("local.admin", Role.ADMIN, PASSWORD, who="test")
-    with served(create_app(queries=Queries(engine), access=access)) as port:
+    with listening(create_app(queries=Queries(engine), access=access)) as port:
         made = Node(port=port, engine=engine, access=access)
         yield made
         for client in made.clients:
@@ -164,7 +165,7 @@ def test_a_provider_that_is_away_is_said(tmp_path: Path) -> None:
         groups=GROUPS,
     )  # fmt: skip
     access = access_of(engine, auth="oidc", provider=away)
-    with served(create_app(queries=Queries(engine), access=access)) as port:
+    with listening(create_app(queries=Queries(engine), access=access)) as port:
         answer = httpx.get(f"http://127.0.0.1:{port}/log-in/oidc")
     engine.dispose()
 

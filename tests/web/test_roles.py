@@ -14,6 +14,7 @@ from node.domain.errors import Defect
 from node.web.app import create_app
 from node.web.security import Access, Needs, check_roles, routes_without_role
 from tests.web.guarded import Node, node_with_accounts, store
+from tests.web.serving import listening
 
 OPEN_PATHS = {
     "/healthz", "/readyz", "/log-in", "/log-in/oidc", "/log-in/oidc/callback", "/log-out",
@@ -143,10 +144,8 @@ def test_health_is_open_and_metrics_are_not(node: Node) -> None:
 
 def test_without_accounts_this_machine_may_everything(tmp_path: Path) -> None:
     """``auth = "none"`` asks nobody, and answers the loopback address alone."""
-    from tests.web.guarded import served
-
     app = create_app(queries=Queries(store(tmp_path)), access=Access())
-    with served(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with listening(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         assert client.get("/api/series").status_code == 200
         refused = client.get("/api/series", headers={"X-Forwarded-For": "10.0.0.9"})
         assert refused.status_code == 403

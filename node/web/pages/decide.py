@@ -67,6 +67,13 @@ def hold(request: Request, series_id: int, comment: Text = "") -> Response:
     return _told(request, series_id, lambda to: to.hold(series_id, by, reason=comment))
 
 
+@router.post("/resume")
+def resume(request: Request, series_id: int) -> Response:
+    """Take back a hold before there is an sCT to review."""
+    by = By(**actor(request))
+    return _told(request, series_id, lambda to: to.resume(series_id, by))
+
+
 @router.post("/rerun")
 def rerun(request: Request, series_id: int, model: Text = "") -> Response:
     """Begin a new attempt, with another model where one is named."""

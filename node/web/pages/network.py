@@ -14,13 +14,17 @@ from node.web.decisions import flow
 from node.web.desk import Desk, desk
 from node.web.layout import layout
 from node.web.network import peer_item, route_item, unused_name, with_remedies
-from node.web.security import ADMIN, PHYSICIST, VIEWER, me, note
+from node.web.security import ADMIN, PHYSICIST, VIEWER, local_path, me, note
 from node.web.uploads import uploaded, written
 
 router = APIRouter(include_in_schema=False)
 Text = Annotated[str, Form(max_length=1024)]
 Texts = Annotated[list[str] | None, Form()]
 Asked = Annotated[str, Query(max_length=64)]
+Asking = Annotated[str, Form(max_length=64)]
+Uid = Annotated[str, Form(pattern=r"^\s*[0-9.]{1,64}\s*$")]
+# So long a page waits for its answer; what is pulled later arrives all the same.
+_PULL_S = 120.0
 _EMPTY = {
     "name": "", "ae_title": "", "host": "", "port": 104, "may": [], "proof": "none", "tls": False,
 }  # fmt: skip
@@ -101,7 +105,7 @@ def remove_system(request: Request, name: str) -> Response:
 
 
 @router.post("/network/systems/{name}/echo", dependencies=[PHYSICIST])
-def echo(request: Request, name: str) -> Response:
+def echo(request: Request, name: str, back: Text = "/network#systems") -> Response:
     """Have a worker send C-ECHO to a system."""
     if desk(request).book.current().peer(name) is None:
         raise HTTPException(404, f"There is no system {name}.")
@@ -110,7 +114,7 @@ def echo(request: Request, name: str) -> Response:
     except NodeError as error:
         return _page(request, status=503, trouble=error)
     note(request, "echo", f"system {name}")
-    return RedirectResponse("/network#systems", 303)
+    return RedirectResponse(local_path(back), 303)
 
 
 @router.post("/network/routes", dependencies=[ADMIN])
@@ -148,6 +152,18 @@ def add_route(
 def remove_route(request: Request, name: str) -> Response:
     """Remove a route that was added at run time."""
     return _remove(request, "route", "route", name)
+
+
+@router.post("/network/pull", dependencies=[PHYSICIST])
+def pull(request: Request, peer: Asking, study: Uid, series: Text = "") -> Response:
+    """Have a peer's archive send series to this node."""
+    wanted = series.replace(",", " ").split()
+    try:
+        said = flow(request).pull(peer, study.strip(), wanted, within_s=_PULL_S)
+    except NodeError as error:
+        return _page(request, status=503, trouble=error)
+    note(request, "pull series", study, peer=peer, ok=said["ok"])
+    return _page(request, pulled=said)
 
 
 @router.post("/network/try", dependencies=[PHYSICIST])

@@ -12,12 +12,15 @@ from node.web import dossier
 from node.web.api import found
 from node.web.desk import Desk
 from node.web.layout import layout
+from node.web.models import band_for
 from node.web.planes import PLANES
 from node.web.security import VIEWER, me
+from node.web.story import stopped_by_somebody
 
 router = APIRouter(include_in_schema=False)
 _SENT = (State.DELIVERING, State.DELIVERED, State.FAILED)
 _MOVING = (State.QUEUED, State.RUNNING, State.DELIVERING)
+_BEFORE = (State.RECEIVING, State.QUEUED, State.RUNNING)
 _REACHED = (DeliveryState.SENT.value, DeliveryState.CONFIRMED.value)
 _AT_REST = (
     State.KEPT,
@@ -53,6 +56,8 @@ def page(request: Request, series_id: int) -> HTMLResponse:
         has_images=has_images,
         to_read=[p for p in findings if p.severity in ("warning", "hold")],
         notes=[p for p in findings if p.severity in ("info", "drop")],
+        stopped=stopped_by_somebody(item["sentence"]),
+        beside=request.app.state.queries.beside(series_id, item["state"]),
         passed=dossier.passed(item["findings"], t),
         checked=any(s["name"] == "check" and s["finished_at"] for s in item["steps"]),
         moments=dossier.moments(item, t),
@@ -60,6 +65,7 @@ def page(request: Request, series_id: int) -> HTMLResponse:
         destinations=dossier.destinations(item),
         images=dossier.images(item),
         run=current,
+        band_of=(band_for(request, item) or {}).get("series", 0) if has_images else 0,
         plan=current["plan"] if current else None,
         research=current is None or is_research(current["plan"] or {}),
         limit_hu=_limit(item),
@@ -78,11 +84,26 @@ def _possible(request: Request, item: dict[str, Any], state: State) -> dict[str,
         "may_decide": me(request).role.covers(Role.PHYSICIST),
         "can_rerun": state in _AT_REST,
         "can_resend": state in _SENT and bool(sent),
-        "can_hold": state in _MOVING,
+        "can_hold": state in _MOVING and item["held_by"] is None,
+        "can_resume": state in _BEFORE and item["held_by"] is not None,
+        "tested": _tested(desk, item),
         "can_withdraw": state in _SENT and reached,
         "models": sorted({m["name"] for m in desk.models()}) if desk else [],
         "others": [name for name in peers if name not in sent],
     }
+
+
+def _tested(desk: Desk | None, item: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each destination that failed and is known, with what came of the last C-ECHO to it."""
+    if desk is None:
+        return []
+    failed = {d["destination"] for d in item["deliveries"] if d["state"] == "failed"}
+    echoes = desk.echoes.all()
+    return [
+        {"name": peer.name, "echo": echoes.get(peer.name)}
+        for peer in desk.book.current().peers
+        if peer.name in failed
+    ]
 
 
 def _again(request: Request) -> bool:

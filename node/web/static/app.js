@@ -90,7 +90,7 @@
   });
   function walk(step) {
     const rows = [...document.querySelectorAll("[data-row] a.row-link")];
-    if (!rows.length) return;
+    if (!rows.length) { document.querySelector(`a[rel=${step > 0 ? "next" : "prev"}]`)?.click(); return; }
     const at = rows.indexOf(document.activeElement);
     const next = rows[Math.min(rows.length - 1, Math.max(0, at < 0 ? 0 : at + step))];
     next.focus();

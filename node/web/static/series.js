@@ -88,7 +88,8 @@
     const z = figures.z_mm, limit = Number(viewer.dataset.limit);
     if (figures.histogram) {
       const { hu, percent } = figures.histogram, floor = percent.map((value) => Math.max(value, 0.01));
-      plot("histogram", [hu, floor], [{ stroke: token("--acc") }], { scales: { x: { time: false, range: [-1000, 2000] }, y: { distr: 3, range: [0.01, 30] } }, percent: true });
+      const band = figures.band, sides = band ? [band.high, band.low].map((side) => side.map((value) => Math.max(value, 0.01))) : [];
+      plot("histogram", [hu, floor, ...sides], [{ stroke: token("--acc") }, {}, {}], { bands: [{ series: [2, 3], fill: token("--line2") }], scales: { x: { time: false, range: [-1000, 2000] }, y: { distr: 3, range: [0.01, 30] } }, percent: true });
     }
     if (figures.uncertainty_hu) {
       const values = figures.uncertainty_hu, over = values.map((v) => (v > limit ? v : null));
@@ -97,14 +98,14 @@
     const areas = [figures.mr_area_cm2, figures.sct_area_cm2].filter(Boolean);
     plot("area", [z, ...areas], [{ stroke: token("--acc"), width: 2.5, label: "MR" }, { stroke: token("--attn"), dash: [5, 3], label: "sCT" }], { go: true });
   }
-  function plot(name, data, series, { scales, percent, go }) {
+  function plot(name, data, series, { scales, percent, go, bands }) {
     const card = $(`#plot-${name}`), chart = card.querySelector(".chart");
     card.hidden = false;
     chart.replaceChildren();
     const axis = { stroke: token("--mu"), grid: { stroke: token("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter, system-ui", size: 22, gap: 4 };
     const minus = (_, values) => values.map((value) => (value === null ? "" : String(value).replace("-", "−")));
     const drawn = new uPlot({
-      width: chart.clientWidth, height: 112, padding: [8, 18, 0, 0], legend: { show: false }, scales: scales || { x: { time: false } },
+      width: chart.clientWidth, height: 112, padding: [8, 18, 0, 0], legend: { show: false }, scales: scales || { x: { time: false } }, bands: data.length > 3 && bands || [],
       cursor: { y: false, points: { size: 6 }, drag: { setScale: false, x: false } },
       axes: [{ ...axis, values: minus }, { ...axis, size: 48, ...(percent ? { splits: () => [0.01, 0.1, 1, 10], filter: (_, splits) => splits, values: (_, values) => values.map((v) => `${v} %`.replace(".", viewer.dataset.comma)) } : { values: minus }) }],
       series: [{}, ...series.map((line) => ({ width: 1.5, points: { show: false }, ...line })).slice(0, data.length - 1)],

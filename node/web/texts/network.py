@@ -96,6 +96,19 @@ NETWORK: dict[str, tuple[str, str]] = {
     "network.try.verdict.refused": ("would be refused", "serait refusée"),
     "network.try.verdict.dropped": ("set aside", "mise de côté"),
     "network.try.not": ("Not {route}: {why}", "Pas {route} : {why}"),
+    "network.pull": ("Pull series from an archive", "Rapatrier des séries d’une archive"),
+    "network.pull.lead": (
+        "The archive sends the study’s MR series to this node, which takes them up once they are "
+        "whole.",
+        "L’archive envoie les séries IRM de l’examen à ce nœud, qui les traite une fois complètes.",
+    ),
+    "network.pull.from": ("Archive", "Archive"),
+    "network.pull.study": ("Study Instance UID", "Study Instance UID"),
+    "network.pull.series": (
+        "Series Instance UIDs, or none for every MR series",
+        "Series Instance UID, ou aucun pour toutes les séries IRM",
+    ),
+    "network.pull.do": ("Pull the series", "Rapatrier les séries"),
     "network.save": ("Save {name}", "Enregistrer {name}"),
     "network.do_add": ("Add the system", "Ajouter le système"),
     "network.new.title": ("Add a system", "Ajouter un système"),

@@ -1,0 +1,233 @@
+"""A whole node for pictures and for looking at every page: accounts, network, models, system."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from node import app as node_app
+from node.archive import tables as t
+from node.archive.accounts import Accounts
+from node.archive.audit import Audit, By
+from node.archive.credentials import Credentials
+from node.archive.echoes import Echoes
+from node.archive.leases import Leases
+from node.archive.model_book import ModelBook
+from node.archive.records import AssociationRecord
+from node.domain.access import Role
+from node.domain.figures import HISTOGRAM_HU
+from node.domain.names import AETitle
+from node.domain.sign_off import Scope, Source
+from node.domain.site import Peer
+from node.flow.client import FlowClient
+from node.flow.engine import engine_url
+from node.infer.card import card
+from node.infer.registry import Registry
+from node.settings import load
+from node.system import log_lines, note_backup, system
+from node.tls import Validity
+from node.web.app import create_app
+from node.web.security import Access
+from tests.web.desks import desk_of
+from tests.web.serving import served
+from tests.web.shelf import Shelf
+
+ONNX = Path(__file__).parents[2] / "onnx"
+WHO = "l.martin"
+_PEERS: tuple[tuple[str, str, str, int, set[str]], ...] = (
+    ("mr-sim1", "MR_SIM1", "10.20.3.31", 104, {"send"}),
+    ("mr-sim2", "MR_SIM2", "10.20.3.32", 104, {"send"}),
+    ("pacs", "PACS_MAIN", "10.20.1.10", 11112, {"send", "query"}),
+    ("eclipse", "ECLIPSE_RT", "10.20.4.11", 51402, set()),
+    ("raystation", "RAYSTATION", "10.20.4.20", 104, {"query"}),
+)
+_HEAD = Source(manufacturer="SIEMENS", scanner="MAGNETOM Vida", protocol="t1_mprage_sag_p2_iso")
+_OTHER = Source(manufacturer="Philips", scanner="Ingenia", protocol="3D T1 TFE")
+
+
+@contextmanager
+def equipped(shelf: Shelf) -> Iterator[tuple[str, str]]:
+    """Serve the shelf with everything a page can show; the address, and the secret of a session."""
+    _furnish(shelf)
+    engine = shelf.engine
+    account = Accounts(engine).add(
+        WHO, Role.ADMIN, "correct horse battery", who="test", display_name="L. Martin"
+    )
+    secret = Credentials(engine).open_session(account, address="127.0.0.1", hours=1)
+    settings = load(None, {"PCTNODE_NODE__DATA_DIR": str(shelf.root)})
+    registry = Registry.scan(ONNX)
+    flow = FlowClient(engine, engine_url("", shelf.root))
+    app = create_app(
+        queries=shelf.queries,
+        flow=flow,
+        archive_root=shelf.root,
+        ae_title="PCTNODE",
+        dicom_port=11112,
+        ready=lambda: {"dicom": None, "models": None, "disk": None},
+        access=Access(
+            auth="local",
+            accounts=Accounts(engine),
+            credentials=Credentials(engine),
+            audit=Audit(engine),
+        ),
+        certificates=_certificates,
+        desk=desk_of(
+            engine,
+            peers=tuple(_peer(*p) for p in _PEERS),
+            models=lambda: [card(m) for m in registry.models],
+            conformance=lambda: node_app.conformance_statement(settings),
+            system=lambda: _steady(system(settings, engine)),
+            log_lines=lambda within_s: log_lines(shelf.root, within_s),
+        ),
+    )
+    with served(app) as address:
+        yield address, secret
+    flow.close()
+
+
+def _furnish(shelf: Shelf) -> None:
+    _associations(shelf)
+    _models(shelf)
+    echoes = Echoes(shelf.engine)
+    for name, *_ in _PEERS[:4]:
+        echoes.remember(name, ok=True, sentence=f"{name} answered in 6 ms.")
+    echoes.remember("raystation", ok=False, sentence="RAYSTATION refused the association.")
+    shelf.engine.dispose()
+    note_backup(shelf.root, Path("/backup/pctnode"), 1240)
+    _log(shelf.root)
+
+
+def _associations(shelf: Shelf) -> None:
+    now = datetime.now(UTC)
+    told = (
+        ("MR_SIM2", "10.20.3.32", "mr-sim2", True, "138 stored.", "", ""),
+        ("MR_SIM1", "10.20.3.31", "mr-sim1", True, "208 stored.", "", ""),
+        ("CT_WS3", "10.20.9.77", None, False,
+         "'CT_WS3' at 10.20.9.77 is no peer of this node, and unknown peers are refused; known AE "
+         "titles: ECLIPSE_RT, MR_SIM1, MR_SIM2, PACS_MAIN, RAYSTATION.", "calling AE title",
+         "Add a peer with AE title CT_WS3 and host 10.20.9.77, or correct the calling AE title at "
+         "the sender."),
+        ("PACS_MAIN", "10.20.1.10", "pacs", True, "1 C-ECHO answered.", "", ""),
+    )  # fmt: skip
+    for number, (title, address, peer, accepted, sentence, rule, remedy) in enumerate(told):
+        opened = now - timedelta(minutes=4 * number + 1)
+        shelf.index.add_association(
+            AssociationRecord(
+                opened_at=opened,
+                closed_at=opened + timedelta(seconds=9),
+                calling_ae=title,
+                called_ae="PCTNODE",
+                address=address,
+                peer=peer,
+                accepted=accepted,
+                sentence=f"{sentence} {remedy}".strip(),
+                rule=rule,
+                remedy=remedy,
+            )
+        )
+
+
+def _models(shelf: Shelf) -> None:
+    """Ninety sCTs of two scanners over six weeks, whose bone share drifts at the end."""
+    (model,) = Registry.scan(ONNX).models
+    book, dice = ModelBook(shelf.engine), np.random.default_rng(5)
+    book.sign_off(
+        model.ref,
+        Scope(manufacturer="SIEMENS*", scanner="MAGNETOM Vida", protocol="t1_mprage*"),
+        By(who=WHO),
+        note="20 patients against planning CT, report 2031-07",
+    )
+    old = book.sign_off(
+        model.ref, Scope(manufacturer="Philips*", scanner="Ingenia", protocol="3D T1*"), By(who=WHO)
+    )
+    book.revoke(old, By(who=WHO), reason="coil changed")
+    for ok, verdict in ((True, "hash and golden case right, 0.004 HU off"),) * 2:
+        row: dict[str, Any] = {
+            "name": model.ref.name,
+            "version": model.ref.version,
+            "sha256": model.ref.sha256,
+        }
+        row |= {"provider": "CPUExecutionProvider", "ok": ok, "verdict": verdict}
+        book.remember_check(row, who=WHO)
+    first, last, width = HISTOGRAM_HU
+    centres = np.arange(first, last, width) + width / 2
+    for number in range(90):
+        series = shelf.row(1000 + number, state="delivered", state_at=0.0, patient_name="PHANTOM")
+        run = shelf.run_row(series, released_at=1.0, released_by="policy")
+        share = 0.19 + 0.01 * dice.standard_normal() + max(0, number - 70) * 0.0045
+        spread = 14 * np.exp(-(((centres - 35) / 35) ** 2)) + 4 * np.exp(
+            -(((centres + 90) / 60) ** 2)
+        )
+        spread += 0.7 * np.exp(-(((centres - 800) / 420) ** 2)) + 0.05
+        spread *= np.exp(0.15 * dice.standard_normal(centres.size))
+        measured: dict[str, Any] = {
+            "body_ml": float(3600 + 420 * dice.standard_normal()),
+            "brain_share": float(0.5 + 0.02 * dice.standard_normal()),
+            "bone_share": float(share),
+            "air_share": float(0.02 + 0.004 * dice.standard_normal()),
+            "uncertain_p95_hu": float(150 + 14 * dice.standard_normal()),
+            "hu": [round(float(v), 4) for v in spread],
+        }
+        source = _OTHER if number % 5 == 0 else _HEAD
+        book.remember_figures(run, model.ref.sha256, source, measured)
+        at = datetime.now(UTC).timestamp() - (90 - number) * 40_000.0
+        with shelf.engine.begin() as connection:
+            here = t.figures.c.run_id == run
+            connection.execute(sa.update(t.figures).where(here).values(at=at))
+    Leases(shelf.engine).beat("sct-1-worker-0", holder="1", version="1")
+    Leases(shelf.engine).tell(
+        "sct-1-worker-0",
+        {
+            "processors": 16,
+            "memory_bytes": 128 * 2**30,
+            "providers": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+            "gpus": [
+                {"name": "NVIDIA RTX 4000 Ada", "used_mib": 3120.0, "total_mib": 20475.0,
+                 "busy_percent": 41.0, "celsius": 52.0, "driver": "550.90"}
+            ],
+        },
+    )  # fmt: skip
+
+
+def _log(root: Path) -> None:
+    (root / "log").mkdir(exist_ok=True)
+    now = datetime.now(UTC)
+    lines = (
+        (
+            1,
+            "info",
+            "worker",
+            "step_ended",
+            {"series": "1.2.3.4", "step": "encode"},
+        ),
+        (3, "warning", "scp", "association_refused", {"calling": "CT_WS3"}),
+        (8, "error", "web", "request_failed", {"path": "/series/7"}),
+        (20, "info", "worker", "delivered", {"destination": "ECLIPSE_RT", "objects": 224}),
+    )
+    with (root / "log/worker-0.jsonl").open("w") as stream:
+        for minutes, level, role, event, fields in reversed(lines):
+            at = (now - timedelta(minutes=minutes)).isoformat(timespec="milliseconds")
+            line = {"at": at, "level": level, "role": role, "event": event, "logger": "node"}
+            stream.write(json.dumps(line | fields) + "\n")
+
+
+def _certificates() -> tuple[Validity, ...]:
+    ends = datetime.now(UTC) + timedelta(days=24)
+    return (Validity(file=Path("sct.pem"), subject="CN=sct.hospital.example", ends_at=ends),)
+
+
+def _steady(told: dict[str, Any]) -> dict[str, Any]:
+    """What differs from machine to machine, as a picture of the documentation has it."""
+    disk = told["disk"] | {"total_bytes": 2_000_000_000_000, "free_bytes": 1_290_000_000_000}
+    return told | {"disk": disk}
+
+
+def _peer(name: str, title: str, host: str, port: int, may: set[str]) -> Peer:
+    return Peer(
+        name=name, ae_title=AETitle(title), host=host, port=port, may=frozenset(may), proof="none"
+    )
