@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from node.archive import peek
-from node.archive.files import Spool, instance_name, part10_header
+from node.archive.files import Spool, instance_name, instance_path, part10_header
 from node.archive.records import ReceivedHeader, StoredInstance
 from node.domain.errors import Rejected
 from node.domain.names import is_uid
@@ -30,9 +30,12 @@ class ReceiveContext:
     """Name of the peer that sent it; None for an unknown one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Arrival:
-    """One instance whose identity has been checked."""
+    """One instance whose identity has been checked.
+
+    Nothing changes in it but that `data_set` is let go once it lies elsewhere.
+    """
 
     data_set: bytes | Spool
     size: int
@@ -51,18 +54,23 @@ class Arrival:
         """Where its file belongs, below the root."""
         return instance_name(self.series_instance_uid, self.sop_instance_uid, self.sha256)
 
+    @property
+    def path(self) -> str:
+        """The same as text."""
+        return instance_path(self.series_instance_uid, self.sop_instance_uid, self.sha256)
+
     def part10(self) -> bytes:
         """What goes before the data set in its file."""
         return part10(self.sop_class_uid, self.sop_instance_uid, self.context)
 
-    def stored(self, path: PurePosixPath, size: int) -> StoredInstance:
+    def stored(self, path: str, size: int) -> StoredInstance:
         """Its row, once its file of ``size`` bytes lies at ``path``."""
         return StoredInstance(
             sop_instance_uid=self.sop_instance_uid,
             sop_class_uid=self.sop_class_uid,
             transfer_syntax_uid=self.context.transfer_syntax_uid,
             series_instance_uid=self.series_instance_uid,
-            path=str(path),
+            path=path,
             size=size,
             sha256=self.sha256,
             received_at=self.at,

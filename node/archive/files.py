@@ -256,9 +256,18 @@ def instance_name(
     The digest keeps two objects of one SOP Instance UID apart even when they arrive at once.
     Raises `Defect` for anything that is no UID or digest; the caller has checked what arrived.
     """
+    return PurePosixPath(
+        instance_path(series_instance_uid, sop_instance_uid, sha256, folder=folder)
+    )
+
+
+def instance_path(
+    series_instance_uid: str, sop_instance_uid: str, sha256: str, *, folder: str = INSTANCES
+) -> str:
+    """The same as text."""
     if not (is_uid(series_instance_uid) and is_uid(sop_instance_uid) and _DIGEST.fullmatch(sha256)):
         raise Defect("A file name is made of checked UIDs and a digest only.")
-    return PurePosixPath(folder, series_instance_uid, f"{sop_instance_uid}.{sha256[:16]}.dcm")
+    return f"{folder}/{series_instance_uid}/{sop_instance_uid}.{sha256[:16]}.dcm"
 
 
 def part10_header(

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -98,9 +98,8 @@ class Filer:
         place = self._journal.append(Record(meta=_meta(arrival), data=data, digest=digest))
         if place is None:
             return False
-        entry = _Entry(
-            replace(arrival, data_set=b""), place.segment.descriptor, place.offset, place
-        )
+        arrival.data_set = b""
+        entry = _Entry(arrival, place.segment.descriptor, place.offset, place)
         with self._change:
             self._pending[arrival.sop_instance_uid] = arrival.sha256
             self._entries.append(entry)
@@ -225,7 +224,7 @@ def file_entries(folder: Folder, index: Index, entries: Sequence[_Entry]) -> Non
         paths.append(
             folder.place_part(arrival.name, header, entry.descriptor, entry.offset, arrival.size)
         )
-        rows.append((arrival.stored(arrival.name, len(header) + arrival.size), arrival.header))
+        rows.append((arrival.stored(arrival.path, len(header) + arrival.size), arrival.header))
     folder.sync_all(paths)
     reach("receive.renamed")
     standing = index.add_instances(rows)
@@ -259,7 +258,8 @@ def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:
         count += 1
         try:
             context, at = read_meta(meta)
-            arrival = replace(identify(data, context, at), data_set=b"")
+            arrival = identify(data, context, at)
+            arrival.data_set = b""
         except (NodeError, ValueError) as error:
             log.warning("journal_record_refused", segment=path.name, reason=str(error))
             refused += 1

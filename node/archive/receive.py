@@ -123,7 +123,7 @@ class Receiver:
         if self._filer is not None:
             pending = self._filer.pending(arrival.sop_instance_uid)
             if pending == arrival.sha256:
-                return _receipt(arrival, Outcome.DUPLICATE, str(arrival.name))
+                return _receipt(arrival, Outcome.DUPLICATE, arrival.path)
             if pending is not None:
                 self._filer.wait()
         known = self._index.find_instance(arrival.sop_instance_uid)
@@ -134,7 +134,7 @@ class Receiver:
         if known is not None:
             return self._keep_aside(arrival, known)
         if self._filer is not None and self._filer.take(arrival):
-            return _receipt(arrival, Outcome.STORED, str(arrival.name))
+            return _receipt(arrival, Outcome.STORED, arrival.path)
         return self._store(arrival)
 
     def _is_same(self, arrival: Arrival, known: StoredInstance) -> bool:
@@ -164,7 +164,7 @@ class Receiver:
     def _store(self, arrival: Arrival) -> Receipt:
         name = arrival.name
         target, size = self._place_file(arrival, name)
-        stored = arrival.stored(name, size)
+        stored = arrival.stored(arrival.path, size)
         standing = self._group.add((target.parent, stored, arrival.header))
         if standing.sha256 != arrival.sha256:
             # Another process has indexed this UID since we looked; its row stands.
@@ -186,14 +186,14 @@ class Receiver:
         if known.sha256 == arrival.sha256:  # the row is there, its file was removed by hand
             target, _size = self._place_file(arrival, arrival.name)
             fsync_folder(target.parent)
-            return _receipt(arrival, Outcome.DUPLICATE, str(arrival.name))
+            return _receipt(arrival, Outcome.DUPLICATE, arrival.path)
         aside = instance_name(
             arrival.series_instance_uid, arrival.sop_instance_uid, arrival.sha256, folder=CONFLICTS
         )
         target, size = self._place_file(arrival, aside)
         fsync_folder(target.parent)
         calling = arrival.context.calling_ae
-        stored = arrival.stored(aside, size)
+        stored = arrival.stored(str(aside), size)
         conflicts.record(self._index, stored, calling, path=str(aside), size=size)
         return _receipt(arrival, Outcome.CONFLICT, str(aside))
 

@@ -1,6 +1,7 @@
 """Checked value types for what arrives as text: AE titles and UIDs."""
 
 import re
+from functools import lru_cache
 from typing import NewType
 
 from node.domain.errors import Rejected
@@ -29,6 +30,7 @@ def ae_title(raw: str) -> AETitle:
     return AETitle(text)
 
 
+@lru_cache(maxsize=4096)  # every instance of a series asks again for most of its UIDs
 def is_uid(raw: str) -> bool:
     """Whether ``raw`` is a UID (PS3.5 9.1), leading zeros in a component let pass."""
     return len(raw) <= _UID_LENGTH and _UID.fullmatch(raw) is not None
