@@ -15,7 +15,7 @@ from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPu
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.archive.catalogue import Catalogue
-from node.archive.commitments import Commitments, Result, judge
+from node.archive.commitments import Commitments, Pairs, Result, judge
 from node.archive.files import Folder
 from node.dicom import commitment
 from node.domain.errors import NodeError, Rejected
@@ -29,6 +29,8 @@ log = get_logger(__name__)
 # worker takes over should this process die in between.
 GRACE_S = 0.5
 _TAKE_OVER_S = 30.0
+# How long an acknowledged instance may be without its row, at the most.
+_FILING_S = 1.0
 _SUCCESS, _NOT_AUTHORISED, _FAILURE = 0x0000, 0x0124, 0x0110
 _INVALID_ARGUMENT, _NO_SUCH_ACTION, _UNKNOWN_INSTANCE = 0x0115, 0x0123, 0x0112
 _REQUEST, _ALL_STORED, _SOME_FAILED = 1, 1, 2
@@ -119,8 +121,20 @@ class CommitmentService:
         return (
             _SUCCESS,
             "",
-            (owed, transaction, judge(self._catalogue, self._folder, instances), classes),
+            (owed, transaction, self._judge(instances), classes),
         )
+
+    def _judge(self, instances: Pairs) -> Result:
+        """Judge, more than once where something is missing.
+
+        What another acceptor has just answered with Success has its row half a second later.
+        """
+        until = self._now() + _FILING_S
+        result = judge(self._catalogue, self._folder, instances)
+        while result.failed and self._now() < until:
+            time.sleep(_FILING_S / 10)
+            result = judge(self._catalogue, self._folder, instances)
+        return result
 
     def _respond(
         self, association: Any, message: Any, context: Any, status: int, comment: str
