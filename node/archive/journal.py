@@ -93,11 +93,19 @@ class Journal:
         self._group = GroupCommit(self._commit)
 
     def open(self) -> None:
-        """Make the segments, at their full length; until then nothing has room."""
+        """Make the segments, at their full length; until then nothing has room.
+
+        Where the disk has no place for all of them, an `OSError` is raised and none is left.
+        """
         self._folder.mkdir(exist_ok=True)
-        made = [_create(self._folder, self._segment_bytes) for _ in range(_SEGMENTS)]
-        fsync_folder(self._folder)
-        fsync_folder(self._folder.parent)
+        made: list[Segment] = []
+        try:
+            made.extend(_create(self._folder, self._segment_bytes) for _ in range(_SEGMENTS))
+            fsync_folder(self._folder)
+            fsync_folder(self._folder.parent)
+        except OSError:
+            _remove(made)
+            raise
         with self._lock:
             self._segments = made
 
@@ -125,11 +133,8 @@ class Journal:
     def close(self) -> None:
         """Remove the segments of which every record is filed; the others stay for `claimed`."""
         with self._lock:
-            for segment in self._segments:
-                if not segment.unfiled:
-                    segment.path.unlink(missing_ok=True)
-                os.close(segment.descriptor)
-            self._segments = []
+            segments, self._segments = self._segments, []
+            _remove(segments)
 
     def _commit(self, records: Sequence[Record]) -> list[Place | None]:
         """Write and sync a group; the lock is held throughout, so that records never interleave."""
@@ -190,6 +195,13 @@ def _create(folder: Path, size: int) -> Segment:
         os.close(descriptor)
         raise
     return segment
+
+
+def _remove(segments: Sequence[Segment]) -> None:
+    for segment in segments:
+        if not segment.unfiled:
+            segment.path.unlink(missing_ok=True)
+        os.close(segment.descriptor)
 
 
 def _rewind(segment: Segment) -> None:

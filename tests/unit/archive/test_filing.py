@@ -356,6 +356,26 @@ def test_no_room_is_said_and_nothing_written(tmp_path: Path) -> None:
     assert log.append(big) is not None
 
 
+def test_a_disk_without_place_for_the_journal_keeps_none_of_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first segment goes when the second does not fit; instances are stored the long way."""
+    real, left = os.pwrite, [SEGMENT + (SEGMENT >> 1)]
+
+    def pwrite(descriptor: int, data: bytes, offset: int) -> int:
+        left[0] -= len(data)
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr("node.archive.journal.os.pwrite", pwrite)
+    with Filer(store.folder, store.index, segment_bytes=SEGMENT) as filer:
+        wait_until(lambda: left[0] < 0 and not store.segments())
+        sent = new_series(FEW)
+        assert {receive(store.receiver(filer), i) for i in sent} == {Outcome.STORED}
+        store.assert_holds(sent)
+
+
 def _paths(folder: Path) -> list[Path]:
     return sorted((folder / "journal").glob("*.segment"))
 
