@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -184,9 +184,8 @@ class Receiver:
 
     def _keep_aside(self, arrival: Arrival, known: StoredInstance) -> Receipt:
         if known.sha256 == arrival.sha256:  # the row is there, its file was removed by hand
-            target, _size = self._place_file(arrival, arrival.name)
-            fsync_folder(target.parent)
-            return _receipt(arrival, Outcome.DUPLICATE, arrival.path)
+            # The row is asked for again when the file lies there: retention may have forgotten it.
+            return replace(self._store(arrival), outcome=Outcome.DUPLICATE)
         aside = instance_name(
             arrival.series_instance_uid, arrival.sop_instance_uid, arrival.sha256, folder=CONFLICTS
         )

@@ -16,7 +16,7 @@ from node.archive.records import OutputFile
 from node.archive.runs import Runs
 from tests.interop.receiving import data_set_of, mr_image, write_image
 
-_CONTEXT = ReceiveContext(
+CONTEXT = ReceiveContext(
     transfer_syntax_uid="1.2.840.10008.1.2.1", calling_ae="PACS", called_ae="PCTNODE", peer="pacs"
 )
 
@@ -33,7 +33,7 @@ class Archive:
         """Receive one instance; its path, relative to the folder."""
         image = write_image(self.root / "sent.dcm", mr_image())
         receiver = Receiver(self.folder, Index(self.engine))
-        return receiver.receive(data_set_of(image), _CONTEXT).path
+        return receiver.receive(data_set_of(image), CONTEXT).path
 
     def make(self, *destinations: str) -> tuple[int, str]:
         """Make an sCT of what was received and release it; run id and the object's path."""

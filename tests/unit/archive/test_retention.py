@@ -6,9 +6,13 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.actions import Actions
+from node.archive.index import Index
+from node.archive.receive import Receiver
+from node.archive.records import StoredInstance
 from node.archive.retention import Retention
 from node.domain.errors import Rejected
-from tests.unit.archive.delivered import Archive, make_archive
+from tests.interop.receiving import data_set_of, mr_image, write_image
+from tests.unit.archive.delivered import CONTEXT, Archive, make_archive
 
 
 @pytest.fixture
@@ -125,3 +129,30 @@ def test_a_crash_while_a_newer_file_is_aside_does_not_lose_it(archive: Archive) 
     retention.remove_files()
     assert path.read_bytes() == data
     assert not list((archive.root / "tmp").iterdir())
+
+
+def test_what_is_forgotten_between_look_and_answer_has_its_row(archive: Archive) -> None:
+    """A repeat finds the row without its file; retention forgets the row; the answer holds."""
+    archive.make("tps")
+    archive.deliver("tps")
+    retention = Retention(archive.engine, archive.folder)
+    path = archive.root / archive.receive()
+    path.unlink()
+
+    class Late(Index):
+        """Retention comes right after each look."""
+
+        def find_instance(self, sop_instance_uid: str) -> StoredInstance | None:
+            found = super().find_instance(sop_instance_uid)
+            assert retention.remove(1, "Removed.") > 0
+            return found
+
+    receiver = Receiver(archive.folder, Late(archive.engine))
+    image = write_image(archive.root / "sent.dcm", mr_image())
+    receiver.receive(data_set_of(image), CONTEXT)
+    retention.remove_files()
+
+    found = Index(archive.engine).find_instance(str(mr_image().SOPInstanceUID))
+    assert found is not None
+    assert (archive.root / found.path).exists()
+    assert archive.item()["instances"] == 1
