@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pydicom
@@ -27,6 +28,7 @@ from node.domain.geometry import Grid, lps_from_index
 from node.domain.instance import Frame
 from node.domain.volume import Volume
 from node.pipeline import Examined, Verdict, collect, examine
+from tests.phantoms.gathered import FRAME_FAULTS, gathered
 from tests.phantoms.mr import ORIENTATIONS, MrSeries, mr_series
 from tests.phantoms.random_faults import RANDOM_FAULTS, Datasets
 
@@ -36,6 +38,10 @@ MOST_SCALE = 1.03
 _WEIGHTY = {Severity.WARNING, Severity.HOLD, Severity.REFUSE}
 # An even stack is taken as it is, interpolation bends the waves by a few of 4096 steps.
 _STEPS = 25.0
+
+
+Truth: TypeAlias = dict[tuple[str, int], int]
+"""SOP Instance UID (empty: the Enhanced instance) and index of the frame to number of the slice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +88,17 @@ def good_series(rng: np.random.Generator, name: str) -> MrSeries:
     return series
 
 
-def fuzz(seed: int) -> Outcome:
-    """Break one series as ``seed`` says and judge what the line makes of it."""
+def fuzz(seed: int, *, enhanced: bool = False) -> Outcome:
+    """Break one series as ``seed`` says and judge what the line makes of it.
+
+    ``enhanced`` gathers the slices into one Enhanced MR instance, which may be broken once more.
+    """
     rng = np.random.default_rng(seed)
-    series = good_series(rng, f"fuzz {seed}")
+    series = numbered(good_series(rng, f"fuzz {seed}"))
     names = [
         str(n) for n in rng.choice(list(RANDOM_FAULTS), size=int(rng.integers(1, 3)), replace=False)
     ]
     datasets: Datasets = [deepcopy(d) for d in series.datasets]
-    truth = {str(d.SOPInstanceUID): n for n, d in enumerate(series.datasets)}
     applied = []
     for name in names:
         try:
@@ -98,6 +106,11 @@ def fuzz(seed: int) -> Outcome:
             applied.append(name)
         except (AttributeError, ValueError, TypeError, KeyError, IndexError):
             continue  # the second fault needs what the first one took away
+    truth = _truth(series)
+    if enhanced:
+        truth = {("", n): int(str(d.filename)) for n, d in enumerate(datasets)}
+        datasets, more = _as_one(datasets, series, rng)
+        applied += more
     try:
         silent, wrong = _judge(_files(datasets, rng), series, truth)
     except Exception:  # noqa: BLE001 - a traceback is what the fuzzer looks for
@@ -105,11 +118,36 @@ def fuzz(seed: int) -> Outcome:
     return Outcome(seed=seed, faults=tuple(applied), silent=silent, wrong=wrong)
 
 
-def judge_clean(seed: int) -> list[str]:
+def _as_one(
+    slices: Datasets, series: MrSeries, rng: np.random.Generator
+) -> tuple[Datasets, list[str]]:
+    """The slices as frames of one instance, and what else was done to it."""
+    one, name = gathered(slices, series.datasets), str(rng.choice(list(FRAME_FAULTS)))
+    if rng.random() > 0.25 or not slices:
+        return [one], []
+    FRAME_FAULTS[name](one, rng)
+    return [one], [name]
+
+
+def numbered(series: MrSeries) -> MrSeries:
+    """``series`` with each slice's number where no fault changes it."""
+    for number, dataset in enumerate(series.datasets):
+        dataset.filename = str(number)
+    return series
+
+
+def _truth(series: MrSeries) -> Truth:
+    return {(str(d.SOPInstanceUID), 0): n for n, d in enumerate(series.datasets)}
+
+
+def judge_clean(seed: int, *, enhanced: bool = False) -> list[str]:
     """Codes of weight that a clean series gets; there should be none."""
-    series = good_series(np.random.default_rng(seed), f"clean {seed}")
-    truth = {str(d.SOPInstanceUID): n for n, d in enumerate(series.datasets)}
-    examined, by_uid = _read(series.files())
+    series = numbered(good_series(np.random.default_rng(seed), f"clean {seed}"))
+    truth, files = _truth(series), series.files()
+    if enhanced:
+        truth = {("", n): n for n in range(len(series.datasets))}
+        files = [_part10(gathered(series.datasets, series.datasets))]
+    examined, by_uid = _read(files)
     codes = [f.code for e in examined for f in e.findings if f.severity in _WEIGHTY]
     volume, seen = read_volume(examined[0].stack, by_uid)
     wrong = _misplaced(examined[0], series, truth) or _misread(volume, series)
@@ -163,7 +201,7 @@ def _read(files: Sequence[bytes]) -> tuple[tuple[Examined, ...], dict[str, pydic
     return examine(collect(instances[u] for u in largest), Rules()), largest
 
 
-def _judge(files: Sequence[bytes], series: MrSeries, truth: dict[str, int]) -> tuple[bool, str]:
+def _judge(files: Sequence[bytes], series: MrSeries, truth: Truth) -> tuple[bool, str]:
     examined, by_uid = _read(files)
     accepted = [e for e in examined if e.verdict is Verdict.ACCEPTED]
     if not accepted:
@@ -178,10 +216,11 @@ def _judge(files: Sequence[bytes], series: MrSeries, truth: dict[str, int]) -> t
     return True, _misplaced(accepted[0], series, truth) or _misread(volume, series)
 
 
-def _misplaced(examined: Examined, series: MrSeries, truth: dict[str, int]) -> str:
+def _misplaced(examined: Examined, series: MrSeries, truth: Truth) -> str:
     """Slices whose corners are said to lie elsewhere than they do."""
     for s in examined.stack.slices:
-        number = truth.get(s.instance.sop_instance_uid)
+        uid = "" if s.instance.number_of_frames > 1 else s.instance.sop_instance_uid
+        number = truth.get((uid, s.frame.number))
         if number is None:
             continue  # a file that was not there: its pixels are judged in the volume
         off = np.linalg.norm(_corners(s.frame, series.grid) - _true(series.grid, number), axis=1)
