@@ -183,6 +183,7 @@ def pull(
     settings: Settings, peer: str, study: str, series: Sequence[str], *, within_s: float
 ) -> dict[str, Any]:
     """Have a running worker pull series from a peer."""
+    site_book(settings).current().archive(peer)
     from node.flow.client import FlowClient
 
     client = FlowClient(database(settings), engine_database(settings))

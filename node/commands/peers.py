@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from node.commands.common import add_verb, add_verbs, changes_of, print_rows, settings_of, who
+from node.domain.site import PROOFS
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -16,7 +17,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     add.add_argument("host")
     add.add_argument("port", type=int)
     add.add_argument("--may", nargs="*", default=[], choices=("send", "query"))
-    add.add_argument("--proof", default="none", choices=("none", "commitment", "find"))
+    add.add_argument("--proof", default="none", choices=PROOFS)
     add.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="any other key")
     change = add_verb(verbs, common, "change", _change_peer)
     change.add_argument("name")

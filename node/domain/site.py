@@ -19,7 +19,7 @@ from node.domain.reading import Reader
 from node.domain.storage import STORAGE_KINDS
 
 MAY = ("send", "query")
-PROOFS = ("none", "commitment", "find")
+PROOFS = ("none", "commitment", "find", "get")
 PATIENT_POSITIONS = ("HFS", "FFS", "HFP", "FFP", "HFDR", "HFDL", "FFDR", "FFDL")
 WHEN_PATTERNS = (
     "body_part",
@@ -115,6 +115,26 @@ class Site:
     def peer(self, name: str) -> Peer | None:
         """The peer called ``name``."""
         return next((p for p in self.peers if p.name == name), None)
+
+    def archive(self, name: str) -> Peer:
+        """The peer called ``name``, to pull from; `Rejected` when there is none or it may not."""
+        peer = self.peer(name)
+        if peer is None:
+            able = ", ".join(p.name for p in self.peers if "send" in p.may)
+            raise Rejected(
+                f"Nothing was pulled: there is no peer {name[:64]!r}. "
+                "An archive is asked under the name it has here.",
+                code="UNKNOWN",
+                remedy=f"Name one of those that may send: {able}." if able else
+                'Add the archive to the peers, with may = ["send"].',
+            )  # fmt: skip
+        if "send" not in peer.may:
+            raise Rejected(
+                f"Nothing was pulled: {name} may not send to us. What it sent would be refused.",
+                code="DESTINATION",
+                remedy="Add send to what it may do.",
+            )
+        return peer
 
     def peers_titled(self, title: str) -> tuple[Peer, ...]:
         """The peers whose AE title is ``title``."""

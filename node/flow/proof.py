@@ -1,24 +1,40 @@
 """Proof of delivery: that a destination has, by its own word, what was sent to it.
 
-``commitment`` asks for storage commitment (PS3.4 J), ``find`` asks for each series' instances. What
-the peer says it does not have is sent again.
+``commitment`` asks for storage commitment (PS3.4 J), ``find`` asks for each series' instances,
+``get`` fetches them and compares. What the peer does not have, or has otherwise, is sent again.
 """
 
 import hashlib
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pydicom
+from pydicom.dataset import Dataset
 
 from node.archive.commitments import Commitments, Result
 from node.archive.deliveries import Deliveries, DeliveryJob
+from node.archive.files import Folder
+from node.archive.records import OutputFile
+from node.dicom.sameness import differences
 from node.domain.errors import Defect, Retryable
 from node.domain.site import Peer
 from node.log import get_logger
 from node.scu import commitment
 from node.scu.find import find_instances
+from node.scu.get import get_series
 
 log = get_logger(__name__)
+
+_WORDS = {
+    "find": "found there",
+    "commitment": "committed to",
+    "get": "fetched back, the same",
+}
+# An archive may index what it has answered with Success a moment later.
+_LOOKED_UP = ("find", "get")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +57,18 @@ class Prover:
     """Looks for the proof of one delivery; its outcome is in the delivery's row."""
 
     def __init__(
-        self, deliveries: Deliveries, commitments: Commitments, rule: ProofRule, calling_ae: str
+        self,
+        deliveries: Deliveries,
+        commitments: Commitments,
+        rule: ProofRule,
+        calling_ae: str,
+        folder: Folder,
     ) -> None:
         self._deliveries = deliveries
         self._commitments = commitments
         self._rule = rule
         self._calling_ae = calling_ae
+        self._folder = folder
 
     def look(self, job: DeliveryJob, peer: Peer, number: int) -> str:
         """Ask for or look at the proof; raises what the peer's refusal is."""
@@ -58,33 +80,49 @@ class Prover:
             waiting = f"{peer.name} has not reported on its storage commitment yet."
             return self._later(job, peer, number, waiting)
         if not missing:
-            word = {"find": "found there", "commitment": "committed to"}[job.proof]
-            sentence = f"{job.total} objects stored at {peer.name} and {word}."
+            sentence = f"{job.total} objects stored at {peer.name} and {_WORDS[job.proof]}."
             self._deliveries.confirmed(job.delivery_id, number, sentence)
             log.info("delivery_confirmed", delivery=job.delivery_id, destination=peer.name)
             return "confirmed"
-        if job.proof == "find" and job.proof_tries < 3:
-            # An archive may index what it has answered with Success a moment later.
+        if job.proof in _LOOKED_UP and job.proof_tries < 3:
             return self._later(job, peer, number, f"{peer.name} does not list {len(missing)} yet.")
         return self._missing(job, peer, number, missing)
 
     def _not_there(self, job: DeliveryJob, peer: Peer, number: int) -> list[str] | None:
         if job.proof == "find":
             return self._by_find(job, peer)
+        if job.proof == "get":
+            return self._by_get(job, peer)
         return self._committed(job, peer, number)
 
     def _by_find(self, job: DeliveryJob, peer: Peer) -> list[str]:
-        wanted: dict[str, set[str]] = defaultdict(set)
-        for file in job.files:
-            wanted[file.series_instance_uid].add(file.sop_instance_uid)
         missing: list[str] = []
-        for series, uids in wanted.items():
-            study = job.studies.get(series)
-            if study is None:
-                raise Defect(f"The study of series {series} is not known.")
+        for study, series, files in _by_series(job):
             there = find_instances(peer, study, series, calling_ae=self._calling_ae)
-            missing += sorted(uids - there)
+            missing += sorted({f.sop_instance_uid for f in files} - there)
         return missing
+
+    def _by_get(self, job: DeliveryJob, peer: Peer) -> list[str]:
+        missing: list[str] = []
+        for study, series, files in _by_series(job):
+            wanted = {f.sop_instance_uid: f for f in files}
+
+            def take(got: Dataset, wanted: dict[str, OutputFile] = wanted) -> None:
+                uid = str(got.SOPInstanceUID)
+                if uid in wanted and self._is_same(wanted[uid], got):
+                    del wanted[uid]
+
+            classes = sorted({f.sop_class_uid for f in files})
+            get_series(peer, study, series, classes, calling_ae=self._calling_ae, take=take)
+            missing += sorted(wanted)
+        return missing
+
+    def _is_same(self, file: OutputFile, got: Dataset) -> bool:
+        sent = pydicom.dcmread(self._folder.path(PurePosixPath(file.path)))
+        found = differences(sent, got)
+        if found:
+            log.warning("delivery_differs", instance=file.sop_instance_uid, attributes=found[:20])
+        return not found
 
     def _committed(self, job: DeliveryJob, peer: Peer, number: int) -> list[str] | None:
         """What the peer does not commit to; None while it has not said."""
@@ -123,6 +161,8 @@ class Prover:
     def _missing(self, job: DeliveryJob, peer: Peer, number: int, missing: list[str]) -> str:
         self._commitments.forget(job.delivery_id)
         sentence = f"{peer.name} says it does not have {len(missing)} of {job.total} objects"
+        if job.proof == "get":
+            sentence = f"{peer.name} did not give {len(missing)} of {job.total} objects as sent"
         log.warning("delivery_missing", delivery=job.delivery_id, missing=len(missing))
         if job.attempts > self._rule.resends:
             sentence += f" after {job.attempts} attempts. Look at the peer's log."
@@ -142,6 +182,18 @@ class Prover:
         sentence = f"{job.total} objects stored at {peer.name}, not confirmed yet: {why}"
         self._deliveries.unproved(job.delivery_id, number, sentence, delay_s)
         return "unproved"
+
+
+def _by_series(job: DeliveryJob) -> Iterator[tuple[str, str, list[OutputFile]]]:
+    """Study, series and files of each series that was sent."""
+    files: dict[str, list[OutputFile]] = defaultdict(list)
+    for file in job.files:
+        files[file.series_instance_uid].append(file)
+    for series, wanted in files.items():
+        study = job.studies.get(series)
+        if study is None:
+            raise Defect(f"The study of series {series} is not known.")
+        yield study, series, wanted
 
 
 def _transaction_uid(calling_ae: str, job: DeliveryJob, number: int) -> str:

@@ -34,12 +34,8 @@ class PullWork:
 
     def pull(self, name: str, study: str, series: Sequence[str]) -> dict[str, Any]:
         """Find, count and move; a refusal is a result, not an exception."""
-        peer = self._site().peer(name)
-        if peer is None:
-            return _said(False, f"There is no peer {name}.")
-        if "send" not in peer.may:
-            return _said(False, f"{name} may not send to us. Add send to what it may do.")
         try:
+            peer = self._site().archive(name)
             found = find_series(peer, study, series, calling_ae=self._calling_ae)
             wanted = [s for s in found if series or s.modality == "MR"]
             if not wanted:

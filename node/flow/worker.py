@@ -163,6 +163,7 @@ def _register(values: WorkerValues) -> None:
             Commitments(values.database),
             values.proof,
             values.ae_title,
+            values.folder,
         ),
     )
     reports = ReportWork(

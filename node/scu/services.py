@@ -13,6 +13,7 @@ from pydicom.uid import (
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
     StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
     Verification,
 )
@@ -66,6 +67,12 @@ USED_SERVICES: tuple[UsedService, ...] = (
         name="Retrieve",
         activity="Pull a series",
         sop_classes=(StudyRootQueryRetrieveInformationModelMove,),
+        syntaxes=MESSAGE_SYNTAXES,
+    ),
+    UsedService(
+        name="Retrieve",
+        activity='Compare what was delivered (`proof = "get"`)',
+        sop_classes=(StudyRootQueryRetrieveInformationModelGet,),
         syntaxes=MESSAGE_SYNTAXES,
     ),
     UsedService(

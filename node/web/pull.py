@@ -5,7 +5,9 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, Field
 
-from node.domain.errors import Retryable
+from node.domain.errors import NodeError
+from node.web.decisions import as_http
+from node.web.desk import desk
 from node.web.security import PHYSICIST, note
 
 router = APIRouter(tags=["network"])
@@ -28,8 +30,9 @@ def pull(request: Request, wanted: Wanted) -> dict[str, Any]:
     if flow is None:
         raise HTTPException(503, "Nothing works here.")
     try:
+        desk(request).book.current().archive(wanted.peer)  # at once, not when a worker is free
         said: dict[str, Any] = flow.pull(wanted.peer, wanted.study, wanted.series)
-    except Retryable as error:
-        raise HTTPException(503, str(error)) from None
+    except NodeError as error:
+        raise as_http(error) from None
     note(request, "pull series", wanted.study, peer=wanted.peer, ok=said["ok"])
     return said

@@ -87,6 +87,8 @@ def bulk_data(path: Path, tag: str) -> bytes:
             raise Rejected(f"There is no element {tag}.", code="MISSING")
         if wanted == 0x7FE00010:
             return b"".join(frames(path, None))
+        if not UID(dataset.file_meta.TransferSyntaxUID).is_little_endian:
+            dataset = _native(dataset, str(ExplicitVRLittleEndian))
         value = dataset[wanted].value
     return value if isinstance(value, bytes) else str(value).encode()
 
@@ -96,7 +98,9 @@ def frames(path: Path, numbers: list[int] | None) -> Iterator[bytes]:
     with _careless():
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
     for number in _numbers(dataset, numbers):
-        yield _frame(path, number).tobytes()
+        values = _frame(path, number)
+        # Of a big endian file they come in its order (PS3.18 8.7.3.3: little endian).
+        yield values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def compressed_frames(path: Path, numbers: list[int]) -> Iterator[bytes]:

@@ -228,6 +228,12 @@ host = "127.0.0.1"
 port = {qr}
 proof = "find"
 [[peers]]
+name = "back"
+ae_title = "ARCHIVE"
+host = "127.0.0.1"
+port = {pacs}
+proof = "get"
+[[peers]]
 name = "gone"
 ae_title = "NOBODY"
 host = "127.0.0.1"
@@ -235,7 +241,7 @@ port = {qr}
 failover = "qr"
 """
     text = text[:begin] + peers + text[end:]
-    node.config.write_text(text.replace('["tps"]', json.dumps(["pacs", "qr", "gone"])))
+    node.config.write_text(text.replace('["tps"]', json.dumps(["pacs", "qr", "back", "gone"])))
     node.start()
     # The port is open before an acceptor answers; Orthanc waits ten seconds for an answer.
     wait_until(lambda: "scp_listening" in node.said(), "an acceptor", timeout_s=120)
@@ -247,7 +253,7 @@ failover = "qr"
 def test_each_destination_gives_its_proof(
     tmp_path: Path, whole: tuple[WholeNode, int, int], start_orthanc: StartOrthanc
 ) -> None:
-    """Orthanc asks the node to commit, and commits to the sCT; dcmqrscp lists it, twice over."""
+    """Orthanc asks the node to commit, commits to the sCT, gives it back; dcmqrscp lists it."""
     node, pacs_port, qr_port = whole
     archive = start_dcmqrscp(tmp_path / "qr", port=qr_port)
     modality = Modality(ae_title="PCTNODE", port=node.dicom_port)
@@ -269,10 +275,11 @@ def test_each_destination_gives_its_proof(
         assert item["state"] == "delivered", item
         states = {d["destination"]: (d["state"], d["sentence"]) for d in item["deliveries"]}
         assert {name: state for name, (state, _) in states.items()} == dict.fromkeys(
-            ("pacs", "qr", "gone"), "confirmed"
+            ("pacs", "qr", "back", "gone"), "confirmed"
         )
         assert "committed to" in states["pacs"][1]
         assert "found there" in states["qr"][1]
+        assert "fetched back, the same" in states["back"][1]
         assert "qr in place of gone" in item["sentence"]
     finally:
         archive.stop()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from node.archive import tables
 from node.archive.expectations import Expectations
@@ -20,7 +21,7 @@ from tests.interop.receiving import Node, running_node
 from tests.peers.dcmqrscp import Dcmqrscp, start_dcmqrscp
 from tests.peers.fixtures import StartOrthanc
 from tests.peers.orthanc import Modality
-from tests.peers.waiting import free_port, wait_until
+from tests.peers.waiting import free_port, is_listening, wait_until
 from tests.phantoms import signals
 from tests.phantoms.mr import mr_series
 
@@ -149,6 +150,18 @@ def test_the_command_pulls_a_series_that_becomes_an_sct(
     orthanc.upload(series.write(tmp_path / "mr"))
     study = str(series.datasets[0].StudyInstanceUID)
 
+    wait_until(lambda: is_listening(node.web_port), "the page", timeout_s=120)
+    for name, code in (("", 404), ("pasc", 404)):  # refused at once, whatever workers do
+        refused = requests.post(
+            f"http://127.0.0.1:{node.web_port}/api/pull",
+            json={"peer": name, "study": study},
+            timeout=60,
+        )
+        assert refused.status_code == code
+        assert f"there is no peer '{name}'" in refused.json()["detail"]
+        assert "Name one of those that may send: pacs." in refused.json()["detail"]
+    assert main(["pull", "pasc", study, "--config", str(node.config)]) != 0
+    capsys.readouterr()
     status = main(["pull", "pacs", study, "--json", "--config", str(node.config)])
 
     assert status == 0

@@ -78,7 +78,11 @@ class Review:
             retry=RetryRule(),
             calling_ae="PCTNODE",
             prover=Prover(
-                deliveries, Commitments(self.shelf.engine), ProofRule(), calling_ae="PCTNODE"
+                deliveries,
+                Commitments(self.shelf.engine),
+                ProofRule(),
+                calling_ae="PCTNODE",
+                folder=Folder(self.shelf.root),
             ),
         )
         for _ in range(10):  # storescp may drop a connection on a busy machine

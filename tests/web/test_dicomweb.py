@@ -13,7 +13,7 @@ import requests
 import sqlalchemy as sa
 from dicomweb_client.api import DICOMwebClient
 from PIL import Image
-from pydicom.uid import JPEGLSLossless
+from pydicom.uid import ExplicitVRBigEndian, JPEGLSLossless
 
 from node.archive import tables as t
 from node.archive.arrival import ReceiveContext
@@ -59,6 +59,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     store = Folder(folder / "node")
     receiver = Receiver(store, Index(engine))
     _add_compressed(folder, receiver)
+    _add_big_endian(folder, receiver)
     services = DicomWeb(catalogue=Catalogue(engine), folder=store, receiver=receiver)
     app = create_app(queries=Queries(engine), dicomweb=services)
     with served(app) as url:
@@ -78,6 +79,40 @@ def _add_compressed(folder: Path, receiver: Receiver) -> None:
         data_set_of(path),
         ReceiveContext(transfer_syntax_uid=JPEGLSLossless, calling_ae="PACS", called_ae=""),
     )
+
+
+def _add_big_endian(folder: Path, receiver: Receiver) -> None:
+    image = mr_image(2, series=COMPRESSED)
+    image.StudyInstanceUID = f"{ROOT}.7"
+    image.PixelData = np.arange(32 * 32, dtype=">u2").tobytes()
+    image["PixelData"].VR = "OW"
+    image.RedPaletteColorLookupTableData = np.arange(300, dtype=">u2").tobytes()
+    path = folder / "big.dcm"
+    image.file_meta = pydicom.dataset.FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    pydicom.dcmwrite(path, image, enforce_file_format=True)
+    receiver.receive(
+        data_set_of(path),
+        ReceiveContext(transfer_syntax_uid=ExplicitVRBigEndian, calling_ae="PACS", called_ae=""),
+    )
+
+
+def test_big_endian_comes_little_endian(archive: Archive) -> None:
+    """Frames, bulk data and the whole instance: a signal of 1 is 1, not 256."""
+    client, pixels = archive.client(), np.arange(32 * 32, dtype="<u2").tobytes()
+    place = (f"{ROOT}.7", COMPRESSED, f"{COMPRESSED}.2")
+    url = f"{archive.url}/studies/{place[0]}/series/{place[1]}/instances/{place[2]}"
+
+    (frame,) = client.retrieve_instance_frames(
+        *place, [1], media_types=("application/octet-stream",)
+    )
+    (bulk,) = client.retrieve_bulkdata(f"{url}/bulkdata/7FE00010")
+    (table,) = client.retrieve_bulkdata(f"{url}/bulkdata/00281201")
+    whole = client.retrieve_instance(*place, media_types=("application/dicom",))
+
+    assert frame == bulk == whole.PixelData == pixels
+    assert table == np.arange(300, dtype="<u2").tobytes()
+    assert whole.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
 
 
 def words(found: list[dict[str, Any]], tag: str) -> list[Any]:

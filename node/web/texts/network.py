@@ -24,6 +24,10 @@ NETWORK: dict[str, tuple[str, str]] = {
     "network.proof.none": ("when every C-STORE is answered", "quand chaque C-STORE a sa réponse"),
     "network.proof.commitment": ("after storage commitment", "après engagement de stockage"),
     "network.proof.find": ("when found again by C-FIND", "quand C-FIND retrouve tout"),
+    "network.proof.get": (
+        "when C-GET brings the same back",
+        "quand C-GET ramène la même chose",
+    ),
     "network.tls": ("TLS", "TLS"),
     "network.use_tls": ("TLS both ways", "TLS dans les deux sens"),
     "network.no_tls": ("no TLS", "sans TLS"),
