@@ -127,7 +127,8 @@ port = {pacs}
 may = ["send"]
 count = true
 """
-    node.config.write_text((text[:begin] + peer + text[end:]).replace('["tps"]', '["pacs"]'))
+    text = (text[:begin] + peer + text[end:]).replace('["tps"]', '["pacs"]')
+    node.config.write_text(text.replace("[web]", '[web]\nauth = "none"'))
     node.start()
     # The port is open before an acceptor answers.
     wait_until(lambda: "scp_listening" in node.said(), "an acceptor", timeout_s=120)
