@@ -23,7 +23,7 @@ from node.archive.queries import Queries
 from node.archive.site_book import SiteBook
 from node.archive.tables import open_engine, sqlite_url
 from node.audit_feed import telling
-from node.domain.errors import Misconfigured, Retryable
+from node.domain.errors import Misconfigured, Rejected, Retryable
 from node.domain.plan import ModelRef
 from node.domain.sign_off import RESEARCH
 from node.domain.site import Site
@@ -33,6 +33,7 @@ from node.tls import Tls, Validity
 
 if TYPE_CHECKING:
     from node.archive.accounts import Accounts
+    from node.archive.decisions import Signature
     from node.archive.filing import Filer
     from node.archive.index import Index
     from node.convert import Workshop
@@ -155,14 +156,46 @@ def current_site(settings: Settings) -> Site:
 
 def act_on_series(settings: Settings, series_id: int, action: str, *, reason: str) -> str:
     """Run again, release, reject or resend a series; the sentence says what happens next."""
-    actions, who = Actions(database(settings)), getpass.getuser()
+    from node.archive.audit import Audit, By
+
+    engine, who = database(settings), getpass.getuser()
+    actions = Actions(engine)
     if action == "retry":
-        return actions.retry(series_id, who=who)
-    if action == "release":
-        return actions.release(series_id, who=who, reason=reason)
-    if action == "reject":
-        return actions.reject(series_id, who=who, reason=reason)
-    return actions.resend(series_id, who=who)
+        sentence = actions.retry(series_id, who=who)
+    elif action == "release":
+        sentence = actions.release(series_id, who=who, reason=reason)
+    elif action == "reject":
+        sentence = actions.reject(series_id, who=who, reason=reason)
+    else:
+        sentence = actions.resend(series_id, who=who)
+    by = By(who=f"{who} (command)")
+    Audit(engine).add(by.act(action, f"series {series_id}", reason=reason))
+    return sentence
+
+
+def sign_series(
+    settings: Settings, series_id: int, signature: "Signature", *, name: str, password: str
+) -> str:
+    """Release an sCT in review by the signature of an account, proved by its password."""
+    from node.archive.accounts import Accounts
+    from node.archive.audit import By
+    from node.archive.decisions import Decisions
+    from node.domain.access import Role
+
+    engine = database(settings)
+    accounts = Accounts(engine)
+    by = By(who=f"{getpass.getuser()} (command)")
+    if accounts.any():
+        accounts.log_in(name, password, address="command")
+        role = next(Role(a["role"]) for a in accounts.all() if a["name"] == name.strip().lower())
+        if not role.covers(Role.PHYSICIST):
+            raise Rejected(
+                f"{name} is {role}; a signature needs the role physicist.",
+                code="ROLE",
+                remedy="Sign as a physicist or administrator.",
+            )
+        by = By(who=name.strip().lower(), role=role.value, address="command")
+    return Decisions(engine).sign(series_id, signature, by)
 
 
 def echo_peer(settings: Settings, name: str) -> str:

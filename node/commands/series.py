@@ -1,11 +1,16 @@
 """``pctnode series``: what the page shows and does, from a shell."""
 
 import argparse
+import getpass
 import json
+import sys
 from typing import Any
 
+from node.archive.decisions import Signature
 from node.commands.common import add_verb, add_verbs, print_rows, settings_of
 from node.domain.errors import Misconfigured
+from node.domain.plan import ReleasePolicy
+from node.domain.release import to_read
 
 
 def add(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -17,6 +22,10 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         verb = add_verb(verbs, common, word, _act_on_series)
         verb.add_argument("id", type=int)
         verb.add_argument("--reason", default="", help="why; needed to reject")
+        if word == "release":
+            verb.add_argument("--as", dest="account", default="", help="account that signs")
+            accept = verb.add_argument("--accept", action="append", default=[], metavar="N:CODE")
+            accept.help = "a warning that was read and is acceptable; asked for where not given"
         verb.set_defaults(action=word)
 
 
@@ -40,11 +49,48 @@ def _show_series(arguments: argparse.Namespace) -> int:
 
 
 def _act_on_series(arguments: argparse.Namespace) -> int:
-    from node.app import act_on_series
+    from node.app import act_on_series, queries
 
+    if arguments.action == "release":
+        item = queries(settings_of(arguments)).series_detail(arguments.id)
+        plan = item["runs"][-1]["plan"] if item and item["runs"] else None
+        if item and plan and plan["release"] == ReleasePolicy.SIGNATURE:
+            print(_sign(arguments, item, plan))
+            return 0
     print(
         act_on_series(
             settings_of(arguments), arguments.id, arguments.action, reason=arguments.reason
         )
     )
     return 0
+
+
+def _sign(arguments: argparse.Namespace, item: dict[str, Any], plan: dict[str, Any]) -> str:
+    """Show what leaves, have each warning accepted, ask who signs; the sentence of what follows."""
+    from node.app import sign_series
+
+    count = sum(output["instances"] for output in item["outputs"])
+    print(f"{count} objects to {', '.join(plan['destinations']) or 'nobody'}.")
+    ticked = [key for key in to_read(item["findings"]) if _accepted(key, item, arguments.accept)]
+    account = arguments.account or _asked("Account: ")
+    signature = Signature(
+        attempt=f"{item['revision']}.{item['attempts']}",
+        ticked=ticked,
+        destinations=plan["destinations"],
+        instances=count,
+        comment=arguments.reason,
+    )
+    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    settings = settings_of(arguments)
+    return sign_series(settings, arguments.id, signature, name=account, password=password)
+
+
+def _accepted(key: str, item: dict[str, Any], accepted: list[str]) -> bool:
+    found = item["findings"][int(key.partition(":")[0])]
+    print(f"{key}  {found['sentence']}")
+    return key in accepted or _asked("Read and acceptable? [y/N] ").lower() == "y"
+
+
+def _asked(words: str) -> str:
+    """An answer of the person at the terminal; empty where there is none."""
+    return input(words).strip() if sys.stdin.isatty() else ""

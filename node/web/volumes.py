@@ -38,6 +38,7 @@ log = get_logger(__name__)
 KINDS = ("mr", "sct", "uncertainty")
 VIEW = "view"
 _KEPT = 12
+_FORESEEN = 1000
 _LARGEST = 32000
 _FORMAT = 1
 
@@ -74,6 +75,9 @@ class Views:
         self._files, self._root = files, root
         # One at a time: a volume takes hundreds of megabytes while it is built.
         self._lock = Lock()
+        # Figures are for later: nobody who waits for the volumes waits for them.
+        self._reckoning = Lock()
+        self._foreseen: set[tuple[int, str]] = set()
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="views")
 
     def get(self, series_id: int) -> View | None:
@@ -92,8 +96,13 @@ class Views:
             os.utime(folder)
         return View(folder=folder, about=json.loads((folder / "about.json").read_text()))
 
-    def ahead(self, series_id: int) -> None:
-        """Build the volumes of a series soon, in the background."""
+    def ahead(self, series_id: int, version: str = "") -> None:
+        """Build the volumes of a series soon, in the background; once for a ``version`` of it."""
+        if version and (series_id, version) in self._foreseen:
+            return
+        if len(self._foreseen) > _FORESEEN:
+            self._foreseen.clear()
+        self._foreseen.add((series_id, version))
         self._ahead.submit(partial(self._quietly, series_id))
 
     def close(self) -> None:
@@ -103,7 +112,7 @@ class Views:
     def statistics(self, view: View) -> dict[str, Any]:
         """Histogram, areas and uncertainty by slice; reckoned once."""
         file = view.folder / "statistics.json"
-        with self._lock:
+        with self._reckoning:
             if not file.exists():
                 kinds = {kind: view.values(kind) for kind in view.about["kinds"]}
                 found = statistics(kinds, _body(view), view.about)
@@ -147,7 +156,7 @@ class Views:
                 extra.append("uncertainty")
         signal = resample(mr, grid)
         slope = _slope(signal)
-        stored = np.rint(signal / slope).astype("<i2")
+        stored = np.rint(signal if slope == 1.0 else signal / slope).astype("<i2")
         stored.tofile(folder / "mr.i16")
         some = stored[:: max(1, grid.shape[0] // 40)]
         low, high = (float(v) for v in np.percentile(some, (2.0, 99.6)))
@@ -223,7 +232,7 @@ def _key(sources: Sequence[StoredInstance], shown: Shown | None) -> str:
 
 def _slope(signal: NDArray[np.float32]) -> float:
     """What one stored step is worth: 1 where the signal fits int16 as it is."""
-    highest = float(np.abs(signal).max())
+    highest = max(float(signal.max()), -float(signal.min()))
     return 1.0 if 200.0 <= highest <= _LARGEST else max(highest, 1e-6) / _LARGEST
 
 

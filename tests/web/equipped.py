@@ -157,8 +157,18 @@ def _models(shelf: Shelf) -> None:
     first, last, width = HISTOGRAM_HU
     centres = np.arange(first, last, width) + width / 2
     for number in range(90):
-        series = shelf.row(1000 + number, state="delivered", state_at=0.0, patient_name="PHANTOM")
-        run = shelf.run_row(series, released_at=1.0, released_by="policy")
+        at = datetime.now(UTC).timestamp() - (90 - number) * 40_000.0
+        series = shelf.row(
+            1000 + number,
+            state="delivered",
+            state_at=at,
+            patient_name=f"PHANTOM^{number + 1:02d}",
+            patient_id=f"PX-1{number:05d}",
+            description="T1 MPRAGE 3D",
+            sentence="Delivered to ECLIPSE_RT.",
+            model=model.ref.name,
+        )
+        run = shelf.run_row(series, released_at=at, released_by="policy")
         share = 0.19 + 0.01 * dice.standard_normal() + max(0, number - 70) * 0.0045
         spread = 14 * np.exp(-(((centres - 35) / 35) ** 2)) + 4 * np.exp(
             -(((centres + 90) / 60) ** 2)
@@ -175,7 +185,6 @@ def _models(shelf: Shelf) -> None:
         }
         source = _OTHER if number % 5 == 0 else _HEAD
         book.remember_figures(run, model.ref.sha256, source, measured)
-        at = datetime.now(UTC).timestamp() - (90 - number) * 40_000.0
         with shelf.engine.begin() as connection:
             here = t.figures.c.run_id == run
             connection.execute(sa.update(t.figures).where(here).values(at=at))

@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
 from tests.web.browsing import DESKTOP, PHONE, launch, visiting
+from tests.web.equipped import equipped
 from tests.web.head import WARNINGS, datasets, doubt, head, hounsfield
 from tests.web.sample import fill
-from tests.web.serving import served
-from tests.web.shelf import Shelf, page_of
+from tests.web.shelf import Shelf
 
 # name, path, theme, language, size, what is done before the picture
 _SHOTS = (
@@ -30,7 +30,25 @@ _SHOTS = (
     ("series-phone", "/series/1", "dark", "en", PHONE, ()),
     ("series-failed-dark", "/series/4", "dark", "en", DESKTOP, ()),
     ("series-refused-light-fr", "/series/5", "light", "fr", DESKTOP, ()),
+    ("network-dark", "/network", "dark", "en", DESKTOP, ()),
+    ("network-light-fr", "/network", "light", "fr", DESKTOP, ()),
+    ("system-form-dark", "/network/systems/new?ae_title=CT_WS3&host=10.20.9.77", "dark", "en",
+     DESKTOP, ()),
+    ("models-dark", "/models", "dark", "en", DESKTOP, ()),
+    ("model-dark", "/models/head-t1/1.1.0", "dark", "en", DESKTOP, ()),
+    ("model-light-fr", "/models/head-t1/1.1.0", "light", "fr", DESKTOP, ()),
+    ("model-phone", "/models/head-t1/1.1.0", "dark", "fr", PHONE, ()),
+    ("system-dark", "/system", "dark", "en", DESKTOP, ()),
+    ("system-phone", "/system", "light", "fr", PHONE, ()),
+    ("audit-dark", "/audit", "dark", "en", DESKTOP, ()),
+    ("accounts-light", "/accounts", "light", "en", DESKTOP, ()),
+    ("account-dark-fr", "/account", "dark", "fr", DESKTOP, ()),
+    ("api-dark", "/api/docs", "dark", "en", DESKTOP, ()),
+    ("log-in-dark-fr", "/log-in", "dark", "fr", DESKTOP, ("LOG OUT",)),
+    ("not-found-light", "/nowhere", "light", "en", DESKTOP, ()),
 )  # fmt: skip
+_TALL = ("model", "system", "network")
+"""What these pages show goes on below the screen, and so does their picture."""
 _TOLD: FloatRect = {"x": 0, "y": 0, "width": 1440, "height": 530}
 
 
@@ -40,20 +58,23 @@ def main(folder: Path) -> None:
     with TemporaryDirectory() as root, sync_playwright() as playwright:
         shelf = _shelf(Path(root))
         browser = launch(playwright)
-        with served(page_of(shelf)) as address:
+        with equipped(shelf) as (address, secret):
             for name, path, theme, language, size, clicks in _SHOTS:
                 with visiting(
                     browser, address, size=size, theme=theme, language=language, forgiven=("404",)
                 ) as visit:
+                    if "LOG OUT" not in clicks:
+                        visit.log_in(secret)
                     page = visit.go(path)
-                    if path != "/":
+                    if path.startswith("/series"):
                         _settle(page)
                     for click in clicks:
                         _click(page, click)
                     page.wait_for_timeout(700)
                     # Series of the queue's sample have no images; what is told stands above them.
                     clip = _TOLD if path in ("/series/4", "/series/5") else None
-                    page.screenshot(path=folder / f"{name}.png", clip=clip)
+                    whole = clip is None and name.startswith(_TALL)
+                    page.screenshot(path=folder / f"{name}.png", clip=clip, full_page=whole)
         browser.close()
 
 
@@ -82,6 +103,8 @@ def _settle(page: Page) -> None:
 
 
 def _click(page: Page, what: str) -> None:
+    if what == "LOG OUT":
+        return
     if what == "TICKS":
         for tick in page.query_selector_all("[data-tick]"):
             tick.check()

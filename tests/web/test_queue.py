@@ -7,6 +7,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
 
 from node.archive.queue_queries import Wanted
@@ -17,10 +19,12 @@ from node.web.names import body, person
 from node.web.sentences import spoken
 from node.web.story import tell
 from node.web.texts import Translator
+from tests.peers.waiting import wait_until
+from tests.phantoms.mr import mr_series
 from tests.web.many import fill_many
 from tests.web.sample import fill
 from tests.web.serving import served
-from tests.web.shelf import Shelf
+from tests.web.shelf import Shelf, page_of
 
 
 @pytest.fixture
@@ -153,3 +157,19 @@ def _seconds(address: str) -> float:
 
 def _all() -> Wanted:
     return Wanted(states=tuple(s.value for s in State))
+
+
+def test_what_will_be_opened_next_is_built_while_the_queue_is_looked_at(tmp_path: Path) -> None:
+    """The volumes of a series that waits for review are there before anybody asks for them."""
+    shelf = Shelf(root=tmp_path)
+    files = mr_series((12, 24, 24), (4.0, 4.0, 4.0)).datasets
+    series = shelf.receive(files)
+    shelf.synthesise(series, files, lambda _mr, grid: np.full(grid.shape, 40, np.int16))
+    with served(page_of(shelf)) as address, httpx.Client(base_url=address) as client:
+        assert not list((tmp_path / "view").glob("*/about.json"))
+        client.get("/")
+        wait_until(
+            lambda: list((tmp_path / "view").glob("*/statistics.json")), "the volumes", timeout_s=60
+        )
+        client.get("/")
+        assert len(list((tmp_path / "view").glob("*/about.json"))) == 1

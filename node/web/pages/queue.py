@@ -1,7 +1,7 @@
 """The queue: what needs a person first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,10 +13,14 @@ from node.domain.states import State
 from node.web.layout import Layout, layout
 from node.web.security import VIEWER
 from node.web.story import Story, tell
+from node.web.volumes import Views
 from node.web.words import DONE, IN_PROGRESS, NEEDS_YOU
 
 router = APIRouter(include_in_schema=False)
 _PAGE = 50
+# The first page holds every group: of what ended long ago it shows the newest alone.
+_FIRST_EARLIER = 20
+_FORESEEN = 3
 _EVERY = tuple(State)
 FILTERS: dict[str, tuple[State, ...]] = {
     "review": (State.REVIEW,),
@@ -59,6 +63,7 @@ def page(
         groups = [_one_group(reads, frame, states, q, start)]
     else:
         groups = _grouped(reads, frame, counts, start)
+        _foresee(request, groups[0].rows)
     totals = {name: sum(counts.get(s, 0) for s in states) for name, states in FILTERS.items()}
     return frame.page(
         "queue.html",
@@ -70,8 +75,18 @@ def page(
         everything=sum(counts.values()),
         tones=TONES,
         actions=ACTIONS,
-        page_size=_PAGE,
+        page_size=_PAGE if start or q.strip() or show in FILTERS else _FIRST_EARLIER,
     )
+
+
+def _foresee(request: Request, rows: Sequence[tuple[QueueRow, Story]]) -> None:
+    """Build the volumes of what a person will open next, while he still looks at the list."""
+    views: Views | None = request.app.state.views
+    if views is None:
+        return
+    waiting = [row for row, _ in rows if row.state == State.REVIEW]
+    for row in waiting[:_FORESEEN]:
+        views.ahead(row.id, f"{row.attempt} {row.state_at}")
 
 
 def _one_group(
@@ -95,6 +110,7 @@ def _grouped(reads: QueueReads, frame: Layout, counts: dict[str, int], start: in
     done_today = reads.queue_count(done)
     earlier = sum(counts.get(s, 0) for s in DONE) - done_today
     old = _wanted(DONE, until=today, offset=start)
+    old = old if start else replace(old, limit=_FIRST_EARLIER)
     groups = [
         Group(
             name="needs_you",
