@@ -83,6 +83,21 @@ _ANSWERS: dict[str, tuple[Callable[[Examined, float, Rng], Floats], tuple[float,
 ANSWER_FAULTS = tuple((kind, size) for kind, (_, sizes) in _ANSWERS.items() for size in sizes)
 """Kinds of `spoil` with their sizes."""
 
+SMALLER_FAULTS = (
+    ("hole in the vault, mm", 15.0),
+    ("hole in the vault, mm", 10.0),
+    ("air and tissue swapped, share", 0.1),
+    ("air and tissue swapped, share", 0.05),
+    ("shifted, mm", 2.0),
+    ("shifted, mm", 1.0),
+    ("wrong slope", 0.7),
+    ("wrong slope", 0.85),
+    ("wrong slope", 1.2),
+    ("wrong slope", 1.5),
+    ("tissue outside, mm", 5.0),
+)
+"""Sizes that are not gross: they show where the checks end."""
+
 
 def spoil(case: Examined, kind: str, size: float, seed: int) -> Examined:
     """The same case with a spoilt answer."""

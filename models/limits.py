@@ -14,7 +14,7 @@ from node.domain.geometry import Grid
 from node.domain.volume import Unit, Volume
 from node.infer.generator import Generator
 from node.infer.order import disorder
-from node.infer.outline import shift_mm
+from node.infer.outline import shift_mm, surface_bone
 from node.infer.quality import Examined, Shares, measure
 from node.infer.registry import ModelFolder
 from node.infer.skull import histogram, look_at_vault
@@ -77,7 +77,7 @@ def of_signals(model: ModelFolder, signals: Iterable[NDArray[Any]]) -> Iterator[
 def limits(cases: Iterable[Examined]) -> dict[str, Any]:
     """The manifest's ``quality``: the population's range and a margin to either side."""
     shares: list[Shares] = []
-    spreads, opened, shifts = [], [], []
+    spreads, opened, shifts, bare = [], [], [], []
     for case in cases:
         if not case.body.any():
             continue
@@ -86,6 +86,7 @@ def limits(cases: Iterable[Examined]) -> dict[str, Any]:
         spreads.append(histogram(case.hu, case.body, spacing))
         vault = look_at_vault(case.hu, case.body, spacing)
         opened.append(vault.open_share if vault else 0.0)
+        bare.append(surface_bone(case.hu, case.body, spacing))
         shifts.append(max(abs(s) for s in shift_mm(case.hu, case.body, spacing)))
     usual = np.mean(spreads, axis=0)
     far = [float(np.abs(s - usual).sum() / 2) for s in spreads]
@@ -101,6 +102,7 @@ def limits(cases: Iterable[Examined]) -> dict[str, Any]:
         "histogram": [round(float(h), 5) for h in usual],
         "histogram_distance": _above(far, 0.02),
         "shift_mm": _above(shifts, 0.8),
+        "surface_bone": _above(bare, 0.01),
     }
 
 

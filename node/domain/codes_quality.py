@@ -117,6 +117,21 @@ QUALITY = {
             "synthétique.",
         ),
     ),
+    "BONE_BARE": row(
+        "hold",
+        en=(
+            "Bone without skin",
+            "{share_percent} % of the outermost {depth_mm} mm of the patient is bone; at most "
+            "{limit_percent} % is usual.",
+            "Send the MR as it was acquired, with the face; compare face and MR on the page.",
+        ),
+        fr=(
+            "Os sans peau",
+            "{share_percent} % des {depth_mm} mm extérieurs du patient sont de l'os ; "
+            "{limit_percent} % au plus est habituel.",
+            "Envoyez l'IRM d'origine, avec le visage ; comparez le visage et l'IRM sur la page.",
+        ),
+    ),
     "OUTLINE_SHIFTED": row(
         "hold",
         en=(

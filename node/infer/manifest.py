@@ -55,6 +55,8 @@ class Quality:
     """Highest usual distance from it; None when there is none."""
     shift_mm: float | None = None
     """Highest usual distance of the outlines of MR and sCT along an axis; None: not compared."""
+    surface_bone: float | None = None
+    """Highest usual share of bone in the body's outermost 2 mm; None: not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,6 +348,7 @@ def _quality(table: _Table | None) -> Quality | None:
         histogram=table.numbers("histogram") if "histogram" in table.raw else None,
         histogram_distance=table.maybe("histogram_distance"),
         shift_mm=table.maybe("shift_mm"),
+        surface_bone=table.maybe("surface_bone"),
     )
     if quality.histogram is not None and len(quality.histogram) != len(BINS_HU) - 1:
         raise table.fail("histogram", f"has not the {len(BINS_HU) - 1} bins this node compares")

@@ -12,7 +12,7 @@ from node.domain.findings import Finding, finding
 from node.domain.geometry import Grid, index_from_lps, lps_from_index
 from node.infer.manifest import Manifest, Quality
 from node.infer.order import MOST
-from node.infer.outline import shift_mm, spilt_ml
+from node.infer.outline import SKIN_MM, shift_mm, spilt_ml, surface_bone
 from node.infer.skull import distance, histogram, look_at_vault
 
 Floats = NDArray[np.float32]
@@ -102,6 +102,7 @@ def check(case: Examined, manifest: Manifest) -> tuple[Finding, ...]:
         _vault(case, quality),
         _histogram(case, quality),
         _outline(case, quality),
+        _bare(case, quality),
         _spilt(case, manifest),
         _order(case),
         _edge(case),
@@ -195,6 +196,20 @@ def _outline(case: Examined, quality: Quality) -> Finding | None:
         shift_mm=round(abs(worst), 2),
         sides=axis[int(worst > 0)],
         limit_mm=quality.shift_mm,
+    )
+
+
+def _bare(case: Examined, quality: Quality) -> Finding | None:
+    if quality.surface_bone is None:
+        return None
+    share = surface_bone(case.hu, case.body, case.work.spacing_mm)
+    if share <= quality.surface_bone:
+        return None
+    return finding(
+        "BONE_BARE",
+        share_percent=round(100 * share, 1),
+        limit_percent=round(100 * quality.surface_bone, 1),
+        depth_mm=SKIN_MM,
     )
 
 

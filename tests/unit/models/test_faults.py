@@ -10,9 +10,11 @@ pytest.importorskip("torch")
 
 from models.faults import ANSWER_FAULTS, OBJECTS, object_in, spoil, spoilt_input
 from models.limits import limits
+from models.trust import CLEAN, SMALL, Tally
 from node.domain.geometry import Grid
 from node.infer.manifest import Manifest, Quality, read_manifest
 from node.infer.order import MOST, disorder
+from node.infer.outline import surface_bone
 from node.infer.preprocess import body_mask
 from node.infer.quality import Examined, check
 from tests.phantoms.tiny_onnx import affine_manifest
@@ -99,6 +101,26 @@ def test_a_shift_is_measured_and_its_side_named(manifest: Manifest) -> None:
     assert float(found["OUTLINE_SHIFTED"].values["shift_mm"]) == pytest.approx(4, abs=0.5)
 
 
+def test_bone_without_skin_is_found(manifest: Manifest) -> None:
+    """A face that is cut off leaves bone bare; under its skin it is no finding."""
+    case = head(203)
+    front = np.arange(110)[None, :, None] < 30
+    bare = np.where(front & case.body, 700, case.hu).astype(np.float32)
+
+    found = {f.code: f for f in check(replace(case, hu=bare), manifest)}
+
+    assert float(found["BONE_BARE"].values["share_percent"]) > 5
+    assert surface_bone(case.hu, case.body, case.work.spacing_mm) == 0.0
+    assert surface_bone(bare[:, 20:], case.body[:, 20:], (2.0, 2.0, 2.0)) > 0.0
+
+
+def test_what_the_volume_cuts_is_no_surface() -> None:
+    """Bone at the end of the field of view is not bare."""
+    body = np.ones((20, 20, 20), bool)
+
+    assert surface_bone(np.full(body.shape, 900.0, np.float32), body, (1.0, 1.0, 1.0)) == 0.0
+
+
 @pytest.mark.parametrize("kind", OBJECTS)
 def test_objects_are_no_heads(manifest: Manifest, kind: str) -> None:
     """With the best a head model could do of them, tissue for signal and bone at its rim."""
@@ -144,3 +166,22 @@ def test_shuffled_slices_are_out_of_order(manifest: Manifest) -> None:
     assert check(replace(case, disorder=told[0]), manifest) == ()
     assert [f.code for f in found] == ["SLICES_DISORDERED"]
     assert disorder(case.signal[:5]) is None
+
+
+def test_a_fault_counts_as_caught_when_it_stops_what_the_clean_case_let_pass(
+    manifest: Manifest,
+) -> None:
+    """A warning stops nothing, nor does what stopped the clean case too."""
+    case, tally = head(205), Tally(manifest)
+    bare = spoil(case, "bone removed", 1.0, seed=1)
+
+    known = tally.add(CLEAN, case)
+    tally.add("bone removed", bare, known)
+    tally.add("bone removed", bare, tally.add("other", bare))
+    tally.add("nothing", case, known)
+    tally.add(f"{SMALL}nothing", case, known)
+
+    summary = tally.summary()
+    assert summary["bone removed"]["stopped"] == 1
+    assert summary["bone removed"]["cases"] == 2
+    assert tally.verdict() == "4 faults, 2 missed; 1 clean cases, 0 stopped"
