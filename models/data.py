@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.config import Phase
 from models.networks import OFFSETS
 from models.pairs import apply, draw, repaint
 from models.tissues import Tissue, TissueMap, read_tissues
@@ -116,7 +117,7 @@ def slab(sample: Sample, rng: np.random.Generator) -> Sample:
     return Sample(mr=mr, ct=sample.ct[cut], tissues=tissues, counts=sample.counts)
 
 
-def batch(samples: Sequence[Sample], rng: np.random.Generator) -> Batch:
+def batch(samples: Sequence[Sample], rng: np.random.Generator, phase: Phase) -> Batch:
     """One random slice of each sample, with another brightness, place and side."""
     rows = [_one_slice(sample, rng) for sample in samples]
     mr, ct = np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows])
@@ -124,7 +125,7 @@ def batch(samples: Sequence[Sample], rng: np.random.Generator) -> Batch:
     return Batch(
         torch.from_numpy(mr),
         torch.from_numpy(ct[:, None] / 1000),
-        torch.from_numpy(_weights(ct, tissues)[:, None]),
+        torch.from_numpy(_weights(ct, tissues, phase)[:, None]),
         torch.from_numpy(CLASSES[tissues]),
     )
 
@@ -165,11 +166,12 @@ def _placed(
     return placed
 
 
-def _weights(ct: NDArray[np.float32], tissue: TissueMap) -> NDArray[np.float32]:
+def _weights(ct: NDArray[np.float32], tissue: TissueMap, phase: Phase) -> NDArray[np.float32]:
     weight = np.where(tissue == Tissue.OUTSIDE, 0.1, 1.0).astype(np.float32)
-    weight[ct > 200] = 2.0
-    # Cavities are few and as dark as bone: without more weight they are filled.
-    weight[tissue == Tissue.AIR] = 3.0
+    weight[(tissue == Tissue.CSF) | (tissue == Tissue.VESSEL)] = phase.water_weight
+    weight[tissue == Tissue.EYE] = phase.eye_weight
+    weight[ct > 200] = phase.bone_weight
+    weight[tissue == Tissue.AIR] = phase.air_weight
     return weight
 
 

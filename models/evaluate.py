@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.calibration import deciles, worst
 from models.export import errors
 from models.pictures import draw_calibration
 from node.domain.geometry import Grid
@@ -60,16 +61,11 @@ def evaluate(model: ModelFolder, folder: Path) -> dict[str, float]:
         error = np.abs(result.sct.values - truth)[result.body]
         half = result.uncertainty.values[result.body]
         row["within_half_width"] = float((error <= half).mean())
-        for number, (told, met) in enumerate(deciles(error, half)):
+        tenths = deciles(error, half)
+        row["worst_tenth"] = worst(tenths)
+        for number, (told, met) in enumerate(tenths):
             row[f"decile_{number}_told_hu"], row[f"decile_{number}_met_hu"] = told, met
     return row
-
-
-def deciles(error: NDArray[np.floating], half: NDArray[np.floating]) -> list[tuple[float, float]]:
-    """Mean half width and 68th percentile of the error in each tenth of the half widths."""
-    order = np.argsort(half, kind="stable")
-    parts = np.array_split(order, 10)
-    return [(float(half[p].mean()), float(np.percentile(error[p], 68))) for p in parts]
 
 
 def main() -> None:

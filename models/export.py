@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import json
-import math
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from models.calibration import AS_TRAINED, Calibrated, Curve, deciles, fit, worst
 from models.config import TrainConfig, read_config
 from models.data import (
     NORMALISATION,
@@ -38,8 +38,6 @@ Array = NDArray[Any]
 
 OPSET = 20
 PARITY_HU = 1.0
-# The central 68 % of a Laplace distribution reach this many scales to either side.
-HALF_WIDTH = -math.log(1 - 0.68)
 GOLDEN_SHAPE = (64, 64, 64)
 LOW, HIGH = -1024.0, 3071.0
 # Cases that set the limits of the checks.
@@ -49,19 +47,15 @@ POPULATION = 14
 class Deployed(nn.Module):
     """The network with its units: HU, clamped, and the calibrated half width in HU."""
 
-    def __init__(self, network: SctNet, calibration: float) -> None:
+    def __init__(self, network: SctNet, curve: Curve = AS_TRAINED) -> None:
         super().__init__()
         self.network = network
-        self.calibration = calibration
+        self.calibrated = Calibrated(curve)
 
     def forward(self, mr: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised signal (1, 1, d, h, w) to HU and half width of that shape."""
         mu, log_scale = self.network(mr)
-        hu = mu * 1000.0
-        half = torch.exp(torch.clamp(log_scale, -7.0, 1.0)) * (
-            1000.0 * HALF_WIDTH * self.calibration
-        )
-        return torch.clamp(hu, LOW, HIGH), half
+        return torch.clamp(mu * 1000.0, LOW, HIGH), self.calibrated(log_scale)
 
 
 def load_deployed(config: TrainConfig) -> Deployed:
@@ -69,18 +63,22 @@ def load_deployed(config: TrainConfig) -> Deployed:
     state = torch.load(config.folder / "checkpoint.pt", weights_only=True, map_location="cpu")
     network = SctNet(config.widths, config.fine)
     network.load_state_dict(state["average"])
-    return Deployed(network, 1.0).eval()
+    return Deployed(network).eval()
 
 
-def calibrate(deployed: Deployed, samples: list[Sample]) -> float:
-    """The constant that makes 68 % of body errors lie within the half width on held-out pairs."""
-    ratios = []
+@torch.no_grad()
+def calibrate(deployed: Deployed, samples: list[Sample]) -> Curve:
+    """The curve that makes 68 % of body errors lie within the half width on these pairs."""
+    scales, off = [], []
     for sample in samples:
-        hu, half = predict(deployed, sample)
         cut = _cut(sample)
+        mr = torch.from_numpy(np.asarray(sample.mr[cut], np.float32))[None, None]
+        mu, log_scale = (out[0, 0].numpy() for out in deployed.network(mr))
         body = sample.tissues[cut] > 0
-        ratios.append((np.abs(hu - sample.ct[cut]) / np.maximum(half, 0.1))[body][::11])
-    return float(np.percentile(np.concatenate(ratios), 68.0))
+        hu = np.clip(mu * 1000.0, LOW, HIGH)
+        scales.append(log_scale[body][::7])
+        off.append(np.abs(hu - sample.ct[cut])[body][::7])
+    return fit(np.concatenate(scales), np.concatenate(off))
 
 
 @torch.no_grad()
@@ -164,10 +162,9 @@ def export(config_path: Path, root: Path, *, fp16: bool = False) -> Path:
     config = prepare(read_config(config_path))
     with config_path.open("rb") as file:
         told: dict[str, Any] = tomllib.load(file)["export"]
-    held_out = held_out_samples(config)
+    calibrating, held_out = held_out_samples(config)
     deployed = load_deployed(config)
-    # Half of the held-out pairs calibrate, the others are measured.
-    deployed.calibration = calibrate(deployed, held_out[::2])
+    deployed.calibrated = Calibrated(calibrate(deployed, calibrating))
     folder = root / str(told["name"]) / str(told["version"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.onnx"
@@ -185,24 +182,33 @@ def export(config_path: Path, root: Path, *, fp16: bool = False) -> Path:
     if fp16:
         small.replace(path)
     small.unlink(missing_ok=True)
-    metrics = measure(deployed, held_out[1::2] or held_out) | {
+    metrics = measure(deployed, held_out) | {
         "parity_hu": round(difference, 4),
         "parity_fp16_mean_hu": round(mean, 4),
-        "uncertainty_calibration": round(deployed.calibration, 4),
     }
     write_manifest(folder, told, metrics, reference_cases(config))
     write_card(folder)
     return folder
 
 
-def held_out_samples(config: TrainConfig) -> list[Sample]:
-    """Pairs of the validation subjects: two of each from the maps, or those of the pool."""
+def held_out_samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
+    """Pairs that calibrate and pairs that are measured, of different subjects where there are two.
+
+    From the maps two new pairs of each subject; else those of the pool.
+    """
+    subjects = sorted(config.validate)
+    groups = (subjects[::2], subjects[1::2] or subjects)
     if config.source == "synthetic":
-        return [
-            make_sample(cached_tissues(config.labels, config.pool, s), 9000 + n)
-            for n, s in enumerate(sorted(config.validate * 2))
+        made = [
+            [
+                make_sample(cached_tissues(config.labels, config.pool, s), 9000 + n + 100 * group)
+                for n, s in enumerate(sorted(who * 3))
+            ]
+            for group, who in enumerate(groups)
         ]
-    return [read_sample(path) for path in pool_files(config.pool, config.validate)]
+    else:
+        made = [[read_sample(path) for path in pool_files(config.pool, who)] for who in groups]
+    return made[0], made[1]
 
 
 def reference_cases(config: TrainConfig) -> Callable[[ModelFolder], Iterator[Examined]]:
@@ -215,12 +221,17 @@ def reference_cases(config: TrainConfig) -> Callable[[ModelFolder], Iterator[Exa
 
 
 def measure(deployed: Deployed, samples: list[Sample]) -> dict[str, float]:
-    """Held-out errors: MAE in HU of body, bone and soft tissue, Dice of bone above 250 HU."""
-    rows = []
+    """Held-out errors: MAE in HU of body, bone and soft tissue, Dice of bone, calibration."""
+    rows, off, told = [], [], []
     for sample in samples:
-        hu, _ = predict(deployed, sample)
-        rows.append(errors(hu, sample.ct[_cut(sample)], sample.tissues[_cut(sample)] > 0))
-    return {k: round(float(np.mean([r[k] for r in rows])), 4) for k in rows[0]}
+        hu, half = predict(deployed, sample)
+        truth, body = sample.ct[_cut(sample)], sample.tissues[_cut(sample)] > 0
+        rows.append(errors(hu, truth, body))
+        off.append(np.abs(hu - truth)[body])
+        told.append(half[body])
+    tenths = deciles(np.concatenate(off), np.concatenate(told))
+    means = {k: float(np.mean([r[k] for r in rows])) for k in rows[0]}
+    return {k: round(v, 4) for k, v in (means | {"uncertainty_worst_tenth": worst(tenths)}).items()}
 
 
 def errors(hu: Array, truth: Array, body: Array) -> dict[str, float]:

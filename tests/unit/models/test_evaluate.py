@@ -5,7 +5,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from models.evaluate import deciles, oracle
+from models.calibration import deciles, worst
+from models.evaluate import oracle
 
 
 def test_a_calibrated_laplace_lies_on_the_diagonal() -> None:
@@ -17,6 +18,7 @@ def test_a_calibrated_laplace_lies_on_the_diagonal() -> None:
 
     for told, met in deciles(error, half):
         assert met == pytest.approx(told, rel=0.05)
+    assert worst(deciles(error, half)) < 0.05 < 0.4 < worst(deciles(error, 2 * half))
 
 
 def test_the_oracle_gives_each_label_its_mean() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from models.calibration import Curve  # noqa: E402
 from models.export import (  # noqa: E402
     Deployed,
     errors,
@@ -22,6 +23,7 @@ from models.networks import SctNet  # noqa: E402
 from node.infer.golden import verify  # noqa: E402
 from node.infer.registry import Registry  # noqa: E402
 
+CURVE = Curve(log_scale=(-3.0, -1.0, 0.5), log_hu=(1.0, 1.0, 5.0))
 CONFIG = Path(__file__).parents[3] / "models" / "head-t1.toml"
 
 
@@ -30,7 +32,7 @@ CONFIG = Path(__file__).parents[3] / "models" / "head-t1.toml"
 def test_export_round_trip(tmp_path: Path) -> None:
     """ONNX equals torch within 1 HU; manifest, card and golden case satisfy the registry."""
     torch.manual_seed(1)
-    deployed = Deployed(SctNet((4, 4, 4, 4, 4), 2).eval(), 1.3).eval()
+    deployed = Deployed(SctNet((4, 4, 4, 4, 4), 2).eval(), CURVE).eval()
     told = tomllib.loads(CONFIG.read_text())["export"]
     folder = tmp_path / told["name"] / told["version"]
     folder.mkdir(parents=True)

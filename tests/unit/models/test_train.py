@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.config import TrainConfig, read_config  # noqa: E402
+from models.config import Phase, TrainConfig, read_config  # noqa: E402
 from models.data import (  # noqa: E402
     CLASSES,
     PLANE,
@@ -21,6 +21,7 @@ from models.data import (  # noqa: E402
     write_sample,
 )
 from models.networks import OFFSETS, SctNet, with_neighbours  # noqa: E402
+from models.tissues import Tissue  # noqa: E402
 from models.train import learning_rate, loss_of, save, start, step  # noqa: E402
 
 CONFIG = Path(__file__).parents[3] / "models" / "head-t1.toml"
@@ -32,6 +33,17 @@ def config(tmp_path: Path) -> TrainConfig:
     return replace(
         read_config(CONFIG), folder=tmp_path, widths=(4, 4, 4, 4, 4), fine=2, slices=2, threads=1
     )
+
+
+PHASE = Phase(
+    minutes=1.0,
+    learning_rate=2e-3,
+    repainted=0.0,
+    bone_weight=2.0,
+    water_weight=1.0,
+    eye_weight=1.0,
+    air_weight=3.0,
+)
 
 
 def sample() -> Sample:
@@ -51,7 +63,7 @@ def sample() -> Sample:
 def test_steps_lower_the_loss_and_a_resumed_run_goes_on(config: TrainConfig) -> None:
     """A dozen steps learn the ball; the checkpoint brings weights and step count back."""
     run, rng = start(config), np.random.default_rng(1)
-    losses = [step(run, config, batch([sample()] * 2, rng)) for _ in range(12)]
+    losses = [step(run, config, batch([sample()] * 2, rng, PHASE)) for _ in range(12)]
     run.elapsed_s = 77.0
     save(run, config)
 
@@ -96,13 +108,33 @@ def test_a_slice_at_the_end_sees_itself_beyond() -> None:
 
 def test_a_batch_keeps_signal_hu_and_classes_together() -> None:
     """However a slice is moved, mirrored and brightened."""
-    mr, truth, weight, classes = batch([sample()] * 6, np.random.default_rng(0))
+    mr, truth, weight, classes = batch([sample()] * 6, np.random.default_rng(0), PHASE)
 
     inside = classes == int(CLASSES[2])
     assert mr.shape == (6, len(OFFSETS), *PLANE)
     assert torch.equal(truth[:, 0] > -0.5, inside)
     assert torch.equal(mr[:, 4] > 0.1, inside)
     assert float(weight.max()) == 1.0
+
+
+def test_each_tissue_counts_as_the_phase_says() -> None:
+    """Eyes, CSF and cavities by their tissue, bone by its HU."""
+    ball = sample()
+    kinds = np.asarray(ball.tissues).copy()
+    for number, kind in enumerate((Tissue.EYE, Tissue.CSF, Tissue.AIR), start=18):
+        kinds[number][kinds[number] > 0] = kind
+    phase = replace(PHASE, eye_weight=4.0, water_weight=2.5, air_weight=3.5, bone_weight=7.0)
+    eyes = replace(ball, mr=ball.mr[18:19], ct=ball.ct[18:19], tissues=kinds[18:19])
+    bone = replace(ball, mr=ball.mr[:21], ct=np.full_like(ball.ct[:21], 900))
+    met = set()
+    for cut in range(18, 21):
+        part = slice(cut, cut + 1)
+        one = replace(ball, mr=ball.mr[part], ct=ball.ct[part], tissues=kinds[part])
+        met.add(float(batch([one], np.random.default_rng(0), phase).weight.max()))
+
+    assert met == {4.0, 2.5, 3.5}
+    assert float(batch([eyes], np.random.default_rng(0), phase).weight.min()) == pytest.approx(0.1)
+    assert float(batch([bone], np.random.default_rng(0), phase).weight.max()) == 7.0
 
 
 def test_a_repainted_slab_shows_the_same_anatomy_in_another_contrast() -> None:
@@ -138,10 +170,15 @@ def test_the_scale_head_learns_the_error_not_the_image() -> None:
 
 
 def test_the_rate_falls_to_almost_nothing(config: TrainConfig) -> None:
-    """Cosine after a short rise."""
-    end = learning_rate(config, config.minutes * 60)
+    """Cosine after a short rise, once in each phase."""
+    two = replace(
+        config, phases=(replace(PHASE, minutes=50.0), replace(PHASE, minutes=40.0, repainted=0.5))
+    )
+    ends = [learning_rate(two, 60 * minutes) for minutes in (49.99, 90.0, 95.0)]
 
-    assert end < 0.02 * config.learning_rate < learning_rate(config, 300)
+    assert max(ends) < 0.02 * PHASE.learning_rate < learning_rate(two, 300)
+    assert learning_rate(two, 60 * 50 + 300) == pytest.approx(learning_rate(two, 300), rel=0.1)
+    assert two.phase_at(60 * 50)[0].repainted == 0.5
 
 
 def test_the_network_keeps_shape_and_reach() -> None:
