@@ -92,6 +92,7 @@ def workshop(settings: Settings, *, model_name: str | None) -> "Workshop":
         generator=GeneratorPool(settings),
         model_name=model_name,
         software_version=__version__,
+        settings=settings.inference.that_change_pixels,
         label=RESEARCH,  # no sign-off is known without the node's database
         mark_synthetic=settings.output.mark_synthetic,
     )
@@ -345,6 +346,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
         generator=GeneratorPool(settings),
         rules=Rules(
             software_version=__version__,
+            settings=settings.inference.that_change_pixels,
             label=settings.output.label,
             mark_synthetic=settings.output.mark_synthetic,
         ),

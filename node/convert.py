@@ -7,8 +7,8 @@ Each accepted stack gets a folder named by its sCT's Series Instance UID with ``
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,8 @@ class Workshop:
     software_version: str
     label: str
     mark_synthetic: bool
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What changes pixels; see `node.domain.plan.Plan`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +216,7 @@ def _convert_stack(
         model=model,
         route=route,
         software_version=workshop.software_version,
+        settings=workshop.settings,
         label=workshop.label,
     )
     datasets = {u: _dataset(series.files[u]) for u in stack.sop_instance_uids}

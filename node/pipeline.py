@@ -60,8 +60,10 @@ class Synthesis:
 class Synthesiser(Protocol):
     """What the line needs of a generator."""
 
-    def synthesise(self, mr: Volume, grid: Grid, *, report: Report | None = None) -> SctResult:
-        """Make the synthetic CT of ``mr`` on ``grid``."""
+    def synthesise(
+        self, mr: Volume, grid: Grid, *, flips: bool = False, report: Report | None = None
+    ) -> SctResult:
+        """Make the synthetic CT of ``mr`` on ``grid``; averaged with its mirror where asked."""
         ...
 
 
@@ -167,7 +169,9 @@ def synthesise(
     before = with_actions(seen, actions)
     if worst(before) is Severity.REFUSE:
         raise Unusable(before)
-    result = generator.synthesise(mr, plan.grid, report=report)
+    result = generator.synthesise(
+        mr, plan.grid, flips=plan.settings.get("flips") == "lr", report=report
+    )
     if not result.sct.grid.same_as(plan.grid, tolerance_mm=1e-4):
         raise Defect("The generator answered on another grid than the plan's.")
     found = (*before, *with_actions(result.findings, actions))

@@ -115,7 +115,14 @@ class InferenceSettings:
     providers: tuple[str, ...]
     """In order of preference: cuda, tensorrt, cpu."""
     vram_budget_gb: float
-    """0 means whatever is free."""
+    """Most memory one pass may take; 0 means 8, whatever is free."""
+    flips: bool
+    """Average with the answer to the mirrored MR: twice the time, a little less error."""
+
+    @property
+    def that_change_pixels(self) -> dict[str, str]:
+        """What a plan records of these and the UIDs of its sCT depend on."""
+        return {"flips": "lr"} if self.flips else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +313,7 @@ def _read_inference(reader: Reader, folder: Path) -> InferenceSettings:
         models_dir=folder / Path(reader.text("models_dir", "onnx")).expanduser(),
         providers=reader.texts("providers", ("cuda", "cpu"), choices=PROVIDERS),
         vram_budget_gb=reader.number("vram_budget_gb", 0.0),
+        flips=reader.flag("flips", False),
     )
     reader.finish()
     return settings

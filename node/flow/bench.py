@@ -5,7 +5,7 @@ import struct
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -50,6 +50,8 @@ class Rules:
     label: str
     """Prefix of SeriesDescription where the model is signed off; elsewhere it is RESEARCH."""
     mark_synthetic: bool
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What changes pixels; see `node.domain.plan.Plan`."""
 
 
 class Bench:

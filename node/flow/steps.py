@@ -133,6 +133,7 @@ def plan_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
             attempt=run.attempt,
             software_version=bench.rules.software_version,
             created_at=run.created_at,
+            settings=bench.rules.settings,
             label=RESEARCH if sign_off is None else bench.rules.label,
             sign_off=sign_off,
             predecessor_series_uid=run.predecessor_series_uid,

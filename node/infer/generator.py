@@ -63,8 +63,6 @@ class Generator:
         ``cpu``, ``cuda``, ``tensorrt``, best first.
     memory_budget_bytes
         Most memory one pass may take; 0: `DEFAULT_BUDGET_BYTES`.
-    flips
-        Average with the answer to the left-right mirrored input: twice the time.
     """
 
     def __init__(
@@ -73,13 +71,11 @@ class Generator:
         *,
         providers: Sequence[str],
         memory_budget_bytes: int = 0,
-        flips: bool = False,
         threads: int = 0,
     ) -> None:
         model.verify()
         self.model = model
         self._budget = memory_budget_bytes or DEFAULT_BUDGET_BYTES
-        self._flips = flips
         self._providers = tuple(providers)
         self._session = Session(model.file, providers=providers, threads=threads)
         self._spare: Session | None = None
@@ -92,8 +88,13 @@ class Generator:
         """Where the network really runs."""
         return str(self._session.provider)
 
-    def synthesise(self, mr: Volume, grid: Grid, *, report: Report | None = None) -> SctResult:
-        """Make the synthetic CT of ``mr`` on ``grid``; ``report`` gets step and share done."""
+    def synthesise(
+        self, mr: Volume, grid: Grid, *, flips: bool = False, report: Report | None = None
+    ) -> SctResult:
+        """Make the synthetic CT of ``mr`` on ``grid``; ``report`` gets step and share done.
+
+        With ``flips`` it is the mean with the answer to the left-right mirrored MR: twice the time.
+        """
         tell = _Timed(report)
         manifest = self.model.manifest
         tell("resample", 0.0)
@@ -103,7 +104,7 @@ class Generator:
         body = body_mask(signal, work.spacing_mm)
         if manifest.body_mask and not body.any():
             return self._nothing(mr, grid)
-        answer = self._answer(signal, body, work, tell)
+        answer = self._answer(signal, body, work, flips, tell)
         tell("write back", 0.8)
         result = self._on_grid(mr, answer, work, grid)
         tell("check", 0.95)
@@ -123,13 +124,15 @@ class Generator:
         axial = np.allclose(grid.affine[:3, :3], np.fliplr(np.eye(3)) * spacing, atol=1e-6)
         return grid if axial else axial_grid(mr.grid, spacing_mm=spacing, max_matrix=100_000)
 
-    def _answer(self, signal: Floats, body: Mask, work: Grid, tell: Report) -> _Answer:
+    def _answer(self, signal: Floats, body: Mask, work: Grid, flips: bool, tell: Report) -> _Answer:
         manifest = self.model.manifest
         values = normalise(signal, body, manifest.normalisation)
         box = _box(body) if manifest.body_mask else tuple(slice(0, n) for n in body.shape)
         inputs = _margin(values, box, manifest)
         tell("network", 0.2)
-        answers, how = self._predict(inputs, lambda share: tell("network", 0.2 + 0.5 * share))
+        answers, how = self._predict(
+            inputs, flips, lambda share: tell("network", 0.2 + 0.5 * share)
+        )
         tell("contour", 0.7)
         hu = _place(answers[0], box, body.shape, manifest, AIR_HU)
         scale = None
@@ -145,14 +148,19 @@ class Generator:
             contour = np.ones(body.shape, bool)
         return _Answer(hu=hu, scale=scale, body=contour, signal=signal, how=how)
 
-    def _predict(self, inputs: Floats, report: Callable[[float], None]) -> tuple[list[Floats], str]:
+    def _predict(
+        self,
+        inputs: Floats,
+        flips: bool,
+        report: Callable[[float], None],
+    ) -> tuple[list[Floats], str]:
         """Run with what memory there is; then, where asked, average with the mirror image."""
         run = partial(predict_within, manifest=self.model.manifest, budget_bytes=self._budget)
         sessions = [self._session.run]
         if "cpu" in self._providers and self._session.provider != PROVIDERS["cpu"]:
             sessions.append(self._on_cpu)
         answers, how = run(inputs, sessions, report=report)
-        if not self._flips:
+        if not flips:
             return answers, how
         others, _ = run(np.ascontiguousarray(inputs[:, :, ::-1]), sessions)
         both = [

@@ -83,7 +83,7 @@ class Session:
         Raises `OutOfMemory` when the pass does not fit.
         """
         try:
-            answers = self._session.run(None, {self._input: values[None, None]}, self._how)
+            answers = self._answers(values[None, None])
         except (RuntimeException, Fail, EPFail, MemoryError) as error:
             if isinstance(error, MemoryError) or _is_memory(str(error)):
                 raise OutOfMemory(
@@ -93,6 +93,23 @@ class Session:
                 ) from error
             raise
         return [np.asarray(answer[0, 0], np.float32) for answer in answers]
+
+    def _answers(self, values: Floats) -> list[Floats]:
+        if self.provider != PROVIDERS["cuda"]:
+            return list(self._session.run(None, {self._input: values}, self._how))
+        return bound(self._session, values, "cuda", self._how)
+
+
+def bound(
+    session: ort.InferenceSession, values: Floats, device: str, how: ort.RunOptions
+) -> list[Floats]:
+    """Run with one copy to ``device`` and one back; between them the runtime owns the memory."""
+    binding = session.io_binding()
+    binding.bind_cpu_input(session.get_inputs()[0].name, np.ascontiguousarray(values))
+    for output in session.get_outputs():
+        binding.bind_output(output.name, device)
+    session.run_with_iobinding(binding, how)
+    return list(binding.copy_outputs_to_cpu())
 
 
 def _is_memory(message: str) -> bool:

@@ -1,6 +1,7 @@
 """The line on a folder, through a real ONNX model of known arithmetic."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,24 @@ def test_hu_of_an_axial_series_are_exact(tmp_path: Path, config: Path) -> None:
     hu, grid, _ = read_ct(tmp_path / "out")
     assert np.allclose(grid.affine, series.grid.affine, atol=1e-3)
     assert np.array_equal(hu, np.clip(series.values * SLOPE + INTERCEPT, -1024, 3071))
+
+
+def test_flips_are_a_setting_and_make_another_sct(tmp_path: Path) -> None:
+    """The answer is averaged with its mirror image; whatever changes pixels changes the UIDs."""
+    write_affine_model(tmp_path / "onnx", slope=SLOPE, intercept=INTERCEPT)
+    mr_series(FINE, (1.0, 1.0, 1.0)).write(tmp_path / "mr")
+    told = []
+    for flips in ("false", "true"):
+        config = tmp_path / f"{flips}.toml"
+        config.write_text(f'[inference]\nproviders = ["cpu"]\nflips = {flips}\n')
+        assert convert(tmp_path / "mr", tmp_path / flips, config) == 0
+        (report,) = (tmp_path / flips).glob("*/report.json")
+        told.append((json.loads(report.read_text()), read_ct(tmp_path / flips)[2][0]))
+
+    (plain, one), (both, other) = told
+    assert "mirror image" not in plain["runtime"]
+    assert "mirror image" in both["runtime"]
+    assert one.SeriesInstanceUID != other.SeriesInstanceUID
 
 
 def test_hu_are_rounded_to_the_nearest(tmp_path: Path) -> None:

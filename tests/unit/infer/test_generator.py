@@ -168,8 +168,8 @@ def test_flips_average_with_the_mirror_image(tmp_path: Path) -> None:
     write_affine_model(tmp_path)
     model = Registry.scan(tmp_path).find("tiny")
 
-    plain, both = (Generator(model, providers=["cpu"], flips=f) for f in (False, True))
-    a, b = plain.synthesise(mr, grid), both.synthesise(mr, grid)
+    made = Generator(model, providers=["cpu"])
+    a, b = (made.synthesise(mr, grid, flips=f) for f in (False, True))
 
     assert "mirror image" in b.runtime
     assert "mirror" not in a.runtime

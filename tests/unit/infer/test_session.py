@@ -7,7 +7,7 @@ import onnxruntime as ort
 import pytest
 
 from node.domain.errors import Misconfigured
-from node.infer.session import Session, refuse_two_runtimes
+from node.infer.session import Session, bound, refuse_two_runtimes
 from tests.phantoms.tiny_onnx import write_affine_model
 
 needs_no_gpu = pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="a GPU is here")
@@ -23,6 +23,17 @@ def test_the_arithmetic_of_the_graph_arrives(tmp_path: Path) -> None:
 
     np.testing.assert_allclose(hu, 2 * np.arange(24).reshape(2, 3, 4) - 3)
     assert ort.__version__ in session.runtime
+
+
+def test_bound_memory_gives_the_same_answer(tmp_path: Path) -> None:
+    """What a GPU does with its own memory, done with the processor's."""
+    path = write_affine_model(tmp_path, slope=2, intercept=-3) / "model.onnx"
+    session = ort.InferenceSession(path.as_posix(), providers=["CPUExecutionProvider"])
+    values = np.arange(24, dtype=np.float32).reshape(1, 1, 2, 3, 4)
+
+    (hu,) = bound(session, values, "cpu", ort.RunOptions())
+
+    np.testing.assert_array_equal(hu, session.run(None, {session.get_inputs()[0].name: values})[0])
 
 
 @needs_no_gpu
