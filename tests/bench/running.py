@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import statistics
+import sys
 import time
 import urllib.request
 from collections import defaultdict
@@ -101,8 +102,10 @@ def _delivered(
         sent = run_storescu(node.dicom_port, files)
         assert sent.returncode == 0, sent.stderr[-2000:]
         wait_until(partial(_is_delivered, node, series), "delivery", timeout_s=900)
+        split = split_of(node, series)
+        sys.stderr.write(f"{name} {number}: {split['all but the network']:.2f} s\n")
         if number:  # the first one opens the session of the model
-            for what, seconds in split_of(node, series).items():
+            for what, seconds in split.items():
                 splits[what].append(seconds)
     return [
         _row("delivered", f"{name}: {step}", statistics.median(values), rounds)
