@@ -73,7 +73,9 @@ def keep(data: Path, name: str) -> None:
         get_logger(__name__).warning("log_not_kept", error=type(error).__name__)
         return
     root = logging.getLogger()
-    handler.setFormatter(root.handlers[0].formatter if root.handlers else _JsonFormatter(name))
+    formatters = (h.formatter for h in root.handlers)
+    ours = next((f for f in formatters if isinstance(f, _JsonFormatter)), _JsonFormatter(name))
+    handler.setFormatter(ours)
     root.addHandler(handler)
 
 

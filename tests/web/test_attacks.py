@@ -19,17 +19,21 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from node import log
 from node.archive import tables as t
-from node.archive.echoes import Echoes
+from node.archive.audit import By
 from node.archive.model_book import ModelBook
 from node.archive.queries import Queries
-from node.archive.site_book import SiteBook
 from node.domain.errors import Rejected
-from node.domain.site import Site
+from node.domain.plan import ModelRef
+from node.domain.sign_off import Scope, Source
+from node.infer.card import card
+from node.infer.registry import Registry
 from node.settings import load
+from node.system import system
 from node.trial import try_routes
 from node.web.app import create_app
-from node.web.desk import Desk
 from node.web.origin import Origin, OriginRules
+from tests.phantoms.tiny_onnx import write_affine_model
+from tests.web.desks import desk_of
 from tests.web.guarded import PASSWORD, Node, access_of, roles_into
 from tests.web.serving import listening
 
@@ -60,15 +64,20 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
             )
         )  # fmt: skip
     access = access_of(engine)
-    desk = Desk(
-        book=SiteBook(engine, Site(peers=(), routes=()), models=set),
-        echoes=Echoes(engine),
+    write_affine_model(folder / "onnx", slope=0.2, intercept=-200.0, spacing_mm=4.0)
+    (model,) = Registry.scan(folder / "onnx").models
+    _hostile_model(engine, model.ref)
+    desk = desk_of(
+        engine,
         try_routes=lambda folder: [
             {"series_instance_uid": p.name, "route": None, "why_not": {}, "findings": []}
             for p in sorted(folder.iterdir())
         ],
-        models=lambda: [],
-        model_book=ModelBook(engine),
+        models=lambda: [card(model) | {"description": XSS, "card": XSS, "licence": XSS}],
+        system=lambda: system(load(None, {"PCTNODE_NODE__DATA_DIR": str(folder)}), engine),
+        log_lines=lambda _s: [
+            {"at": "2031-01-01T00:00:00+00:00", "level": XSS, "role": XSS, "event": XSS, "x": XSS}
+        ],
     )
     app = create_app(queries=Queries(engine), access=access, desk=desk, archive_root=folder)
     with listening(app) as port:
@@ -79,7 +88,26 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     engine.dispose()
 
 
-@pytest.mark.parametrize("path", ["/", "/series/1", "/network", "/audit", "/?q=%3Cscript%3E"])
+def _hostile_model(engine: sa.Engine, model: ModelRef) -> None:
+    """A scanner whose names are markup, and a sign-off whose grounds are."""
+    with engine.begin() as connection:
+        run = sa.insert(t.runs).values(series_id=1, workflow_id="w", created_at=1.0)
+        run_id = connection.execute(run.returning(t.runs.c.id)).scalar_one()
+    book, source = ModelBook(engine), Source(manufacturer=XSS, scanner=XSS, protocol=XSS)
+    book.remember_figures(run_id, model.sha256, source, {"body_ml": 1.0})
+    scope = Scope(manufacturer=XSS, scanner=XSS, protocol=XSS)
+    book.sign_off(model, scope, By(who=XSS), note=XSS)
+    row = {"name": XSS, "version": XSS, "sha256": model.sha256, "provider": XSS, "ok": False}
+    book.remember_check(row | {"verdict": XSS}, who=XSS)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/series/1", "/network", "/audit", "/?q=%3Cscript%3E", "/models",
+        "/models/tiny/1.0.0", "/system", "/accounts",
+    ],
+)  # fmt: skip
 def test_cross_site_scripting(node: Node, path: str) -> None:
     """Markup in PatientName, SeriesDescription, AE titles and findings is text on every page."""
     client = node.session("admin")
