@@ -46,7 +46,7 @@ def whole_item(at: Desk, card: Item) -> Item:
     book, sha256 = at.model_book, card["sha256"]
     return card | {
         "checks": book.checks(sha256)[:20],
-        "sign_offs": book.sign_offs(sha256),
+        "sign_offs": sorted(book.sign_offs(sha256), key=lambda s: s["ended_at"] is not None),
         "seen": [s | {"covered": _covered(book, sha256, s)} for s in book.seen(sha256)],
         "population": population(book.figures(sha256), card["limits"]),
     }

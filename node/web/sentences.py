@@ -7,6 +7,7 @@ a form here, such as a peer's own words, is shown as it was written.
 import re
 
 from node.domain.wording import Language
+from node.web.sentences_site import ENDS, VISITS
 from node.web.sentences_site import FORMS as site_forms  # noqa: N811 - it joins ours
 
 _FORMS: tuple[tuple[str, str], ...] = (
@@ -111,6 +112,8 @@ def spoken(sentence: str, language: str) -> str:
         return sentence
     if placed := _PLACE.fullmatch(sentence):
         return f"{placed[1]}\u00a0: {spoken(placed[2], language)}"
+    if told := _visit(sentence):
+        return _typeset(told)
     for form, french in _COMPILED:
         if found := form.fullmatch(sentence):
             said = found.expand(french)
@@ -118,6 +121,23 @@ def spoken(sentence: str, language: str) -> str:
                 said = said.replace(found.group(1), spoken(found.group(1), language))
             return _typeset(said)
     return sentence
+
+
+def _visit(sentence: str) -> str:
+    """How an association went, each part by itself; empty for another sentence."""
+    end = next((end for end in ENDS if sentence.startswith(end)), None)
+    if end is None:
+        return ""
+    rest = sentence.removeprefix(end).strip().removesuffix(".")
+    parts = [_part(part) for part in re.split(r", (?!\d+ not)", rest)] if rest else []
+    return f"{ENDS[end]} {', '.join(parts)}".strip() + ("." if parts else "")
+
+
+def _part(part: str) -> str:
+    for form, french in VISITS:
+        if found := re.fullmatch(form, part):
+            return found.expand(french)
+    return part
 
 
 def _typeset(french: str) -> str:
@@ -130,4 +150,4 @@ def understood(sentence: str) -> bool:
     """Whether the sentence has a form here."""
     placed = _PLACE.fullmatch(sentence)
     told = placed[2] if placed else sentence
-    return any(form.fullmatch(told) for form, _ in _COMPILED)
+    return bool(_visit(told)) or any(form.fullmatch(told) for form, _ in _COMPILED)

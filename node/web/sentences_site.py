@@ -1,5 +1,25 @@
 """French for what settings, accounts and refused associations say; see `node.web.sentences`."""
 
+VISITS: tuple[tuple[str, str], ...] = (
+    (r"(\d+) stored", r"\1 enregistrée(s)"),
+    (r"(\d+) duplicate", r"\1 déjà présente(s)"),
+    (r"(\d+) conflict", r"\1 en conflit"),
+    (r"(\d+) refused \(last: (.+)\)", r"\1 refusée(s) (la dernière : \2)"),
+    (r"(\w+) query: (\d+) match\(es\)", r"requête \1 : \2 réponse(s)"),
+    (r"(\S+): (\d+) of (\d+) sent", r"\1 : \2 sur \3 envoyée(s)"),
+    (r"commitment report: (\d+) stored, (\d+) not",
+     r"rapport d’engagement : \1 conservée(s), \2 non"),
+    (r"commitment asked for (\d+) instance\(s\)",
+     r"engagement demandé pour \1 instance(s)"),
+)  # fmt: skip
+"""What an association brought, part by part; see `node.scp.visits`."""
+ENDS = {
+    "Released.": "Terminée.",
+    "Aborted by the peer.": "Interrompue par le système.",
+    "Aborted by the node: the peer was silent too long.":
+        "Interrompue par le nœud : silence trop long.",
+}  # fmt: skip
+"""How an association ended."""
 FORMS: tuple[tuple[str, str], ...] = (
     # -- values of settings (node.domain.reading) -------------------------------------------------
     (r"(.+) is not a table\.", r"\1 n’est pas une table."),
@@ -71,6 +91,16 @@ FORMS: tuple[tuple[str, str], ...] = (
      "Ne donnez que [[peers]] et [[routes]]."),
     (r"There is no (\w+) (.+)\.", r"\2 n’existe pas."),
     (r"See pctnode (\w+) list\.", r"Voyez pctnode \1 list."),
+    (r"Nothing was pulled: there is no peer (.+)\. An archive is asked under the name it has "
+     r"here\.",
+     r"Rien n’a été rapatrié : il n’y a pas de système \1. Une archive se désigne par son nom "
+     "ici."),
+    (r"Name one of those that may send: (.+)\.", r"Nommez l’un de ceux qui peuvent envoyer : \1."),
+    (r'Add the archive to the peers, with may = \["send"\]\.',
+     'Ajoutez l’archive aux systèmes, avec may = ["send"].'),
+    (r"Nothing was pulled: (.+) may not send to us\. What it sent would be refused\.",
+     r"Rien n’a été rapatrié : \1 ne peut pas nous envoyer. Ses images seraient refusées."),
+    (r"Add send to what it may do\.", "Ajoutez l’envoi à ses droits."),
     # -- accounts and tokens (node.archive.accounts, credentials, node.domain.access) -------------
     (r"There is an account (.+) already\.", r"Le compte \1 existe déjà."),
     (r"This node has an account already\.", "Ce nœud a déjà un compte."),

@@ -43,8 +43,8 @@ _PEERS: tuple[tuple[str, str, str, int, set[str]], ...] = (
     ("mr-sim1", "MR_SIM1", "10.20.3.31", 104, {"send"}),
     ("mr-sim2", "MR_SIM2", "10.20.3.32", 104, {"send"}),
     ("pacs", "PACS_MAIN", "10.20.1.10", 11112, {"send", "query"}),
-    ("eclipse", "ECLIPSE_RT", "10.20.4.11", 51402, set()),
-    ("raystation", "RAYSTATION", "10.20.4.20", 104, {"query"}),
+    ("ECLIPSE_RT", "ECLIPSE_RT", "10.20.4.11", 51402, set()),
+    ("RAYSTATION", "RAYSTATION", "10.20.4.20", 104, {"query"}),
 )
 _HEAD = Source(manufacturer="SIEMENS", scanner="MAGNETOM Vida", protocol="t1_mprage_sag_p2_iso")
 _OTHER = Source(manufacturer="Philips", scanner="Ingenia", protocol="3D T1 TFE")
@@ -96,7 +96,7 @@ def _furnish(shelf: Shelf) -> None:
     echoes = Echoes(shelf.engine)
     for name, *_ in _PEERS[:4]:
         echoes.remember(name, ok=True, sentence=f"{name} answered in 6 ms.")
-    echoes.remember("raystation", ok=False, sentence="RAYSTATION refused the association.")
+    echoes.remember("RAYSTATION", ok=False, sentence="RAYSTATION refused the association.")
     shelf.engine.dispose()
     note_backup(shelf.root, Path("/backup/pctnode"), 1240)
     _log(shelf.root)
@@ -105,16 +105,18 @@ def _furnish(shelf: Shelf) -> None:
 def _associations(shelf: Shelf) -> None:
     now = datetime.now(UTC)
     told = (
-        ("MR_SIM2", "10.20.3.32", "mr-sim2", True, "138 stored.", "", ""),
-        ("MR_SIM1", "10.20.3.31", "mr-sim1", True, "208 stored.", "", ""),
+        ("MR_SIM2", "10.20.3.32", "mr-sim2", True, "Released. 138 stored.", "", ""),
+        ("MR_SIM1", "10.20.3.31", "mr-sim1", True, "Released. 208 stored, 2 duplicate.", "", ""),
         ("CT_WS3", "10.20.9.77", None, False,
          "'CT_WS3' at 10.20.9.77 is no peer of this node, and unknown peers are refused; known AE "
          "titles: ECLIPSE_RT, MR_SIM1, MR_SIM2, PACS_MAIN, RAYSTATION.", "calling AE title",
          "Add a peer with AE title CT_WS3 and host 10.20.9.77, or correct the calling AE title at "
          "the sender."),
-        ("PACS_MAIN", "10.20.1.10", "pacs", True, "1 C-ECHO answered.", "", ""),
+        ("PACS_MAIN", "10.20.1.10", "pacs", True, "Released. SERIES query: 4 match(es).", "", ""),
     )  # fmt: skip
-    for number, (title, address, peer, accepted, sentence, rule, remedy) in enumerate(told):
+    for number, (title, address, peer, accepted, sentence, rule, remedy) in reversed(
+        list(enumerate(told))
+    ):
         opened = now - timedelta(minutes=4 * number + 1)
         shelf.index.add_association(
             AssociationRecord(

@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
+from node.infer.registry import Registry
 from tests.web.browsing import DESKTOP, PHONE, launch, visiting
-from tests.web.equipped import equipped
+from tests.web.equipped import ONNX, equipped
 from tests.web.head import WARNINGS, datasets, doubt, head, hounsfield
 from tests.web.sample import fill
 from tests.web.shelf import Shelf
@@ -90,7 +91,13 @@ def _shelf(root: Path) -> Shelf:
         body_part="BRAIN",
     )
     shelf.synthesise(
-        series, files, hounsfield(made), findings=WARNINGS, uncertainty=doubt(made), spacing_mm=1.5
+        series,
+        files,
+        hounsfield(made),
+        findings=WARNINGS,
+        uncertainty=doubt(made),
+        spacing_mm=1.5,
+        model=Registry.scan(ONNX).models[0].ref,
     )
     fill(shelf)
     return shelf

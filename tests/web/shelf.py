@@ -112,10 +112,11 @@ class Shelf:
         destinations: tuple[str, ...] = ("ECLIPSE_RT",),
         spacing_mm: float = 1.0,
         attempt: int = 1,
+        model: ModelRef = MODEL,
     ) -> int:
         """Make the sCT of a received series as the worker would, up to review; gives the run."""
         run_id = self.queue(series_id, attempt=attempt)
-        model = replace(MODEL, spacing_mm=spacing_mm)
+        model = replace(model, spacing_mm=spacing_mm)
         sources = {str(d.SOPInstanceUID): d for d in datasets}
         stack = collect(read_instance(d) for d in datasets)[0]
         run = self.runs.get(run_id)

@@ -122,21 +122,25 @@ def test_a_wrong_setting_is_told_in_french_with_place_and_value(mapping: dict[st
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("place", "error"),
     [
-        Rejected("The sCT is not what was signed: x.", code="CHANGED"),
-        Rejected("x", code="SIGN_OFF"),
-        Rejected("x", code="SIGNED_OFF"),
-        Rejected("x", code="WARNINGS"),
+        ("decide", Rejected("x", code="CHANGED")),
+        ("decide", Rejected("x", code="SIGN_OFF")),
+        ("decide", Rejected("x", code="WARNINGS")),
+        ("models", Rejected("x", code="SIGNED_OFF")),
+        ("models", Rejected("x", code="UNKNOWN")),
     ],
 )
-def test_a_known_code_is_told_by_its_code(error: NodeError) -> None:
+def test_a_known_code_is_told_by_its_code(place: str, error: NodeError) -> None:
     """The table's own words in either language, and something to do."""
     for language in Language:
         t = Translator(language)
-        assert faults.known(error)
-        assert faults.why(t, error) in {text[language == Language.FR] for text in TEXTS.values()}
-        assert faults.to_do(t, error)
+        assert faults.known(error, place)
+        assert not faults.known(error, "network")  # another page, another thing
+        assert faults.why(t, error, place) in {
+            text[language == Language.FR] for text in TEXTS.values()
+        }
+        assert faults.to_do(t, error, place)
 
 
 def test_the_pages_speak_french_where_they_refuse(node: Node) -> None:
@@ -163,3 +167,24 @@ def test_a_place_stays_a_place() -> None:
     french = "peers[2].port\u00a0: 0 n’est pas entre 1 et 65535."
     assert spoken(english, Language.FR) == french
     assert spoken(english, Language.EN) == english
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("Released.", "Terminée."),
+        ("Released. 138 stored, 2 duplicate.", "Terminée. 138 enregistrée(s), 2 déjà présente(s)."),
+        (
+            "Aborted by the peer. 31 stored, 1 refused (last: no space).",
+            "Interrompue par le système. 31 enregistrée(s), "
+            "1 refusée(s) (la dernière\u00a0: no space).",
+        ),
+        (
+            "Released. commitment report: 3 stored, 1 not.",
+            "Terminée. rapport d’engagement\u00a0: 3 conservée(s), 1 non.",
+        ),
+    ],
+)
+def test_how_an_association_went_is_told_in_french(english: str, french: str) -> None:
+    """Each part that the receiver writes down, in its own words."""
+    assert spoken(english, Language.FR) == french

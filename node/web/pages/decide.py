@@ -151,5 +151,5 @@ def _not_done(request: Request, item: dict[str, Any], error: NodeError) -> HTMLR
         item=item,
         code=code,
         trouble=error,
-        foreign=not known(error),
+        foreign=not known(error, "decide"),
     )

@@ -18,7 +18,7 @@
     const drawn = new uPlot({
       width: chart.clientWidth, height: 150, padding: [8, 18, 0, 0], legend: { show: false },
       cursor: { y: false, drag: { setScale: false, x: false } },
-      axes: [{ ...axis, space: 70, values: (_, splits) => splits.map((s) => new Date(s * 1000).toLocaleString(document.documentElement.lang, splits.at(-1) - splits[0] < 172800 ? { hour: "2-digit", minute: "2-digit" } : { day: "2-digit", month: "2-digit" })) },
+      axes: [{ ...axis, space: 70, values: (_, splits) => splits.map((s) => new Date(s * 1000).toLocaleString(place.dataset.comma === "," ? "fr" : "en-GB", splits.at(-1) - splits[0] < 172800 ? { hour: "2-digit", minute: "2-digit" } : { day: "numeric", month: "short" })) },
         { ...axis, size: 48, values: (_, splits) => splits.map(told) }],
       series: [{}, { stroke: token("--acc"), width: 1, points: { show: true, size: 5, fill: token("--acc") } },
         ...lines.map(() => ({ stroke: token("--attn"), width: 1, dash: [4, 3], points: { show: false } }))],

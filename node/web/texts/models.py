@@ -117,6 +117,8 @@ MODELS: dict[str, tuple[str, str]] = {
         "Cette validation n’existe pas ou a déjà été révoquée.",
     ),
     "models.do.UNKNOWN": ("Look at the list again.", "Regardez de nouveau la liste."),
+    "models.why.LOG_IN": ("The password is not right.", "Le mot de passe est inexact."),
+    "models.do.LOG_IN": ("Type it again.", "Saisissez-le de nouveau."),
     "models.why.Retryable": (
         "No worker answered in time.",
         "Aucun calculateur n’a répondu à temps.",
