@@ -6,10 +6,12 @@ bytes can go as they lie and the connection is a plain socket; TLS and transcodi
 way.
 """
 
+import mmap
+import os
 import select
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,9 @@ _META_LENGTH_AT = 140
 _RESPONSE_LIMIT = 1 << 16
 # An unlimited peer still gets pieces, so that a cancel can be seen between instances.
 _LARGEST_PDU = 1 << 20
+
+# What goes to the kernel at once; a longer file is mapped, not read.
+_CHUNK = 1 << 20
 
 Command = dict[int, bytes]
 """Values of a command set by element number; all are of group 0000."""
@@ -58,6 +63,13 @@ class Response:
     comment: str
 
 
+def _content(path: Path) -> bytes | mmap.mmap:
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size <= _CHUNK:
+            return file.read()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 def contexts_of(association: Any) -> dict[tuple[str, str], int]:
     """The context for each SOP class and transfer syntax that the peer takes as it lies."""
     return {
@@ -86,11 +98,14 @@ class Wire:
     def store(self, request: Request) -> Response:
         """Send one instance and wait for its answer; raise `Ended` when none will come."""
         context_id = self._contexts[request.sop_class_uid, request.transfer_syntax_uid]
-        data = request.path.read_bytes()
+        data = _content(request.path)
         (length,) = _UL.unpack_from(data, _META_LENGTH_AT)
         data_set = memoryview(data)[_META_LENGTH_AT + 4 + length :]
         try:
-            self._connection.sendall(self._message_of(request, context_id, data_set))
+            for chunk in self._chunks(request, context_id, data_set):
+                # The time-out of `sendall` is for all of it: a long object on a slow line has it
+                # for each mebibyte.
+                self._connection.sendall(chunk)
             answer = self._answer(request.message_id)
         except OSError as error:
             raise Ended(error.strerror or str(error)) from None
@@ -109,8 +124,9 @@ class Wire:
         poll.register(self._connection, select.POLLIN)
         return bool(poll.poll(0))
 
-    def _message_of(self, request: Request, context_id: int, data_set: memoryview) -> bytes:
-        command = _command_set(request)
+    def _chunks(self, request: Request, context_id: int, data_set: memoryview) -> Iterator[bytes]:
+        """The PDUs of a request; a slice of an MR or CT series is one piece."""
+        command, size = _command_set(request), 0
         parts: list[bytes | memoryview] = []
         for content, kind in ((memoryview(command), _COMMAND), (data_set, 0)):
             for start in range(0, len(content), self._piece):
@@ -119,7 +135,11 @@ class Wire:
                 parts.append(_PDU.pack(_P_DATA_TF, 0, len(piece) + 6))
                 parts.append(_PDV.pack(len(piece) + 2, context_id, kind | last))
                 parts.append(piece)
-        return b"".join(parts)
+                size += len(piece)
+                if size >= _CHUNK:
+                    yield b"".join(parts)
+                    parts, size = [], 0
+        yield b"".join(parts)
 
     def _answer(self, message_id: int) -> Response | None:
         while True:
