@@ -282,6 +282,7 @@ def _read_tls(reader: Reader, folder: Path) -> TlsSettings:
     port = reader.integer("port", 0, high=65535)
     names = {key: reader.text(key, "") for key in ("certificate", "key", "ca")}
     profile = reader.text("profile", "bcp195", choices=tuple(PROFILES))
+    crl = reader.text("crl", "")
     reader.finish()
     if port and not any(names.values()):
         raise reader.fault("port", "is set, and no certificate.", "Set certificate, key and ca.")
@@ -291,7 +292,8 @@ def _read_tls(reader: Reader, folder: Path) -> TlsSettings:
     if missing:
         raise reader.fault(missing[0], "is missing.", "TLS needs certificate, key and ca.")
     paths = {key: folder / Path(value).expanduser() for key, value in names.items()}
-    return TlsSettings(port=port, files=TlsFiles(**paths, profile=profile))
+    lists = folder / Path(crl).expanduser() if crl else None
+    return TlsSettings(port=port, files=TlsFiles(**paths, profile=profile, crl=lists))
 
 
 def _read_database(reader: Reader) -> DatabaseSettings:

@@ -45,6 +45,8 @@ class TlsFiles:
     """Authorities whose certificates a peer may show."""
     profile: str = "bcp195"
     """A key of `PROFILES`."""
+    crl: Path | None = None
+    """Revocation lists of the authorities that sign peers' certificates, PEM; None: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,8 @@ class Tls:
             log.info("certificate_reloaded", file=str(self.files.certificate))
 
     def _signature(self) -> tuple[tuple[int, int, int], ...]:
-        return tuple(_stamp(f) for f in (self.files.certificate, self.files.key, self.files.ca))
+        files = (self.files.certificate, self.files.key, self.files.ca, self.files.crl)
+        return tuple(_stamp(file) for file in files if file is not None)
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:
@@ -145,7 +148,18 @@ def _context(files: TlsFiles, protocol: int) -> ssl.SSLContext:
         context.load_verify_locations(files.ca)
     except (OSError, ValueError) as error:
         raise _unusable(f"authorities {files.ca}", error) from None
+    if files.crl is not None:
+        _refuse_revoked(context, files.crl)
     return context
+
+
+def _refuse_revoked(context: ssl.SSLContext, crl: Path) -> None:
+    """Let nobody in whose certificate is on a list, or whose authority has no list that holds."""
+    try:
+        context.load_verify_locations(crl)
+    except (OSError, ValueError) as error:
+        raise _unusable(f"revocation lists {crl}", error) from None
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 def _no_password() -> str:

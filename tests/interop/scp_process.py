@@ -60,7 +60,8 @@ def main() -> None:
     secure = None
     if asked.tls:
         certificate, key, ca = (Path(asked.tls[name]) for name in ("certificate", "key", "ca"))
-        tls = Tls(TlsFiles(certificate=certificate, key=key, ca=ca))
+        crl = Path(asked.tls["crl"]) if "crl" in asked.tls else None
+        tls = Tls(TlsFiles(certificate=certificate, key=key, ca=ca, crl=crl))
         secure = Secure(listener=listen("127.0.0.1", 0), tls=tls)
     ports = {"port": listener.getsockname()[1]}
     if secure:

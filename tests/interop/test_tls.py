@@ -19,7 +19,14 @@ from node.scu import association
 from node.scu.echo import echo
 from node.scu.store import Outgoing, send
 from node.tls import Tls, TlsFiles
-from tests.interop.receiving import Node, data_set_of, mr_image, running_node, write_image
+from tests.interop.receiving import (
+    Node,
+    data_set_of,
+    mr_image,
+    running_node,
+    start_node,
+    write_image,
+)
 from tests.interop.scp_process import PACS
 from tests.peers.dcmtk import run_echoscu, run_storescu
 from tests.peers.fixtures import StartStorescp
@@ -108,6 +115,31 @@ def test_without_a_good_certificate_nobody_is_let_in(
         "ended": "certificate has expired",
     }[kind]
     assert said in sentence
+
+
+def test_a_revoked_certificate_is_refused_as_soon_as_the_list_says_so(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """Without a restart; who is on no list is let in before and after."""
+    ours, good, lost = (authority.issue(name) for name in ("crl-node", "kept", "lost"))
+    files = {
+        "certificate": str(ours.certificate), "key": str(ours.key), "ca": str(ours.ca),
+        "crl": str(authority.revoke()),
+    }  # fmt: skip
+    node = start_node(tmp_path / "var", "--peers", json.dumps(PEERS), "--tls", json.dumps(files))
+    try:
+        before = run_echoscu(node.tls_port, calling="TLS", options=lost.dcmtk())
+        authority.revoke(lost)
+        after = run_echoscu(node.tls_port, calling="TLS", options=lost.dcmtk())
+        kept = run_echoscu(node.tls_port, calling="TLS", options=good.dcmtk())
+        accepted, sentence, *_ = node.associations(3)[1]
+    finally:
+        node.stop()
+
+    assert (before.returncode, kept.returncode) == (0, 0)
+    assert after.returncode != 0
+    assert not accepted
+    assert "revoked" in sentence
 
 
 def test_tls_1_1_is_refused_to_a_client_that_can_speak_it(

@@ -68,6 +68,20 @@ class Authority:
         certificate.write_bytes(_pem(builder.sign(self._key, hashes.SHA256())))
         return Identity(certificate=certificate, key=key_file, ca=self.file)
 
+    def revoke(self, *identities: Identity) -> Path:
+        """Write the list of what is revoked, anew."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        builder = builder.last_update(now - timedelta(days=1)).next_update(now + timedelta(days=9))
+        for identity in identities:
+            certificate = x509.load_pem_x509_certificate(identity.certificate.read_bytes())
+            revoked = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            builder = builder.add_revoked_certificate(revoked.revocation_date(now).build())
+        file = self._folder / "crl.pem"
+        signed = builder.sign(self._key, hashes.SHA256())
+        file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        return file
+
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
