@@ -7,6 +7,7 @@ a form here, such as a peer's own words, is shown as it was written.
 import re
 
 from node.domain.wording import Language
+from node.web.sentences_network import FORMS as network_forms  # noqa: N811 - it joins ours
 from node.web.sentences_site import ENDS, VISITS
 from node.web.sentences_site import FORMS as site_forms  # noqa: N811 - it joins ours
 
@@ -101,7 +102,8 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"Refused: no stack can be used\.", "Refusée : aucun volume n’est utilisable."),
     (r"Given up after several tries: (.+)", r"Abandon après plusieurs essais : \1"),
 )
-_COMPILED = tuple((re.compile(form, re.DOTALL), french) for form, french in (*_FORMS, *site_forms))
+ALL_FORMS = (*network_forms, *_FORMS, *site_forms)
+_COMPILED = tuple((re.compile(form, re.DOTALL), french) for form, french in ALL_FORMS)
 # A fault of a setting names its place first: ``peers[2].port: 0 is not between 1 and 65535.``
 _PLACE = re.compile(r"([a-z_]+(?:\[\d+\])?(?:\.[A-Za-z_0-9]+)*): (.+)", re.DOTALL)
 
