@@ -14,6 +14,7 @@ from pynetdicom.presentation import PresentationContext
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from node.domain.errors import Misconfigured, NodeError, Rejected, Retryable
 from node.domain.site import Peer
+from node.scu.lending import keep_answers
 from node.tls import Tls
 
 MAX_PDU_BYTES = 128 * 1024
@@ -87,6 +88,7 @@ def associate(
     if not association.is_established:
         _close(connections)
         raise _why_not(association, peer, calling_ae, timeouts)
+    keep_answers(association)
     try:
         yield association
     except NodeError:  # an answer we do not like is no reason for a rude end

@@ -50,6 +50,29 @@ class Lent(AssociationSocket):  # type: ignore[misc] # pynetdicom has no types
         return bool(self.assoc.dul.state_machine.current_state == _ESTABLISHED)
 
 
+def keep_answers(association: Any) -> None:
+    """Let pynetdicom's reactor take requests of the peer only, never the answers we wait for.
+
+    It says that it pauses before it does. A request that we send in between can lose its first
+    answer to it: one match of a query is missing, and nobody knows.
+    """
+    messages, take = association.dimse.msg_queue, association.dimse.get_msg
+
+    def get_msg(block: bool = False) -> Any:
+        if block or threading.current_thread() is not association:
+            return take(block)
+        with messages.mutex:
+            if not messages.queue or _is_answer(messages.queue[0][1]):
+                return None, None
+            return messages.queue.popleft()
+
+    association.dimse.get_msg = get_msg
+
+
+def _is_answer(message: Any) -> bool:
+    return getattr(message, "MessageIDBeingRespondedTo", None) is not None
+
+
 @contextmanager
 def own_connection(association: Any, timeout_s: float) -> Iterator[socket.socket | None]:
     """The association's socket, with a time-out for each read; None under TLS or when it ends.

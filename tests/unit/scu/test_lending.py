@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,10 +11,11 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_ECHO
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AssociationSocket
 
-from node.scu.lending import Lent, own_connection
+from node.scu.lending import Lent, keep_answers, own_connection
 
 
 @contextmanager
@@ -43,6 +45,27 @@ def test_the_points_are_where_we_think() -> None:
     assert isinstance(association._reactor_checkpoint, threading.Event)
     assert association._is_paused is False
     assert association.dul._idle_timer is not None
+
+
+def test_an_answer_waits_for_who_asked() -> None:
+    """The reactor, which runs on between our requests, leaves it in the queue."""
+    with associated() as association:
+        keep_answers(association)
+        answer = C_ECHO()
+        answer.MessageIDBeingRespondedTo, answer.Status = 1, 0
+        messages = association.dimse.msg_queue
+
+        messages.put((1, answer))
+        request = C_ECHO()
+        request.MessageID = 7
+        threading.Event().wait(0.2)  # the reactor looks every millisecond
+        assert messages.qsize() == 1
+        assert association.dimse.get_msg(block=True) == (1, answer)
+        messages.put((1, request))  # which it takes, and refuses: nobody serves it here
+        deadline = time.monotonic() + 30
+        while not messages.empty() and time.monotonic() < deadline:
+            threading.Event().wait(0.005)
+        assert messages.empty()
 
 
 def test_nobody_else_reads_while_it_is_lent() -> None:
