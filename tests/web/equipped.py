@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from node import app as node_app
 from node.archive import tables as t
@@ -37,6 +38,7 @@ from tests.web.desks import desk_of
 from tests.web.serving import served
 from tests.web.shelf import Shelf
 
+Spread = NDArray[np.float64]
 ONNX = Path(__file__).parents[2] / "onnx"
 WHO = "l.martin"
 _PEERS: tuple[tuple[str, str, str, int, set[str]], ...] = (
@@ -51,9 +53,9 @@ _OTHER = Source(manufacturer="Philips", scanner="Ingenia", protocol="3D T1 TFE")
 
 
 @contextmanager
-def equipped(shelf: Shelf) -> Iterator[tuple[str, str]]:
+def equipped(shelf: Shelf, spread: Spread | None = None) -> Iterator[tuple[str, str]]:
     """Serve the shelf with everything a page can show; the address, and the secret of a session."""
-    _furnish(shelf)
+    _furnish(shelf, spread)
     engine = shelf.engine
     account = Accounts(engine).add(
         WHO, Role.ADMIN, "correct horse battery", who="test", display_name="L. Martin"
@@ -90,9 +92,9 @@ def equipped(shelf: Shelf) -> Iterator[tuple[str, str]]:
     flow.close()
 
 
-def _furnish(shelf: Shelf) -> None:
+def _furnish(shelf: Shelf, spread: Spread | None) -> None:
     _associations(shelf)
-    _models(shelf)
+    _models(shelf, _usual() if spread is None else spread)
     echoes = Echoes(shelf.engine)
     for name, *_ in _PEERS[:4]:
         echoes.remember(name, ok=True, sentence=f"{name} answered in 6 ms.")
@@ -134,7 +136,17 @@ def _associations(shelf: Shelf) -> None:
         )
 
 
-def _models(shelf: Shelf) -> None:
+def _usual() -> Spread:
+    """Per cent of the body in each bin of HU, as of a head."""
+    first, last, width = HISTOGRAM_HU
+    centres = np.arange(first, last, width) + width / 2
+    spread = np.full(centres.size, 0.05)
+    for height, at_hu, wide in ((14.0, 35, 35), (4.0, -90, 60), (0.7, 800, 420)):
+        spread += height * np.exp(-(((centres - at_hu) / wide) ** 2))
+    return spread
+
+
+def _models(shelf: Shelf, usual: Spread) -> None:
     """Ninety sCTs of two scanners over six weeks, whose bone share drifts at the end."""
     (model,) = Registry.scan(ONNX).models
     book, dice = ModelBook(shelf.engine), np.random.default_rng(5)
@@ -156,8 +168,6 @@ def _models(shelf: Shelf) -> None:
         }
         row |= {"provider": "CPUExecutionProvider", "ok": ok, "verdict": verdict}
         book.remember_check(row, who=WHO)
-    first, last, width = HISTOGRAM_HU
-    centres = np.arange(first, last, width) + width / 2
     for number in range(90):
         at = datetime.now(UTC).timestamp() - (90 - number) * 40_000.0
         series = shelf.row(
@@ -172,11 +182,7 @@ def _models(shelf: Shelf) -> None:
         )
         run = shelf.run_row(series, released_at=at, released_by="policy")
         share = 0.19 + 0.01 * dice.standard_normal() + max(0, number - 70) * 0.0045
-        spread = 14 * np.exp(-(((centres - 35) / 35) ** 2)) + 4 * np.exp(
-            -(((centres + 90) / 60) ** 2)
-        )
-        spread += 0.7 * np.exp(-(((centres - 800) / 420) ** 2)) + 0.05
-        spread *= np.exp(0.15 * dice.standard_normal(centres.size))
+        spread = usual * np.exp(0.4 * dice.standard_normal(usual.size))
         measured: dict[str, Any] = {
             "body_ml": float(3600 + 420 * dice.standard_normal()),
             "brain_share": float(0.5 + 0.02 * dice.standard_normal()),
@@ -235,7 +241,8 @@ def _certificates() -> tuple[Validity, ...]:
 def _steady(told: dict[str, Any]) -> dict[str, Any]:
     """What differs from machine to machine, as a picture of the documentation has it."""
     disk = told["disk"] | {"total_bytes": 2_000_000_000_000, "free_bytes": 1_290_000_000_000}
-    return told | {"disk": disk}
+    workers = [worker | {"silent_s": 4.0} for worker in told["workers"]]
+    return told | {"disk": disk, "workers": workers}
 
 
 def _peer(name: str, title: str, host: str, port: int, may: set[str]) -> Peer:

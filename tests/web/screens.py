@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+from numpy.typing import NDArray
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
+from node.domain.figures import HISTOGRAM_HU
 from node.infer.registry import Registry
 from tests.web.browsing import DESKTOP, PHONE, launch, visiting
 from tests.web.equipped import ONNX, equipped
-from tests.web.head import WARNINGS, datasets, doubt, head, hounsfield
+from tests.web.head import HU, WARNINGS, datasets, doubt, head, hounsfield
 from tests.web.sample import fill
 from tests.web.shelf import Shelf
 
@@ -59,7 +62,7 @@ def main(folder: Path) -> None:
     with TemporaryDirectory() as root, sync_playwright() as playwright:
         shelf = _shelf(Path(root))
         browser = launch(playwright)
-        with equipped(shelf) as (address, secret):
+        with equipped(shelf, _spread()) as (address, secret):
             for name, path, theme, language, size, clicks in _SHOTS:
                 with visiting(
                     browser, address, size=size, theme=theme, language=language, forgiven=("404",)
@@ -77,6 +80,20 @@ def main(folder: Path) -> None:
                     whole = clip is None and name.startswith(_TALL)
                     page.screenshot(path=folder / f"{name}.png", clip=clip, full_page=whole)
         browser.close()
+
+
+def _spread() -> NDArray[np.float64]:
+    """The shares of HU of the head in these pictures, as the population's middle."""
+    made = head((172, 172, 128), 1.5)
+    table = np.zeros(256)
+    for tissue, value in HU.items():
+        table[int(tissue)] = value
+    values = table[made.tissue]
+    inside = values[values > -900]
+    inside = inside + np.random.default_rng(4).normal(0, 12, inside.size)
+    first, last, width = HISTOGRAM_HU
+    counts, _ = np.histogram(inside, np.arange(first, last + width, width))
+    return np.asarray(100.0 * counts / inside.size + 0.004, np.float64)
 
 
 def _shelf(root: Path) -> Shelf:

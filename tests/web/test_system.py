@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from node import log
+from node.archive.leases import Leases
 from node.archive.queries import Queries
 from node.settings import load
 from node.system import last_backup, log_lines, note_backup, system
@@ -88,6 +89,7 @@ def test_it_says_what_is_wrong_and_what_there_is(node: Node) -> None:
 
     assert told["checks"]["dicom"].startswith("Nothing listens")
     assert (told["checks"]["disk"], told["checks"]["database"]) == (None, None)
+    assert "worker" not in told["checks"]  # none has ever told of itself here
     assert told["disk"]["free_bytes"] > 0
     assert told["backup"]["target"] == "/backup"
     assert told["backup"]["age_s"] < 600
@@ -97,6 +99,21 @@ def test_it_says_what_is_wrong_and_what_there_is(node: Node) -> None:
     assert "Something needs you" in client.get("/system").text
     client.cookies.set("pctnode_language", "fr")
     assert "Rien n’écoute sur le port DICOM" in client.get("/system").text
+
+
+def test_a_silent_worker_is_told(node: Node) -> None:
+    """Nothing is made or sent while no worker gives a sign of life."""
+    leases = Leases(node.engine)
+    leases.beat("m-0", holder="1", version="1")
+    leases.tell("m-0", {"processors": 2, "memory_bytes": 1, "providers": [], "gpus": []})
+    client = node.session("viewer")
+    assert "worker" not in client.get("/api/system").json()["checks"]
+
+    leases.leave("m-0")
+    told = client.get("/api/system").json()
+    assert told["checks"]["worker"] == "No worker gives a sign of life."
+    assert told["workers"][0]["silent_s"] is None
+    assert "nothing is made or sent" in client.get("/system").text
 
 
 def test_a_process_keeps_its_last_lines(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ _HOUR_S = 3600.0
 _PLAIN = ("at", "level", "role", "event")
 _DAY_S = 86400.0
 _SOON_DAYS = 30
+_SILENT_S = 60.0
 
 
 @router.get("/system", dependencies=[VIEWER])
@@ -55,6 +56,9 @@ def state_of(request: Request) -> dict[str, Any]:
         checks["database"] = None if state.queries.alive() else "The database does not answer."
     except Exception as error:  # noqa: BLE001 - a health check tells of whatever went wrong
         checks["database"] = f"The database does not answer ({type(error).__name__})."
+    told = read()
+    if told.get("workers") and not any(_lives(worker) for worker in told["workers"]):
+        checks["worker"] = "No worker gives a sign of life."
     certificates = [
         {
             "file": one.file.name,
@@ -64,7 +68,11 @@ def state_of(request: Request) -> dict[str, Any]:
         }
         for one in state.certificates()
     ]
-    return read() | {"checks": checks, "certificates": certificates}
+    return told | {"checks": checks, "certificates": certificates}
+
+
+def _lives(worker: dict[str, Any]) -> bool:
+    return worker["silent_s"] is not None and worker["silent_s"] < _SILENT_S
 
 
 def log_of(request: Request) -> list[dict[str, Any]]:

@@ -9,6 +9,11 @@ SYSTEM: dict[str, tuple[str, str]] = {
     "system.check.models": ("Models folder", "Dossier des modèles"),
     "system.check.disk": ("Disk", "Disque"),
     "system.check.database": ("Database", "Base de données"),
+    "system.check.worker": ("Workers", "Calculateurs"),
+    "system.bad.worker": (
+        "No worker gives a sign of life: nothing is made or sent.",
+        "Aucun calculateur ne donne signe de vie : rien ne se calcule ni ne part.",
+    ),
     "system.check.checks": ("Checks", "Contrôles"),
     "system.ok": ("in order", "en ordre"),
     "system.bad.dicom": (
