@@ -1,6 +1,6 @@
 """The node's runtime against MONAI's sliding window with torch, same network, same volume.
 
-``python -m models.speed models/head-t1.toml onnx/head-t1/1.1.0``. Processor seconds are told beside
+``python -m models.speed models/head-t1.toml onnx/head-t1/1.2.0``. Processor seconds are told beside
 wall seconds: on a machine with other work only those compare.
 """
 

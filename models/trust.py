@@ -1,6 +1,6 @@
 """Inject gross faults into held-out cases and count what the checks miss.
 
-``python -m models.trust models/head-t1.toml onnx/head-t1/1.1.0``. Subjects and seeds are others
+``python -m models.trust models/head-t1.toml onnx/head-t1/1.2.0``. Subjects and seeds are others
 than those that set the limits.
 """
 
