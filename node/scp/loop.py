@@ -38,7 +38,7 @@ MEMORY_BYTES = 2 << 20
 # No PDU we negotiate is longer; pynetdicom refuses one that is.
 _PDU_LIMIT = 1 << 20
 _COMMAND_LIMIT = 16 * 1024
-_P_DATA_TF = 0x04
+_P_DATA_TF, _RELEASE_RQ = 0x04, 0x05
 _PDU_HEADER, _PDV_HEADER = struct.Struct(">BBI"), struct.Struct(">IBB")
 # PS3.8 E.2.
 _COMMAND, _LAST = 0x01, 0x02
@@ -75,14 +75,18 @@ class ReceiveLoop:
         self._memory = memoryview(bytearray(MEMORY_BYTES))
         self._command = b""
         self._arriving: _Arriving | None = None
+        self._is_asked = False
 
     def run(self) -> Ending:
         """Serve until something comes that is not a C-STORE request.
 
-        That finds everything which was acknowledged before, on whatever association.
+        A request or a release finds everything which was acknowledged before, on whatever
+        association. Who has gone asks for nothing, and must not hold a place meanwhile.
         """
+        self._is_asked = False
         ending = self._run()
-        self._store.wait_filed()
+        if self._is_asked:
+            self._store.wait_filed()
         return ending
 
     def _run(self) -> Ending:
@@ -118,6 +122,7 @@ class ReceiveLoop:
             self._stream.keep()
         kind, _, left = _PDU_HEADER.unpack(self._stream.peek(_PDU_HEADER.size))
         if kind != _P_DATA_TF or left > _PDU_LIMIT:
+            self._is_asked = kind == _RELEASE_RQ
             return False
         self._stream.take(_PDU_HEADER.size)
         while left:
@@ -149,6 +154,7 @@ class ReceiveLoop:
         syntax = self._syntaxes.get(context_id)
         self._command = b""
         if request is None or syntax is None:
+            self._is_asked = True
             return False
         context = self._store.context(
             self._association, syntax, request.sop_class_uid, request.sop_instance_uid

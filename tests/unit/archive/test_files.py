@@ -7,6 +7,7 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
+from node.archive import files
 from node.archive.files import Folder, instance_name, part10_header
 from node.domain.errors import Defect
 from tests.interop.receiving import data_set_of, mr_image, write_image
@@ -120,3 +121,29 @@ def test_header_makes_a_part_10_file(tmp_path: Path) -> None:
     assert read.file_meta.ImplementationVersionName == "PCTNODE_0"
     assert read.file_meta.FileMetaInformationGroupLength == len(header) - 132 - 12
     assert data_set_of(path) == raw
+
+
+def test_a_slow_sync_of_the_whole_file_system_is_left_alone_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may write much there: then each file is synced by itself, and the folder."""
+    folder = Folder(tmp_path / "data")
+    paths = [folder.place(PurePosixPath("instances", str(n)), b"x") for n in range(16)]
+    whole: list[Path] = []
+    each: list[Path] = []
+
+    def sync_whole(path: Path) -> bool:
+        whole.append(path)
+        return True
+
+    monkeypatch.setattr(files, "_sync_file_system", sync_whole)
+    monkeypatch.setattr(files, "fsync_path", lambda path, _flags=0: each.append(path))
+    folder.sync_all(paths)
+    assert (len(whole), each) == (1, [])
+
+    monkeypatch.setattr(files, "_SLOW_SYNC_S", -1.0)
+    folder.sync_all(paths)
+    folder.sync_all(paths)
+
+    assert len(whole) == 2
+    assert each == [*paths, folder.root / "instances"]
