@@ -40,6 +40,8 @@ from tests.web.shelf import Shelf
 
 Spread = NDArray[np.float64]
 ONNX = Path(__file__).parents[2] / "onnx"
+NEWEST = Registry.scan(ONNX).find("head-t1")
+MODEL_PAGE = f"/models/{NEWEST.ref.name}/{NEWEST.ref.version}"
 WHO = "l.martin"
 _PEERS: tuple[tuple[str, str, str, int, set[str]], ...] = (
     ("mr-sim1", "MR_SIM1", "10.20.3.31", 104, {"send"}),
@@ -148,7 +150,7 @@ def _usual() -> Spread:
 
 def _models(shelf: Shelf, usual: Spread) -> None:
     """Ninety sCTs of two scanners over six weeks, whose bone share drifts at the end."""
-    (model,) = Registry.scan(ONNX).models
+    model = NEWEST
     book, dice = ModelBook(shelf.engine), np.random.default_rng(5)
     book.sign_off(
         model.ref,

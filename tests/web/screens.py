@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from playwright.sync_api import FloatRect, Page, sync_playwright
 
 from node.domain.figures import HISTOGRAM_HU
-from node.infer.registry import Registry
 from tests.web.browsing import DESKTOP, PHONE, launch, visiting
-from tests.web.equipped import ONNX, equipped
+from tests.web.equipped import MODEL_PAGE, NEWEST, equipped
 from tests.web.head import HU, WARNINGS, datasets, doubt, head, hounsfield
 from tests.web.sample import fill
 from tests.web.shelf import Shelf
@@ -39,9 +38,9 @@ _SHOTS = (
     ("system-form-dark", "/network/systems/new?ae_title=CT_WS3&host=10.20.9.77", "dark", "en",
      DESKTOP, ()),
     ("models-dark", "/models", "dark", "en", DESKTOP, ()),
-    ("model-dark", "/models/head-t1/1.1.0", "dark", "en", DESKTOP, ()),
-    ("model-light-fr", "/models/head-t1/1.1.0", "light", "fr", DESKTOP, ()),
-    ("model-phone", "/models/head-t1/1.1.0", "dark", "fr", PHONE, ()),
+    ("model-dark", MODEL_PAGE, "dark", "en", DESKTOP, ()),
+    ("model-light-fr", MODEL_PAGE, "light", "fr", DESKTOP, ()),
+    ("model-phone", MODEL_PAGE, "dark", "fr", PHONE, ()),
     ("system-dark", "/system", "dark", "en", DESKTOP, ()),
     ("system-phone", "/system", "light", "fr", PHONE, ()),
     ("audit-dark", "/audit", "dark", "en", DESKTOP, ()),
@@ -114,7 +113,7 @@ def _shelf(root: Path) -> Shelf:
         findings=WARNINGS,
         uncertainty=doubt(made),
         spacing_mm=1.5,
-        model=Registry.scan(ONNX).models[0].ref,
+        model=NEWEST.ref,
     )
     fill(shelf)
     return shelf

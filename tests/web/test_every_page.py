@@ -6,16 +6,16 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.web.browsing import DESKTOP, PHONE, violations, visiting
-from tests.web.equipped import equipped
+from tests.web.equipped import MODEL_PAGE, equipped
 from tests.web.sample import fill
 from tests.web.shelf import Shelf
 
 PAGES = (
     "/", "/?show=delivered", "/?q=muster", "/series/1", "/series/3", "/network",
-    "/network/systems/new", "/network/systems/pacs", "/models", "/models/head-t1/1.1.0",
+    "/network/systems/new", "/network/systems/pacs", "/models", MODEL_PAGE,
     "/system", "/audit", "/accounts", "/account", "/api/docs", "/nowhere",
 )  # fmt: skip
-OPENED = {"/models/head-t1/1.1.0", "/network", "/accounts", "/api/docs"}
+OPENED = {MODEL_PAGE, "/network", "/accounts", "/api/docs"}
 """Pages whose details are opened as well."""
 Place = tuple[str, str]
 
@@ -72,7 +72,7 @@ def test_drift_is_drawn_and_its_points_lead_to_their_series(browser: Browser, pl
     address, secret = place
     with visiting(browser, address) as visit:
         visit.log_in(secret)
-        page = visit.go("/models/head-t1/1.1.0")
+        page = visit.go(MODEL_PAGE)
         page.wait_for_selector("[data-figure=bone_share] canvas")
         assert page.locator("[data-figure] canvas").count() == 5
         painted = page.evaluate(
