@@ -29,7 +29,7 @@ from node.log import get_logger
 
 log = get_logger(__name__)
 
-SEGMENT_BYTES = 64 << 20
+SEGMENT_BYTES = 128 << 20
 # Rows of one transaction.
 _BATCH = 128
 # Filing and receiving share the disk: it begins when nothing came for a moment, when the oldest has
@@ -67,7 +67,7 @@ class Filer:
         self._entries: deque[_Entry] = deque()
         self._pending: dict[str, str] = {}
         self._taken = self._done = 0
-        self._waiting_bytes, self._many_bytes = 0, segment_bytes // 2
+        self._waiting_bytes, self._many_bytes = 0, segment_bytes
         self._hurry = self._stopping = False
         self._thread = threading.Thread(target=self._run, name="filer", daemon=True)
 

@@ -22,6 +22,7 @@ from tests.peers.dcmtk import run_storescu, start_storescp
 from tests.peers.orthanc import start_orthanc
 from tests.peers.waiting import wait_until
 
+_LASTING_BYTES = 1 << 30
 _PDU = ["--max-pdu", "131072"]
 
 
@@ -44,6 +45,7 @@ def measure(folder: Path, *, rounds: int, kinds: Sequence[Kind] = (MR, CT)) -> l
         for kind in kinds:
             for associations in (1, 4):
                 rows += _rates(servers, kind, associations, rounds, folder)
+        rows += [_lasting(servers[0], kind) for kind in kinds]
         rows += _stock_sender(servers[0], folder, rounds)
         rows += _memory(servers[0], rounds * 2)
     return rows
@@ -53,7 +55,7 @@ def _servers(folder: Path, stack: ExitStack) -> list[Server]:
     storescp = start_storescp(folder / "storescp", options=_PDU)
     stack.callback(storescp.stop)
     # The whole node as it is installed, its worker and page beside the acceptors; nothing settles.
-    node = make_node(folder / "node", storescp, quiet_s=3600.0, acceptors=2)
+    node = make_node(folder / "node", storescp, quiet_s=3600.0, acceptors=2, journal_mb=128)
     node.start()
     stack.callback(node.stop)
     wait_until(lambda: len(list(node.data.glob("journal/*.segment"))) == 4, "the journals")
@@ -101,6 +103,25 @@ def _rates(
     medians = {name: statistics.median(values) for name, values in rates.items() if values}
     costs = {name: statistics.median(values) for name, values in cpu_ms.items()}
     return [*_rate_rows(medians, costs, kind, associations, rounds)]
+
+
+def _lasting(node: Server, kind: Kind) -> Row:
+    """One association that sends several times what the journal of its acceptor holds."""
+    count = -(-_LASTING_BYTES // (kind.instances * kind.side * kind.side * 2))
+    instances = [i for _ in range(count) for i in new_series(kind)]
+    begun = perf_counter()
+    sent = send_series(node.port, [instances], called=node.title)
+    filed_s = perf_counter() - begun  # the release is answered when all of it has file and row
+    assert not sent.failures
+    return Row(
+        part="ingest",
+        what=f"{kind.name} x {len(instances)}, 1 association, until all is filed",
+        ours=len(instances) / filed_s,
+        unit="instances/s",
+        peer="until all is acknowledged",
+        theirs=sent.rate,
+        rounds=1,
+    )
 
 
 def _rate_rows(

@@ -162,6 +162,7 @@ def node_toml(
     web_port: int,
     *,
     acceptors: int = 1,
+    journal_mb: int = 8,
     release: str = "auto",
     quiet_s: float = 0.5,
     database_url: str = "",
@@ -178,6 +179,7 @@ takeover_s = {takeover_s}
 [dicom]
 port = {dicom_port}
 acceptors = {acceptors}
+journal_mb = {journal_mb}
 [web]
 port = {web_port}
 [database]

@@ -88,7 +88,8 @@ def message(command: bytes, data_set: bytes, limit: int, context_id: int = 1) ->
 def receive_status(connection: socket.socket) -> int:
     """Status of the next response."""
     kind, body = receive_pdu(connection)
-    at = body.find(struct.pack("<HHI", 0, 0x0900, 2))
+    # The last one: a message id may look like it.
+    at = body.rfind(struct.pack("<HHI", 0, 0x0900, 2))
     if kind != P_DATA or at < 0:
         raise ConnectionError(f"no response: PDU type {kind}")
     status: int = struct.unpack_from("<H", body, at + 8)[0]
