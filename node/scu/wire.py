@@ -32,6 +32,8 @@ _LARGEST_PDU = 1 << 20
 
 # What goes to the kernel at once; a longer file is mapped, not read.
 _CHUNK = 1 << 20
+# The kernel takes 1,024 pieces in one call.
+_MOST_PARTS = 512
 
 Command = dict[int, bytes]
 """Values of a command set by element number; all are of group 0000."""
@@ -102,16 +104,28 @@ class Wire:
         (length,) = _UL.unpack_from(data, _META_LENGTH_AT)
         data_set = memoryview(data)[_META_LENGTH_AT + 4 + length :]
         try:
-            for chunk in self._chunks(request, context_id, data_set):
-                # The time-out of `sendall` is for all of it: a long object on a slow line has it
-                # for each mebibyte.
-                self._connection.sendall(chunk)
+            for parts in self._chunks(request, context_id, data_set):
+                self._send(parts)
             answer = self._answer(request.message_id)
         except OSError as error:
             raise Ended(error.strerror or str(error)) from None
         if answer is None:
             raise Ended("the peer ended the association")
         return answer
+
+    def _send(self, parts: list[bytes | memoryview]) -> None:
+        """Send ``parts`` as they lie, without putting them together; the time-out is each call's.
+
+        A long object on a slow line has it again for whatever the kernel takes at once.
+        """
+        first, last = 0, len(parts)
+        while first < last:
+            sent = self._connection.sendmsg(parts[first : first + _MOST_PARTS])
+            while first < last and sent >= len(parts[first]):
+                sent -= len(parts[first])
+                first += 1
+            if sent:
+                parts[first] = memoryview(parts[first])[sent:]
 
     def look(self) -> None:
         """Take what has arrived between two instances."""
@@ -124,7 +138,9 @@ class Wire:
         poll.register(self._connection, select.POLLIN)
         return bool(poll.poll(0))
 
-    def _chunks(self, request: Request, context_id: int, data_set: memoryview) -> Iterator[bytes]:
+    def _chunks(
+        self, request: Request, context_id: int, data_set: memoryview
+    ) -> Iterator[list[bytes | memoryview]]:
         """The PDUs of a request; a slice of an MR or CT series is one piece."""
         command, size = _command_set(request), 0
         parts: list[bytes | memoryview] = []
@@ -137,9 +153,9 @@ class Wire:
                 parts.append(piece)
                 size += len(piece)
                 if size >= _CHUNK:
-                    yield b"".join(parts)
+                    yield parts
                     parts, size = [], 0
-        yield b"".join(parts)
+        yield parts
 
     def _answer(self, message_id: int) -> Response | None:
         while True:
