@@ -273,7 +273,7 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
 
 def _filer(settings: Settings, folder: Folder, index: "Index") -> "Filer | None":
     """The journal of an acceptor, after what an earlier one has left is filed."""
-    from node.archive.filing import Filer, recover
+    from node.archive.filing import LATEST_S, Filer, recover
 
     try:
         recover(folder, index)
@@ -281,7 +281,13 @@ def _filer(settings: Settings, folder: Folder, index: "Index") -> "Filer | None"
         log.warning("journal_not_recovered", reason=type(error).__name__)
     if settings.dicom.receiver != "loop" or not settings.dicom.journal_mb:
         return None
-    return Filer(folder, index, segment_bytes=settings.dicom.journal_mb << 20)
+    return Filer(
+        folder,
+        index,
+        segment_bytes=settings.dicom.journal_mb << 20,
+        # A series must not look quiet because its instances wait for their rows.
+        latest_s=min(LATEST_S, settings.intake.quiet_s / 8),
+    )
 
 
 def listen(settings: Settings) -> list[socket.socket]:

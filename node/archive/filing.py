@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from node.archive import conflicts
 from node.archive.arrival import Arrival, ReceiveContext, identify
-from node.archive.files import Folder, fsync_folder
+from node.archive.files import CONFLICTS, Folder, fsync_folder, instance_name
 from node.archive.index import Index
-from node.archive.journal import JOURNAL, SUFFIX, Journal, Place, Record, claimed, records
+from node.archive.journal import JOURNAL, SUFFIX, Journal, Place, Record, claimed, metas, records
 from node.crashpoints import reach
 from node.domain.errors import NodeError
 from node.log import get_logger
@@ -34,12 +34,15 @@ SEGMENT_BYTES = 128 << 20
 _BATCH = 128
 # Filing and receiving share the disk: it begins when nothing came for a moment, when the oldest has
 # waited long enough, or when a good part of the journal is used.
-_LULL_S, _LATEST_S = 0.02, 0.5
+_LULL_S, LATEST_S = 0.02, 0.5
 # With small instances this, and not the segments' length, bounds what is held in memory.
 _MOST_PENDING = 4096
-_IDLE_S, _PATIENCE_S, _WAIT_S = 0.25, 0.5, 10.0
+_IDLE_S, _PATIENCE_S, _WAIT_S, _REWIND_S = 0.25, 0.5, 10.0, 1.0
 # A row that the database refuses while it takes others would hold up everything behind it.
 _TRIES = 3
+# What is wrong with the row itself; everything else may pass, and is tried for ever.
+_ROW_REFUSED = (DataError, IntegrityError)
+_SERIES_AT = 7  # of the meta data
 # Suffix of a segment that is being recovered.
 _TAKEN = ".taken"
 
@@ -59,8 +62,17 @@ class _Entry:
 class Filer:
     """The journal of this process, and the thread that empties it."""
 
-    def __init__(self, folder: Folder, index: Index, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        index: Index,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        latest_s: float = LATEST_S,
+    ) -> None:
+        """``latest_s`` is how long an instance waits for its row while others still come."""
         self._folder = folder
+        self._latest_s = latest_s
         self._index = index
         self._journal = Journal(folder.root / JOURNAL, segment_bytes=segment_bytes)
         self._change = threading.Condition()
@@ -131,11 +143,14 @@ class Filer:
             self._journal.open()
         except OSError as error:  # the long way works as well, or says what is wrong
             log.warning("journal_unavailable", reason=error.strerror or str(error))
+        rewind_at = 0.0
         while (batch := self._next()) is not None:
             if batch:
                 self._file(batch)
-            else:
+            # Not after each of many small batches; but what is filed must not look as if it waited.
+            if not batch or time.monotonic() >= rewind_at:
                 self._rewind()
+                rewind_at = time.monotonic() + _REWIND_S
         self._journal.close()
 
     def _next(self) -> list[_Entry] | None:
@@ -144,7 +159,7 @@ class Filer:
             self._change.wait_for(lambda: self._entries or self._stopping, _IDLE_S)
             if not self._entries:
                 return None if self._stopping else []
-            latest, seen = time.monotonic() + _LATEST_S, -1
+            latest, seen = time.monotonic() + self._latest_s, -1
             while not self._is_due() and self._taken != seen and time.monotonic() < latest:
                 seen = self._taken
                 self._change.wait_for(self._is_due, _LULL_S)
@@ -181,21 +196,12 @@ class Filer:
                 file_entries(self._folder, self._index, [entry])
                 self._forget([entry], filed=True)
             except (DBAPIError, OSError) as error:
-                if last and isinstance(error, DBAPIError) and self._answers():
-                    uid = entry.arrival.sop_instance_uid
-                    log.warning("filing_given_up", sop_instance=uid, reason=_reason(error))
-                    self._forget([entry], filed=False)
+                if last and isinstance(error, _ROW_REFUSED):
+                    _give_up(self._folder, entry, error)
+                    self._forget([entry], filed=True)
                 else:
                     left.append(entry)
         return left
-
-    def _answers(self) -> bool:
-        """Whether the database answers at all."""
-        try:
-            self._index.find_instance("0")
-        except DBAPIError:
-            return False
-        return True
 
     def _forget(self, batch: Sequence[_Entry], *, filed: bool) -> None:
         """Take entries as done; without a file they stay in the journal, for the next start."""
@@ -234,20 +240,58 @@ def file_entries(folder: Folder, index: Index, entries: Sequence[_Entry]) -> Non
             conflicts.move_aside(folder, index, stored, entry.arrival.context.calling_ae)
 
 
+def _segments(folder: Folder, suffix: str) -> list[Path]:
+    return sorted((folder.root / JOURNAL).glob(f"*{suffix}"))
+
+
+def _give_up(folder: Folder, entry: _Entry, error: DBAPIError) -> None:
+    """Keep the file of an instance whose row the database refuses where a person finds it."""
+    arrival = entry.arrival
+    name = instance_name(
+        arrival.series_instance_uid, arrival.sop_instance_uid, arrival.sha256, folder=CONFLICTS
+    )
+    path = folder.place_part(name, arrival.part10(), entry.descriptor, entry.offset, arrival.size)
+    folder.sync_all([path])
+    log.warning("filing_given_up", kept=str(name), reason=_reason(error))
+
+
+def waiting_series(folder: Folder) -> set[str]:
+    """Series with instances in a journal: some of them may have no row yet.
+
+    A series must not settle before that: on a slow disk a row may come late.
+    """
+    found = set()
+    for path in [*_segments(folder, SUFFIX), *_segments(folder, _TAKEN)]:
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            found |= {json.loads(meta)[_SERIES_AT] for meta in metas(file.fileno())}
+    return found
+
+
 def recover(folder: Folder, index: Index) -> bool:
     """File what processes that have ended left in their journals.
 
     False while somebody else is about it. Raises `DBAPIError` and `OSError` when database or disk
     fail; nothing is lost then.
     """
-    journal, alone = folder.root / JOURNAL, True
-    for path in sorted([*journal.glob(f"*{SUFFIX}"), *journal.glob(f"*{_TAKEN}")]):
+    alone = True
+    for path in [*_segments(folder, SUFFIX), *_segments(folder, _TAKEN)]:
         with suppress(FileNotFoundError), claimed(path) as descriptor:
             if descriptor is not None:
                 _recover(folder, index, path, descriptor)
             elif path.suffix == _TAKEN:
                 alone = False
     return alone
+
+
+def _file_or_give_up(folder: Folder, index: Index, entries: Sequence[_Entry]) -> None:
+    try:
+        file_entries(folder, index, entries)
+    except _ROW_REFUSED:
+        for entry in entries:
+            try:
+                file_entries(folder, index, [entry])
+            except _ROW_REFUSED as error:
+                _give_up(folder, entry, error)
 
 
 def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:
@@ -266,9 +310,9 @@ def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:
             continue
         entries.append(_Entry(arrival, descriptor, offset))
         if len(entries) == _BATCH:
-            file_entries(folder, index, entries)
+            _file_or_give_up(folder, index, entries)
             entries = []
-    file_entries(folder, index, entries)
+    _file_or_give_up(folder, index, entries)
     if refused:  # it was acknowledged: somebody has to look at it
         taken.rename(taken.with_suffix(".refused"))
     else:
@@ -290,13 +334,14 @@ def _meta(arrival: Arrival) -> bytes:
             arrival.sop_instance_uid,
             context.peer,
             arrival.at.timestamp(),
+            arrival.series_instance_uid,
         ]
     ).encode()
 
 
 def read_meta(meta: bytes) -> tuple[ReceiveContext, datetime]:
     """How and when the instance of a record arrived."""
-    syntax, calling, called, sop_class, sop_instance, peer, at_s = json.loads(meta)
+    syntax, calling, called, sop_class, sop_instance, peer, at_s, _series = json.loads(meta)
     context = ReceiveContext(
         transfer_syntax_uid=syntax,
         calling_ae=calling,

@@ -250,6 +250,36 @@ def records(descriptor: int) -> Iterator[tuple[bytes, bytes, int]]:
         position += data_bytes
 
 
+def metas(descriptor: int) -> list[bytes]:
+    """Meta data of each record of a segment that may be in use, without a look at the data."""
+    while True:
+        head = os.pread(descriptor, _HEAD.size, 0)
+        found = _metas(descriptor, head)
+        if os.pread(descriptor, _HEAD.size, 0) == head:  # else it began anew meanwhile
+            return found
+
+
+def _metas(descriptor: int, head: bytes) -> list[bytes]:
+    magic, epoch = _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))
+    position, size, found = _HEAD_BYTES, os.fstat(descriptor).st_size, []
+    while magic == _MAGIC:
+        start = os.pread(descriptor, _RECORD.size + _CHECK.size, position)
+        if len(start) < _RECORD.size + _CHECK.size:
+            break
+        mark, its_epoch, meta_bytes, data_bytes, _ = _RECORD.unpack_from(start)
+        if mark != _RECORD_MAGIC or its_epoch != epoch or meta_bytes + data_bytes > size:
+            break
+        position += len(start)
+        meta = os.pread(descriptor, meta_bytes, position)
+        if start[_RECORD.size :] != _CHECK.pack(
+            zlib.crc32(meta, zlib.crc32(start[: _RECORD.size]))
+        ):
+            break
+        found.append(meta)
+        position += meta_bytes + data_bytes
+    return found
+
+
 @contextmanager
 def claimed(path: Path) -> Iterator[int | None]:
     """A segment whose process has ended, for us alone; None while its process lives.

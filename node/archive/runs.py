@@ -4,7 +4,7 @@ A run that newer instances or a newer attempt has replaced raises `Superseded` a
 so does an illegal move of the series' state, as `Defect`.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,18 +47,27 @@ class Runs:
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
-    def settle_quiet(self, quiet_s: float, urgent: Collection[str] = ()) -> int:
+    def settle_quiet(
+        self,
+        quiet_s: float,
+        urgent: Collection[str] = (),
+        waiting: Callable[[], Collection[str]] = tuple,
+    ) -> int:
         """Queue every series without a new instance for ``quiet_s``; return how many there were.
 
-        Those of the peers in ``urgent`` come before all others.
+        Those of the peers in ``urgent`` come before all others. Series in ``waiting`` (their UIDs)
+        have instances that were acknowledged and may have no row yet: not now.
         """
         last, now = t.series.c.last_received_at, t.db_clock()
         # A time to come: the clock was set back. Nobody waits for it to get there again.
         silent = (last <= now - quiet_s) | (last > now + _CLOCK_STEP_S)
         quiet = (t.series.c.state == State.RECEIVING.value) & (is_whole() | (silent & ~is_moving()))
         with t.reading(self.engine).begin() as connection:
-            found = connection.execute(sa.select(t.series.c.id).where(quiet)).scalars().all()
-        return sum(self._settle(series_id, quiet, urgent) for series_id in found)
+            query = sa.select(t.series.c.id, t.series.c.series_instance_uid).where(quiet)
+            found = connection.execute(query).all()
+        # Asked after the rows: what has got its row since is seen when the series is locked.
+        held = waiting() if found else ()
+        return sum(self._settle(row.id, quiet, urgent) for row in found if row[1] not in held)
 
     def _settle(
         self, series_id: int, quiet: sa.ColumnElement[bool], urgent: Collection[str]

@@ -103,6 +103,7 @@ class Intake:
         quiet_s: float,
         urgent: Callable[[], Collection[str]] = tuple,
         recover: Callable[[], bool] = lambda: True,
+        waiting: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._runs = runs
         self._deliveries = deliveries
@@ -110,12 +111,15 @@ class Intake:
         self._quiet_s = quiet_s
         self._urgent = urgent
         self._recover = recover
+        self._waiting = waiting
 
     def look(self) -> None:
         """Settle quiet series and ask for what is due."""
         # What an acceptor that died had acknowledged belongs to its series before that settles.
         whole = self._recover()
-        settled = self._runs.settle_quiet(self._quiet_s, self._urgent()) if whole else 0
+        settled = 0
+        if whole:
+            settled = self._runs.settle_quiet(self._quiet_s, self._urgent(), self._waiting)
         if settled:
             log.info("series_settled", count=settled)
             reach("intake.settled")

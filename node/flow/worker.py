@@ -16,7 +16,7 @@ from node.archive.commitments import Commitments, judge
 from node.archive.deliveries import Deliveries
 from node.archive.expectations import Expectations
 from node.archive.files import Folder
-from node.archive.filing import recover
+from node.archive.filing import recover, waiting_series
 from node.archive.index import Index
 from node.archive.leases import Leases
 from node.archive.model_book import ModelBook
@@ -122,6 +122,7 @@ def run_worker(
         quiet_s=values.quiet_s,
         urgent=lambda: {peer.name for peer in values.site().peers if peer.urgent},
         recover=partial(recover, values.folder, Index(values.database)),
+        waiting=partial(waiting_series, values.folder),
     )
     log.info("worker_ready", executor=slot.executor_id)
     if ready:

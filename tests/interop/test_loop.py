@@ -188,9 +188,9 @@ def test_a_long_data_set_goes_to_the_disk_while_it_arrives(node: Node) -> None:
             assert raw.receive_status(peer) == 0
         peer.sendall(raw.RELEASE)
 
+    assert node.associations(1)[0][2:4] == (1, 1)
     assert stored(node) == [encoded(image)]
     assert node.files("tmp") == []
-    assert node.associations(1)[0][2:4] == (1, 1)
     ((digest,),) = node.rows("select sha256 from instances")
     assert digest[:16] in node.files()[0].name
 

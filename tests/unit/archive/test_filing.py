@@ -15,16 +15,17 @@ from typing import Any
 import pydicom
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from node.archive import tables
 from node.archive.arrival import ReceiveContext
 from node.archive.backup import copy_archive
 from node.archive.files import Folder
-from node.archive.filing import Filer, recover
+from node.archive.filing import Filer, recover, waiting_series
 from node.archive.index import Index
 from node.archive.journal import Journal, Record, claimed, records
 from node.archive.receive import Outcome, Receiver
+from node.archive.runs import Runs
 from node.domain.errors import Retryable
 from tests.bench.series import SMALL, Instance, Kind, new_series
 
@@ -264,26 +265,33 @@ def test_a_database_that_comes_back_gets_every_row(store: Store, filer: Filer) -
     store.assert_holds(sent)
 
 
-def test_a_row_the_database_never_takes_holds_up_nobody(store: Store, filer: Filer) -> None:
-    """It stays in the journal, where the next start finds it; the others are filed."""
-    receiver, sent = store.receiver(filer), new_series(FEW)
+@pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
+def test_a_row_the_database_never_takes_holds_up_nobody(store: Store, dies: bool) -> None:
+    """Its file is kept aside for a person; the others are filed, and the journal goes on."""
+    sent = new_series(FEW)
     working, bad = store.index.add_instances, sent[3].sop_instance_uid
 
     def add(rows: Sequence[Any]) -> Any:
         if any(stored.sop_instance_uid == bad for stored, _ in rows):
-            raise OperationalError("insert", None, ValueError("a bad row"))
+            raise DataError("insert", None, ValueError("a bad row"))
         return working(rows)
 
+    if dies:
+        killed(store.root, sent)
     store.index.add_instances = add  # type: ignore[assignment,method-assign]
-    for instance in sent:
-        assert receive(receiver, instance) is Outcome.STORED
-    assert filer.wait(30)
+    if dies:
+        assert recover(store.folder, store.index)
+    else:
+        with Filer(store.folder, store.index, segment_bytes=SEGMENT) as filer:
+            wait_until(lambda: filer._journal._segments)
+            for instance in sent:
+                assert receive(store.receiver(filer), instance) is Outcome.STORED
+            assert filer.wait(30)
 
-    assert len(store.rows()) == len(sent) - 1
-    filer.stop()
-    store.index.add_instances = working  # type: ignore[method-assign]
-    assert recover(store.folder, store.index)
-    store.assert_holds(sent)
+    assert set(store.rows()) == {i.sop_instance_uid for i in sent} - {bad}
+    (aside,) = (store.root / "conflicts").rglob("*.dcm")
+    assert aside.read_bytes().endswith(sent[3].data_set)
+    assert store.segments() == []
 
 
 def test_a_disk_that_fails_under_the_journal_is_the_senders_failure(
@@ -374,6 +382,27 @@ def test_a_disk_without_place_for_the_journal_keeps_none_of_it(
         sent = new_series(FEW)
         assert {receive(store.receiver(filer), i) for i in sent} == {Outcome.STORED}
         store.assert_holds(sent)
+
+
+def test_a_series_with_instances_in_the_journal_does_not_settle(store: Store, filer: Filer) -> None:
+    """Its row says that it was quiet for long; what was acknowledged since has no row yet."""
+    receiver, sent = store.receiver(filer), new_series(FEW)
+    receive(receiver, sent[0])
+    receiver.wait_filed()
+    wait_until(lambda: not waiting_series(store.folder))
+    working = store.index.add_instances
+    store.index.add_instances = _never  # type: ignore[assignment,method-assign]
+    for instance in sent[1:]:
+        receive(receiver, instance)
+    runs = Runs(store.engine)
+
+    assert runs.settle_quiet(-1.0, waiting=lambda: waiting_series(store.folder)) == 0
+
+    store.index.add_instances = working  # type: ignore[method-assign]
+    receiver.wait_filed()
+    wait_until(lambda: not waiting_series(store.folder))
+    assert runs.settle_quiet(-1.0, waiting=lambda: waiting_series(store.folder)) == 1
+    store.assert_holds(sent)
 
 
 def _paths(folder: Path) -> list[Path]:
