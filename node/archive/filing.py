@@ -40,8 +40,6 @@ _MOST_PENDING = 4096
 _IDLE_S, _PATIENCE_S, _WAIT_S, _REWIND_S = 0.25, 0.5, 10.0, 1.0
 # A row that the database refuses while it takes others would hold up everything behind it.
 _TRIES = 3
-# What is wrong with the row itself; everything else may pass, and is tried for ever.
-_ROW_REFUSED = (DataError, IntegrityError)
 _SERIES_AT = 7  # of the meta data
 # Suffix of a segment that is being recovered.
 _TAKEN = ".taken"
@@ -174,7 +172,7 @@ class Filer:
         while batch:
             try:
                 file_entries(self._folder, self._index, batch)
-            except (DBAPIError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - a thread's edge: it must go on
                 log.warning("filing_failed", instances=len(batch), reason=_reason(error))
             else:
                 self._forget(batch, filed=True)
@@ -194,13 +192,11 @@ class Filer:
         for entry in batch:
             try:
                 file_entries(self._folder, self._index, [entry])
-                self._forget([entry], filed=True)
-            except (DBAPIError, OSError) as error:
-                if last and isinstance(error, _ROW_REFUSED):
-                    _give_up(self._folder, entry, error)
-                    self._forget([entry], filed=True)
-                else:
+            except Exception as error:  # noqa: BLE001 - as above
+                if not last or _may_pass(error) or not _gave_up(self._folder, entry, error):
                     left.append(entry)
+                    continue
+            self._forget([entry], filed=True)
         return left
 
     def _forget(self, batch: Sequence[_Entry], *, filed: bool) -> None:
@@ -244,15 +240,29 @@ def _segments(folder: Folder, suffix: str) -> list[Path]:
     return sorted((folder.root / JOURNAL).glob(f"*{suffix}"))
 
 
-def _give_up(folder: Folder, entry: _Entry, error: DBAPIError) -> None:
-    """Keep the file of an instance whose row the database refuses where a person finds it."""
+def _may_pass(error: Exception) -> bool:
+    """Whether it is the disk's or the database's; else it is the row's, and trying is no use."""
+    if isinstance(error, DBAPIError):
+        return not isinstance(error, DataError | IntegrityError)
+    return isinstance(error, OSError)
+
+
+def _gave_up(folder: Folder, entry: _Entry, error: Exception) -> bool:
+    """Keep the file of an instance whose row cannot be written where a person finds it."""
     arrival = entry.arrival
     name = instance_name(
         arrival.series_instance_uid, arrival.sop_instance_uid, arrival.sha256, folder=CONFLICTS
     )
-    path = folder.place_part(name, arrival.part10(), entry.descriptor, entry.offset, arrival.size)
-    folder.sync_all([path])
+    try:
+        path = folder.place_part(
+            name, arrival.part10(), entry.descriptor, entry.offset, arrival.size
+        )
+        folder.sync_all([path])
+    except OSError as failure:
+        log.warning("archive_unavailable", reason=failure.strerror)
+        return False
     log.warning("filing_given_up", kept=str(name), reason=_reason(error))
+    return True
 
 
 def waiting_series(folder: Folder) -> set[str]:
@@ -286,12 +296,15 @@ def recover(folder: Folder, index: Index) -> bool:
 def _file_or_give_up(folder: Folder, index: Index, entries: Sequence[_Entry]) -> None:
     try:
         file_entries(folder, index, entries)
-    except _ROW_REFUSED:
+    except Exception as error:
+        if _may_pass(error):
+            raise
         for entry in entries:
             try:
                 file_entries(folder, index, [entry])
-            except _ROW_REFUSED as error:
-                _give_up(folder, entry, error)
+            except Exception as own:
+                if _may_pass(own) or not _gave_up(folder, entry, own):
+                    raise
 
 
 def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:

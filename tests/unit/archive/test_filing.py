@@ -266,14 +266,21 @@ def test_a_database_that_comes_back_gets_every_row(store: Store, filer: Filer) -
 
 
 @pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
-def test_a_row_the_database_never_takes_holds_up_nobody(store: Store, dies: bool) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [DataError("insert", None, ValueError("a bad row")), OverflowError("a number too long")],
+    ids=["database", "driver"],
+)
+def test_a_row_that_cannot_be_written_holds_up_nobody(
+    store: Store, dies: bool, error: Exception
+) -> None:
     """Its file is kept aside for a person; the others are filed, and the journal goes on."""
     sent = new_series(FEW)
     working, bad = store.index.add_instances, sent[3].sop_instance_uid
 
     def add(rows: Sequence[Any]) -> Any:
         if any(stored.sop_instance_uid == bad for stored, _ in rows):
-            raise DataError("insert", None, ValueError("a bad row"))
+            raise error
         return working(rows)
 
     if dies:
