@@ -200,7 +200,7 @@ class Filer:
         return left
 
     def _forget(self, batch: Sequence[_Entry], *, filed: bool) -> None:
-        """Take entries as done; without a file they stay in the journal, for the next start."""
+        """Take entries as done; what is not filed stays in the journal, for the next start."""
         if filed:
             self._journal.filed([e.place for e in batch if e.place is not None])
         with self._change:
@@ -219,7 +219,7 @@ class Filer:
 
 
 def file_entries(folder: Folder, index: Index, entries: Sequence[_Entry]) -> None:
-    """Files first, then their folders, then the rows: a row never lacks its file."""
+    """Files first, then their sync, then the rows: a row never lacks its file."""
     rows, paths = [], []
     for entry in entries:
         arrival, header = entry.arrival, entry.arrival.part10()
@@ -294,9 +294,10 @@ def recover(folder: Folder, index: Index) -> bool:
 
 
 def _file_or_give_up(folder: Folder, index: Index, entries: Sequence[_Entry]) -> None:
+    """File a batch; raise what may pass, and keep aside what never can be filed."""
     try:
         file_entries(folder, index, entries)
-    except Exception as error:
+    except Exception as error:  # what one row does to the driver must not stop all others
         if _may_pass(error):
             raise
         for entry in entries:
