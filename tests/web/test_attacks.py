@@ -6,6 +6,7 @@ import json
 import logging
 import struct
 import tempfile
+import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,11 +147,12 @@ def test_path_traversal(node: Node, path: str) -> None:
 def test_uploaded_names_lead_nowhere(node: Node) -> None:
     """A file called ../../x is written under a number, in a folder of its own, and is gone."""
     before = set(Path(tempfile.gettempdir()).iterdir())
-    files = [("files", ("../../../tmp/pctnode-owned", b"DICM", "application/dicom"))]
+    target = Path(tempfile.gettempdir()) / f"pctnode-owned-{uuid.uuid4().hex}"
+    files = [("files", (f"../../../..{target}", b"DICM", "application/dicom"))]
     answer = node.session("physicist").post("/api/routes/try", files=files)
 
     assert answer.json()[0]["series_instance_uid"] == "00000.dcm"
-    assert not Path("/tmp/pctnode-owned").exists()  # noqa: S108 - what must not be there
+    assert not target.exists()
     new = {p.name for p in set(Path(tempfile.gettempdir()).iterdir()) - before}
     assert not any(name.startswith("pctnode-try-") for name in new)
 
