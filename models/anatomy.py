@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from models.fields import Floats, distance, smooth_field
-from models.tissues import Tissue, TissueMap
+from models.tissues import FAT_SHARE, Tissue, TissueMap
 
 Mask = NDArray[np.bool_]
 _BONE = (Tissue.CORTICAL, Tissue.DIPLOE)
+_MARBLED = np.array(list(FAT_SHARE), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +28,20 @@ class Anatomy:
     """How far down the chin reaches."""
     teeth: float
     """0 to 1: share of the row that is there."""
+    skin_mm: float
+    """How deep skin reaches; the rest of what the maps call skin is fat."""
     fat_depth_mm: float
-    """Typical depth of the fat under the skin."""
+    """Typical depth of the fat under the skin; 0: none."""
     fat_share: float
     """0 to 1: fat between the muscles."""
+    fat_edge: float
+    """0 to 1: how gradually muscle turns into fat."""
+    orbit_fat: bool
+    """Whether what lies around the eyes is all fat."""
+    atrophy_mm: float
+    """Cortex given to the CSF beside it."""
     diploe: float
-    """0 to 1: how much of thick cortical bone is marrow."""
+    """0 to 1: how much of thick cortical bone is marrow; 0: only what the maps call so."""
     skull_mm: float
     """Bone added to (above 0) or taken from the skull's outside."""
     swollen: float
@@ -45,6 +54,8 @@ class Anatomy:
     """The ring of a craniotomy."""
     deface: bool
     """Face removed as for publication."""
+    tilted: bool
+    """Whether the field of view ends below in a plane that is not axial."""
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
@@ -53,15 +64,20 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
         neck_mm=int(rng.uniform(30, 100)) if rng.random() < 0.7 else 0,
         jaw_mm=float(rng.uniform(38, 55)),
         teeth=float(rng.uniform(0.3, 1.0)),
-        fat_depth_mm=float(rng.uniform(2, 9)),
-        fat_share=float(rng.uniform(0.1, 0.5)),
-        diploe=float(rng.uniform(0.2, 1.0)),
+        skin_mm=float(rng.uniform(1.2, 2.5) if rng.random() < 0.5 else rng.uniform(2.5, 6.0)),
+        fat_depth_mm=float(rng.uniform(1, 9)) if rng.random() < 0.65 else 0.0,
+        fat_share=float(rng.uniform(0.1, 0.7)),
+        fat_edge=float(rng.uniform(0.02, 1.0)),
+        orbit_fat=bool(rng.random() < 0.8),
+        atrophy_mm=float(rng.uniform(0.3, 1.0)) if rng.random() < 0.4 else 0.0,
+        diploe=float(rng.uniform(0.2, 1.0)) if rng.random() < 0.7 else 0.0,
         skull_mm=float(rng.uniform(-0.6, 2.0)),
         swollen=float(rng.uniform(0.1, 0.8)) if rng.random() < 0.3 else 0.0,
         cells=float(rng.uniform(0.0, 0.6)),
         metal=bool(rng.random() < 0.06),
         flap=bool(rng.random() < 0.05),
         deface=bool(rng.random() < 0.12),
+        tilted=bool(rng.random() < 0.2),
     )
 
 
@@ -70,6 +86,9 @@ def refine(a: Anatomy, tissues: TissueMap, rng: np.random.Generator) -> TissueMa
     coarse = smooth_field(tissues.shape, 18.0, rng)
     fine = smooth_field(tissues.shape, 5.0, rng)
     out = _thicken(a, tissues, coarse)
+    if a.atrophy_mm:
+        near = distance(out == Tissue.CSF, 4)
+        out[(out == Tissue.GREY) & (near <= a.atrophy_mm + 0.5 * coarse)] = Tissue.CSF
     depth = distance(out == Tissue.OUTSIDE, 60)
     out = _fat(a, out, depth, coarse, fine)
     out = _marrow(a, out, fine)
@@ -78,7 +97,17 @@ def refine(a: Anatomy, tissues: TissueMap, rng: np.random.Generator) -> TissueMa
         out = _flap(out, depth, rng)
     if a.metal:
         out = _metal(out, depth, rng)
-    return _deface(out, rng) if a.deface else out
+    return out
+
+
+def beyond(a: Anatomy, tissues: TissueMap, rng: np.random.Generator) -> Mask:
+    """Where the MR was not measured or was blanked: its signal there is zero, its edge sharp."""
+    gone = np.zeros(tissues.shape, bool)
+    if a.deface:
+        gone |= _face(tissues, rng)
+    if a.tilted:
+        gone |= _below(tissues.shape, rng)
+    return gone
 
 
 def add_neck(a: Anatomy, tissues: TissueMap, rng: np.random.Generator) -> TissueMap:
@@ -163,7 +192,8 @@ class _Neck:
         spine = (np.abs(self.x) < 4) & (self.y > 8) & (self.y < 30)
         arch = (radius < 12.5) | spine
         out[deep & (body < 1) & (disc | (self.d < 0))] = Tissue.MUCOSA
-        out[deep & ((body < 1) | arch) & ~disc] = Tissue.CORTICAL
+        out[deep & arch & ~disc] = Tissue.CORTICAL
+        out[deep & (body < 1) & ~disc] = Tissue.DIPLOE
         out[deep & (radius < 9) & (self.d > 0)] = Tissue.CSF
         out[deep & (radius < 5.5) & (self.d > 0)] = Tissue.NERVE
 
@@ -180,18 +210,29 @@ def _thicken(a: Anatomy, tissues: TissueMap, coarse: Floats) -> TissueMap:
 
 
 def _fat(a: Anatomy, tissues: TissueMap, depth: Floats, coarse: Floats, fine: Floats) -> TissueMap:
-    """Tell fat from muscle, and skin from what lies below it."""
+    """Tell fat from muscle, by shares where one runs into the other, and skin from fat.
+
+    Where fat lies is not the same in every subject, so that only the MR tells.
+    """
     out = tissues.copy()
     soft = tissues == Tissue.SOFT
-    layer = a.fat_depth_mm * np.exp(0.4 * coarse)
-    septa = np.abs(fine) < a.fat_share * 0.35
-    blobs = (0.7 * coarse + 0.7 * fine) > 1.6 - 2.2 * a.fat_share
-    eye = distance(np.isin(tissues, (Tissue.EYE, Tissue.NERVE)), 14)
-    orbit = (eye < 12) & (np.cumsum((tissues == Tissue.EYE).any(axis=(1, 2))) > 0)[:, None, None]
-    out[soft] = Tissue.MUSCLE
-    out[soft & ((depth < layer + 2) | septa | blobs | orbit)] = Tissue.FAT
-    out[(tissues == Tissue.SKIN) & (depth > 1.6 + 0.5 * fine)] = Tissue.FAT
+    layer = a.fat_depth_mm * np.exp(0.6 * coarse)
+    under = (layer + 2 - depth) / (0.5 + 5 * a.fat_edge)
+    between = (0.7 * coarse + 0.7 * fine - 1.6 + 2.2 * a.fat_share) / (0.1 + 2 * a.fat_edge)
+    share = np.clip(0.5 + np.maximum(under, between), 0, 1)
+    share[np.abs(fine) < a.fat_share * 0.35 * (1 - a.fat_edge)] = 1.0
+    if a.orbit_fat:
+        share[_orbit(tissues)] = 1.0
+    steps = np.rint(share * (len(_MARBLED) - 1)).astype(np.uint8)
+    out[soft] = _MARBLED[steps][soft]
+    out[(tissues == Tissue.SKIN) & (depth > a.skin_mm + 0.5 * fine)] = Tissue.FAT
     return out
+
+
+def _orbit(tissues: TissueMap) -> Mask:
+    eyes = tissues == Tissue.EYE
+    near = distance(np.isin(tissues, (Tissue.EYE, Tissue.NERVE)), 14) < 12
+    return np.asarray(near & (np.cumsum(eyes.any(axis=(1, 2))) > 0)[:, None, None], bool)
 
 
 def _marrow(a: Anatomy, tissues: TissueMap, fine: Floats) -> TissueMap:
@@ -199,7 +240,8 @@ def _marrow(a: Anatomy, tissues: TissueMap, fine: Floats) -> TissueMap:
     inner = -distance(bone, 40)
     inside = bone & (inner > 2.6 - 1.2 * a.diploe + 0.5 * fine)
     tissues[bone & (inner <= 1.2)] = Tissue.CORTICAL
-    tissues[inside] = Tissue.DIPLOE
+    if a.diploe:
+        tissues[inside] = Tissue.DIPLOE
     return tissues
 
 
@@ -256,15 +298,22 @@ def _metal(tissues: TissueMap, depth: Floats, rng: np.random.Generator) -> Tissu
     return tissues
 
 
-def _deface(tissues: TissueMap, rng: np.random.Generator) -> TissueMap:
-    out = tissues.copy()
+def _face(tissues: TissueMap, rng: np.random.Generator) -> Mask:
     eyes = np.argwhere(tissues == Tissue.EYE)
     if eyes.size == 0:
-        return out
+        return np.zeros(tissues.shape, bool)
     z, y = eyes[:, 0].mean(), eyes[:, 1].mean()
     slope = rng.uniform(0.1, 0.5)
     zz = np.arange(tissues.shape[0])[:, None]
     yy = np.arange(tissues.shape[1])[None, :]
     face = (yy < y + rng.uniform(-8, 6) + slope * (z - zz)) & (zz < z + rng.uniform(4, 25))
-    out[np.broadcast_to(face[:, :, None], out.shape)] = Tissue.OUTSIDE
-    return out
+    return np.broadcast_to(face[:, :, None], tissues.shape)
+
+
+def _below(shape: tuple[int, ...], rng: np.random.Generator) -> Mask:
+    """Everything below a plane that is tilted towards front or back, a little to the side."""
+    z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    level = rng.uniform(0.02, 0.22) * shape[0]
+    pitch, roll = rng.normal(0, 0.25), rng.normal(0, 0.06)
+    plane = level + pitch * (y - shape[1] / 2) + roll * (x - shape[2] / 2)
+    return np.asarray(z < plane, bool)

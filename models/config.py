@@ -22,6 +22,10 @@ class Phase:
     """How much CSF and vessels count, which an MR shows nearly as dark as bone."""
     eye_weight: float
     """How much eyes count, which are water as well, and few."""
+    brain_weight: float
+    """How much grey and white matter count, which are few HU apart."""
+    skin_weight: float
+    """How much skin counts, which is thin."""
     air_weight: float
     """How much cavities count, which are few and as dark as bone; else they are filled."""
 

@@ -29,9 +29,13 @@ _CLASS_OF = {
     Tissue.CSF: 2,
     Tissue.EYE: 2,
     Tissue.FAT: 3,
-    Tissue.SKIN: 3,
+    Tissue.MARBLED_75: 3,
+    Tissue.WHITE: 5,
+    Tissue.GREY: 6,
+    Tissue.DEEP_GREY: 6,
 }
-# Air, bone, water, fat and skin, everything else: what a network confuses in an MR.
+# Air, bone, water, fat, everything else, white and grey matter: what a network confuses in an MR,
+# or tells apart by few HU.
 CLASSES = np.array([_CLASS_OF.get(t, 4) for t in Tissue], np.int64)
 
 NORMALISATION = Normalisation(kind="body-percentile", percentile=80.0, low=0.0, high=4.0)
@@ -170,6 +174,8 @@ def _weights(ct: NDArray[np.float32], tissue: TissueMap, phase: Phase) -> NDArra
     weight = np.where(tissue == Tissue.OUTSIDE, 0.1, 1.0).astype(np.float32)
     weight[(tissue == Tissue.CSF) | (tissue == Tissue.VESSEL)] = phase.water_weight
     weight[tissue == Tissue.EYE] = phase.eye_weight
+    weight[np.isin(tissue, (Tissue.WHITE, Tissue.GREY, Tissue.DEEP_GREY))] = phase.brain_weight
+    weight[tissue == Tissue.SKIN] = phase.skin_weight
     weight[ct > 200] = phase.bone_weight
     weight[tissue == Tissue.AIR] = phase.air_weight
     return weight

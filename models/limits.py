@@ -38,7 +38,7 @@ def clean_pair(labels: Path, kept: Path, subject: str, seed: int) -> Pair:
     while not p.t1_like or p.slice_mm > 3:
         tries += 1_000_003
         p = draw(tries)
-    whole = replace(p.anatomy, deface=False, flap=False, metal=False)
+    whole = replace(p.anatomy, deface=False, tilted=False, flap=False, metal=False)
     p = replace(p, anatomy=whole, cut=(0, 0, 0, 0), noise=min(p.noise, 0.04))
     return apply(p, cached_tissues(labels, kept, subject))
 

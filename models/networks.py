@@ -60,7 +60,7 @@ class SctNet(nn.Module):
         self,
         widths: tuple[int, ...] = (32, 64, 128, 192, 192),
         fine: int = 16,
-        classes: int = 5,
+        classes: int = 7,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(

@@ -7,9 +7,9 @@ import SimpleITK as sitk  # noqa: N813 - the name its documentation uses
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from models.anatomy import Anatomy, add_neck, draw_anatomy, refine
+from models.anatomy import Anatomy, add_neck, beyond, draw_anatomy, refine
 from models.fields import Floats, distance, smooth_field
-from models.tissues import HU, Tissue, TissueMap
+from models.tissues import FAT_SHARE, HU, Tissue, TissueMap
 
 _ORDER = tuple(Tissue)
 
@@ -70,7 +70,7 @@ def draw(seed: int) -> PairParameters:
         mirror=bool(rng.random() < 0.5),
         warp_mm=float(rng.uniform(0.5, 3.5)),
         anatomy=draw_anatomy(rng),
-        hu={int(t): float(rng.normal(HU[t].mean, HU[t].subject_sd)) for t in _ORDER},
+        hu=_marbled({int(t): float(rng.normal(HU[t].mean, HU[t].subject_sd)) for t in _ORDER}),
         signal=(signal := _draw_contrast(rng)),
         t1_like=signal[Tissue.WHITE] == 1.0,
         bias=float(rng.choice([0.08, 0.2, 0.4])),
@@ -86,6 +86,12 @@ def draw(seed: int) -> PairParameters:
     )
 
 
+def _marbled(values: dict[int, float]) -> dict[int, float]:
+    """Give what is partly fat the mixture of muscle's and fat's value."""
+    muscle, fat = values[Tissue.MUSCLE], values[Tissue.FAT]
+    return values | {int(t): (1 - s) * muscle + s * fat for t, s in FAT_SHARE.items()}
+
+
 def _draw_cut(rng: np.random.Generator) -> tuple[int, int, int, int]:
     bottom = int(rng.integers(0, 50)) if rng.random() < 0.2 else 0
     top = int(rng.integers(12, 50)) if rng.random() < 0.12 else 0
@@ -96,7 +102,7 @@ def _draw_cut(rng: np.random.Generator) -> tuple[int, int, int, int]:
 
 def _draw_contrast(rng: np.random.Generator) -> dict[int, float]:
     u = rng.uniform
-    if rng.random() < 0.08:
+    if rng.random() < 0.05:
         signal = {int(t): float(u(0.15, 1.3)) for t in _ORDER}
     else:
         grey = u(0.5, 0.92)
@@ -104,23 +110,23 @@ def _draw_contrast(rng: np.random.Generator) -> dict[int, float]:
             Tissue.WHITE: 1.0,
             Tissue.GREY: grey,
             Tissue.DEEP_GREY: u(grey, 0.95),
-            Tissue.CSF: u(0.12, 0.45),
-            Tissue.EYE: u(0.12, 0.45),
-            Tissue.MUSCLE: u(0.4, 0.8),
+            Tissue.CSF: u(0.08, 0.45),
+            Tissue.EYE: u(0.08, 0.45),
+            Tissue.MUSCLE: u(0.35, 0.8),
             Tissue.SOFT: u(0.4, 0.85),
-            Tissue.SKIN: u(0.4, 1.5),
+            Tissue.SKIN: u(0.35, 1.2),
             Tissue.MUCOSA: u(0.35, 0.9),
             Tissue.VESSEL: u(1.2, 2.0) if rng.random() < 0.35 else u(0.08, 0.6),
             Tissue.NERVE: u(0.7, 1.05),
-            Tissue.FAT: u(0.15, 0.5) if rng.random() < 0.25 else u(1.0, 2.4),
+            Tissue.FAT: u(0.18, 0.5) if rng.random() < 0.15 else u(1.0, 2.4),
         }
         marrow = 0.3 + 0.7 * signal[Tissue.FAT] if rng.random() < 0.7 else u(0.2, 0.8)
-        signal[Tissue.DIPLOE] = marrow * u(0.35, 0.85)
+        signal[Tissue.DIPLOE] = marrow * u(0.4, 0.95)
     dark = {Tissue.OUTSIDE: 0.0, Tissue.AIR: 0.0, Tissue.METAL: 0.0}
     # Water keeps a little signal at the usual inversion times, compact bone almost none.
-    dark[Tissue.CORTICAL] = u(0.0, 0.11)
+    dark[Tissue.CORTICAL] = u(0.0, 0.13)
     dark[Tissue.TOOTH] = u(0.0, 0.12)
-    return {int(t): float(v) for t, v in (signal | dark).items()}
+    return _marbled({int(t): float(v) for t, v in (signal | dark).items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,10 +145,13 @@ def apply(parameters: PairParameters, tissues: TissueMap) -> Pair:
     """Make the pair the parameters describe from a subject's tissue map."""
     p = parameters
     rng = np.random.default_rng([p.seed, 1])
-    moved = refine(p.anatomy, _deform(p, add_neck(p.anatomy, tissues, rng), rng), rng)
+    whole = refine(p.anatomy, _deform(p, add_neck(p.anatomy, tissues, rng), rng), rng)
+    gone = beyond(p.anatomy, whole, rng)
+    moved = np.where(gone, Tissue.OUTSIDE, whole).astype(np.uint8)
     ct = _smooth(_paint(moved, p.hu, [HU[t].texture_sd for t in _ORDER], rng), 0.7)
     texture = [0.0 if t in (Tissue.OUTSIDE, Tissue.AIR) else 0.06 * p.signal[t] for t in _ORDER]
-    mr = _acquire(p, moved, _void(moved, _paint(moved, p.signal, texture, rng)), rng)
+    mr = _acquire(p, whole, _void(whole, _paint(whole, p.signal, texture, rng)), rng)
+    mr[gone] = 0.0
     keep = _window(p, moved.shape)
     hu = np.clip(np.rint(ct[keep]), -1024, 3071).astype(np.int16)
     return Pair(mr=mr[keep], ct=hu, tissues=moved[keep])

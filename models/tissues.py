@@ -37,6 +37,19 @@ class Tissue(IntEnum):
     NERVE = 15
     METAL = 16
     TOOTH = 17
+    MARBLED_25 = 18
+    MARBLED_50 = 19
+    MARBLED_75 = 20
+
+
+FAT_SHARE: dict[Tissue, float] = {
+    Tissue.MUSCLE: 0.0,
+    Tissue.MARBLED_25: 0.25,
+    Tissue.MARBLED_50: 0.5,
+    Tissue.MARBLED_75: 0.75,
+    Tissue.FAT: 1.0,
+}
+"""How much fat is in a voxel of muscle and fat, in equal steps; both images mix by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +84,9 @@ HU: dict[Tissue, HuPrior] = {
     Tissue.NERVE: HuPrior(mean=30, subject_sd=3, texture_sd=3),
     Tissue.METAL: HuPrior(mean=3000, subject_sd=0, texture_sd=0),
     Tissue.TOOTH: HuPrior(mean=1900, subject_sd=150, texture_sd=150),
+    Tissue.MARBLED_25: HuPrior(mean=19, subject_sd=0, texture_sd=8),
+    Tissue.MARBLED_50: HuPrior(mean=-21, subject_sd=0, texture_sd=9),
+    Tissue.MARBLED_75: HuPrior(mean=-60, subject_sd=0, texture_sd=10),
 }
 
 _GROUPS: dict[Tissue, tuple[int, ...]] = {

@@ -22,6 +22,8 @@ from models.real import fill_real, split_patients
 from models.tissues import Tissue
 
 SAVE_EVERY_S = 150.0
+# A process that was stopped for a while has not trained meanwhile.
+LONGEST_STEP_S = 30.0
 AVERAGE_DECAY = 0.998
 # Repainted slabs that are kept, and how often a step draws a new one.
 _SLABS = 60
@@ -171,17 +173,18 @@ def train(config: TrainConfig) -> None:
     config = prepare(config)
     held_out = [read_sample(pool_files(config.pool, [name])[0]) for name in config.validate]
     run = start(config)
-    saved = began = time.monotonic()
+    saved = last = time.monotonic()
     losses: list[float] = []
-    before = run.elapsed_s
     with ThreadPoolExecutor(max_workers=1) as helper:
         feed = Feed(config, np.random.default_rng([config.seed, run.step]), helper)
-        feed.prepare(before)
+        feed.prepare(run.elapsed_s)
         while run.elapsed_s < config.minutes * 60:
             next_batch = feed.take()
             feed.prepare(run.elapsed_s)
             losses.append(step(run, config, next_batch))
-            run.elapsed_s = before + time.monotonic() - began
+            now = time.monotonic()
+            run.elapsed_s += min(now - last, LONGEST_STEP_S)
+            last = now
             if time.monotonic() - saved > SAVE_EVERY_S:
                 _record(run, config, losses, held_out)
                 feed.look_again()

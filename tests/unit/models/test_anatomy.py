@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from models.anatomy import Anatomy, add_neck, draw_anatomy, refine
-from models.tissues import Tissue, TissueMap
+from models.anatomy import Anatomy, add_neck, beyond, draw_anatomy, refine
+from models.tissues import FAT_SHARE, Tissue, TissueMap
 
 BONE = (Tissue.CORTICAL, Tissue.DIPLOE)
 
@@ -41,6 +41,8 @@ def plain(**changes: object) -> Anatomy:
         metal=False,
         flap=False,
         deface=False,
+        tilted=False,
+        atrophy_mm=0.0,
     )
     return replace(quiet, **changes)  # type: ignore[arg-type]
 
@@ -76,7 +78,7 @@ def test_a_thicker_skull_grows_outward_only() -> None:
 
 def test_fat_lies_under_the_skin_and_marrow_inside_bone() -> None:
     """No soft tissue is left undecided; marrow hardly ever meets the soft tissue."""
-    out = refine(plain(diploe=1.0), head(), np.random.default_rng(3))
+    out = refine(plain(diploe=1.0, fat_depth_mm=4.0), head(), np.random.default_rng(3))
 
     assert not (out == Tissue.SOFT).any()
     assert (out == Tissue.FAT).sum() > 1000
@@ -85,9 +87,55 @@ def test_fat_lies_under_the_skin_and_marrow_inside_bone() -> None:
     assert (marrow[:, 1:] & (out == Tissue.FAT)[:, :-1]).sum() < 0.02 * marrow.sum()
 
 
-@pytest.mark.parametrize("change", ["swollen", "flap", "metal", "deface"])
+def test_fat_is_not_always_in_the_same_place() -> None:
+    """A subject may have none under the skin, skin of any depth, and fat that fades into muscle."""
+    lean = plain(fat_depth_mm=0.0, fat_share=0.1, orbit_fat=False, skin_mm=9.0)
+
+    sharp, faded, thin = (
+        refine(a, head(), np.random.default_rng(3))
+        for a in (
+            replace(lean, fat_edge=0.02),
+            replace(lean, fat_edge=1.0),
+            replace(lean, skin_mm=1.5),
+        )
+    )
+
+    soft = head() == Tissue.SOFT
+    mixed = [t for t, share in FAT_SHARE.items() if 0 < share < 1]
+    assert (sharp == Tissue.FAT).sum() < 0.2 * soft.sum()
+    assert np.isin(faded, mixed).sum() > 2 * np.isin(sharp, mixed).sum() > 0
+    np.testing.assert_array_equal(sharp == Tissue.SKIN, head() == Tissue.SKIN)
+    assert (thin == Tissue.SKIN).sum() < 0.8 * (sharp == Tissue.SKIN).sum()
+
+
+def test_cortex_shrinks_and_gives_way_to_water() -> None:
+    """White matter and everything outside the brain keep their voxels."""
+    tissues = head()
+    rows = np.arange(tissues.shape[1])[None, :, None]
+    tissues[(tissues == Tissue.WHITE) & (rows > 100)] = Tissue.GREY
+    tissues[(tissues == Tissue.GREY) & (rows > 110)] = Tissue.CSF
+
+    out = refine(plain(atrophy_mm=1.0, cells=0.0), tissues, np.random.default_rng(4))
+
+    assert (out == Tissue.CSF).sum() > (tissues == Tissue.CSF).sum()
+    assert ((out == Tissue.CSF) <= np.isin(tissues, (Tissue.CSF, Tissue.GREY))).all()
+    np.testing.assert_array_equal(out == Tissue.WHITE, tissues == Tissue.WHITE)
+
+
+@pytest.mark.parametrize("change", ["deface", "tilted"])
+def test_what_was_not_measured_ends_in_a_plane(change: str) -> None:
+    """The face in front of a plane, or what lies below one; nothing where neither is drawn."""
+    gone = beyond(plain(**{change: True}), head(), np.random.default_rng(5))
+
+    centre = np.argwhere(gone).mean(axis=0) - np.array(gone.shape) / 2
+    assert 0.005 < gone.mean() < 0.6
+    assert centre[1 if change == "deface" else 0] < -20
+    assert not beyond(plain(), head(), np.random.default_rng(5)).any()
+
+
+@pytest.mark.parametrize("change", ["swollen", "flap", "metal"])
 def test_each_variant_changes_what_it_names(change: str) -> None:
-    """Mucosa in the cavity, a gap in the skull, metal, no face."""
+    """Mucosa in the cavity, a gap in the skull, metal."""
     value = 0.9 if change == "swollen" else True
     still, other = (
         refine(plain(cells=0.0, **given), head(), np.random.default_rng(5))
@@ -98,7 +146,6 @@ def test_each_variant_changes_what_it_names(change: str) -> None:
         "swollen": (Tissue.AIR, True),
         "flap": (Tissue.CORTICAL, True),
         "metal": (Tissue.METAL, False),
-        "deface": (Tissue.OUTSIDE, False),
     }[change]
     difference = int((other == tissue).sum()) - int((still == tissue).sum())
     assert difference < 0 if fewer else difference > 0

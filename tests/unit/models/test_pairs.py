@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch")
 
 from models.pairs import apply, draw
-from models.tissues import Tissue, TissueMap, tissues_from_labels
+from models.tissues import FAT_SHARE, Tissue, TissueMap, tissues_from_labels
 
 
 def labels() -> np.ndarray:
@@ -55,7 +55,13 @@ def test_mr_and_ct_share_the_tissues_place(tissues: TissueMap) -> None:
     plain = replace(
         draw(5),
         anatomy=replace(
-            draw(5).anatomy, neck_mm=0, deface=False, metal=False, flap=False, skull_mm=0.0
+            draw(5).anatomy,
+            neck_mm=0,
+            deface=False,
+            tilted=False,
+            metal=False,
+            flap=False,
+            skull_mm=0.0,
         ),
         coil=0.0,
         cut=(0, 0, 0, 0),
@@ -75,3 +81,32 @@ def test_mr_and_ct_share_the_tissues_place(tissues: TissueMap) -> None:
     assert pair.ct[pair.tissues == Tissue.WHITE].mean() == pytest.approx(28, abs=8)
     assert pair.ct[0, 0, 0] == -1000
     assert pair.mr[bone].mean() < 0.5 * pair.mr[pair.tissues == Tissue.WHITE].mean()
+
+
+def test_marbled_muscle_mixes_in_both_images() -> None:
+    """A quarter of fat is a quarter of the way in HU and in signal, whatever the contrast."""
+    for seed in range(40):
+        p = draw(seed)
+        for values in (p.hu, p.signal):
+            muscle, fat = values[Tissue.MUSCLE], values[Tissue.FAT]
+            for tissue, share in FAT_SHARE.items():
+                assert values[tissue] == pytest.approx(muscle + share * (fat - muscle))
+
+
+def test_a_blanked_face_is_zero_to_its_edge(tissues: TissueMap) -> None:
+    """No blur and no noise beyond the plane, and air in the CT."""
+    p = draw(5)
+    cut = replace(p, anatomy=replace(p.anatomy, neck_mm=0, deface=False, tilted=True), cut=(0,) * 4)
+
+    pair = apply(cut, tissues)
+
+    blank = pair.mr == 0
+    assert 0.01 < blank.mean() < 0.5
+    assert not pair.tissues[blank].any()
+    assert pair.tissues[~blank].mean() > 0.1
+    assert pair.ct[0, 0, 0] == -1000
+    # Just above the plane the head is as bright as a voxel further up.
+    first = np.argmin(blank, axis=0)
+    inside = np.take_along_axis(pair.tissues, first[None], 0)[0] > 0
+    edge, higher = (np.take_along_axis(pair.mr, (first + n)[None], 0)[0] for n in (0, 2))
+    assert edge[inside].mean() > 0.75 * higher[inside].mean()

@@ -42,6 +42,8 @@ PHASE = Phase(
     bone_weight=2.0,
     water_weight=1.0,
     eye_weight=1.0,
+    brain_weight=1.0,
+    skin_weight=1.0,
     air_weight=3.0,
 )
 
@@ -110,7 +112,7 @@ def test_a_batch_keeps_signal_hu_and_classes_together() -> None:
     """However a slice is moved, mirrored and brightened."""
     mr, truth, weight, classes = batch([sample()] * 6, np.random.default_rng(0), PHASE)
 
-    inside = classes == int(CLASSES[2])
+    inside = classes == int(CLASSES[Tissue.WHITE])
     assert mr.shape == (6, len(OFFSETS), *PLANE)
     assert torch.equal(truth[:, 0] > -0.5, inside)
     assert torch.equal(mr[:, 4] > 0.1, inside)
@@ -118,21 +120,30 @@ def test_a_batch_keeps_signal_hu_and_classes_together() -> None:
 
 
 def test_each_tissue_counts_as_the_phase_says() -> None:
-    """Eyes, CSF and cavities by their tissue, bone by its HU."""
+    """Eyes, CSF, cavities, skin and brain by their tissue, bone by its HU."""
     ball = sample()
     kinds = np.asarray(ball.tissues).copy()
-    for number, kind in enumerate((Tissue.EYE, Tissue.CSF, Tissue.AIR), start=18):
+    drawn = (Tissue.EYE, Tissue.CSF, Tissue.AIR, Tissue.SKIN, Tissue.GREY)
+    for number, kind in enumerate(drawn, start=18):
         kinds[number][kinds[number] > 0] = kind
-    phase = replace(PHASE, eye_weight=4.0, water_weight=2.5, air_weight=3.5, bone_weight=7.0)
+    phase = replace(
+        PHASE,
+        eye_weight=4.0,
+        water_weight=2.5,
+        air_weight=3.5,
+        skin_weight=1.5,
+        brain_weight=1.75,
+        bone_weight=7.0,
+    )
     eyes = replace(ball, mr=ball.mr[18:19], ct=ball.ct[18:19], tissues=kinds[18:19])
     bone = replace(ball, mr=ball.mr[:21], ct=np.full_like(ball.ct[:21], 900))
     met = set()
-    for cut in range(18, 21):
+    for cut in range(18, 23):
         part = slice(cut, cut + 1)
         one = replace(ball, mr=ball.mr[part], ct=ball.ct[part], tissues=kinds[part])
         met.add(float(batch([one], np.random.default_rng(0), phase).weight.max()))
 
-    assert met == {4.0, 2.5, 3.5}
+    assert met == {4.0, 2.5, 3.5, 1.5, 1.75}
     assert float(batch([eyes], np.random.default_rng(0), phase).weight.min()) == pytest.approx(0.1)
     assert float(batch([bone], np.random.default_rng(0), phase).weight.max()) == 7.0
 
@@ -149,13 +160,13 @@ def test_a_repainted_slab_shows_the_same_anatomy_in_another_contrast() -> None:
 
 
 def test_the_classes_are_learnt_beside_the_hu_and_not_exported() -> None:
-    """The network answers with two maps; training sees five classes more."""
+    """The network answers with two maps; training sees seven classes more."""
     torch.manual_seed(0)
     network = SctNet((4, 4, 4, 4, 4), 2).eval()
 
     with torch.no_grad():
         assert len(network(torch.rand(1, 1, 4, 32, 32))) == 2
-        assert network.learn(torch.rand(3, len(OFFSETS), 32, 32))[2].shape == (3, 5, 32, 32)
+        assert network.learn(torch.rand(3, len(OFFSETS), 32, 32))[2].shape == (3, 7, 32, 32)
 
 
 def test_the_scale_head_learns_the_error_not_the_image() -> None:
