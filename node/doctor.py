@@ -16,7 +16,7 @@ from node.archive.verify import verify_files
 from node.domain.errors import Defect, Misconfigured, NodeError
 from node.progress import Progress
 from node.settings import Settings
-from node.system import note_backup
+from node.system import note_backup, unfiled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ def examine_node(settings: Settings, *, deep: bool = False) -> tuple[Diagnosis, 
         ("data folder", lambda: _folder(settings.node.data_dir)),
         ("disk", lambda: _disk(settings)),
         ("database", lambda: app.database_sentence(settings)),
+        ("received", lambda: _received(settings)),
         ("models", lambda: _models(settings)),
         ("tls", lambda: _certificates(settings)),
     ]
@@ -111,6 +112,17 @@ def _disk(settings: Settings) -> str:
     if free_gb < least:
         raise OSError(f"{free_gb:.1f} GB free, less than min_free_gb = {least:g}")
     return f"{free_gb:.1f} GB free."
+
+
+def _received(settings: Settings) -> str:
+    paths = unfiled(Folder(settings.node.data_dir), app.database(settings))
+    if paths:
+        raise Defect(
+            f"{len(paths)} received instance(s) could not be filed: {', '.join(paths)}.",
+            remedy="Have their headers corrected at the sender and the series sent again; "
+            "then remove these files.",
+        )
+    return "Everything that was received is filed."
 
 
 def _models(settings: Settings) -> str:

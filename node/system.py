@@ -15,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from node import __version__
-from node.archive import system_queries
+from node.archive import conflicts, filing, system_queries
+from node.archive.files import Folder
 from node.archive.leases import Leases
 from node.log import FOLDER
 from node.settings import Settings
@@ -64,7 +65,14 @@ def system(settings: Settings, engine: sa.Engine) -> dict[str, Any]:
         "providers_wanted": list(settings.inference.providers),
         "versions": versions() | {"database": system_queries.database_version(engine)},
         "backup": last_backup(data),
+        "unfiled": unfiled(Folder(data), engine),
     }
+
+
+def unfiled(folder: Folder, engine: sa.Engine) -> list[str]:
+    """Files of what was acknowledged and is among the images of no series, while they are there."""
+    aside = (path for path in conflicts.unfiled(engine) if (folder.root / path).exists())
+    return [*aside, *filing.refused(folder)]
 
 
 def worker_facts(settings: Settings) -> dict[str, Any]:

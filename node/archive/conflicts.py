@@ -1,11 +1,59 @@
-"""Another object of a SOP Instance UID that is stored already: kept aside, never mixed in."""
+"""What was received and has no place among its series' images: kept aside, never mixed in.
 
+Another object of a SOP Instance UID that is stored already, and an instance whose row the database
+refuses. Neither is lost, and neither may be silent: what its series is worth hangs on it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
 from node.archive.files import CONFLICTS, Folder, fsync_folder, instance_name
-from node.archive.index import Index
+from node.archive.index import Index, add_event, begin_revision, lock_series, seconds
 from node.archive.records import Conflict, StoredInstance
+from node.domain.findings import Finding, Severity, finding, finding_json
+from node.domain.states import State
 from node.log import get_logger
 
 log = get_logger(__name__)
+
+ARRIVAL = "arrival"
+"""Stage of the findings made here."""
+
+
+class Standing(StrEnum):
+    """What the index has of a SOP instance that lies aside."""
+
+    HERE = "here"
+    """Another object of it is among the images of its series."""
+    ELSEWHERE = "elsewhere"
+    """Another object of it is filed with another series: here it is missing."""
+    UNFILED = "unfiled"
+    """Nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """One SOP instance of a series that lies aside."""
+
+    sop_instance_uid: str
+    path: str
+    """Relative to the data folder."""
+    standing: Standing
+
+    def as_finding(self) -> Finding:
+        """What a person has to know of it."""
+        uid, uids = self.sop_instance_uid, [self.sop_instance_uid]
+        if self.standing is Standing.HERE:
+            # What was received first is used; that another version came is for a person to read.
+            return finding("INSTANCE_CONFLICT", uid=uid, uids=uids, severity=Severity.WARNING)
+        if self.standing is Standing.ELSEWHERE:
+            return finding("INSTANCE_ELSEWHERE", uid=uid, uids=uids)
+        return finding("INSTANCE_UNFILED", uid=uid, path=self.path, uids=uids)
 
 
 def move_aside(folder: Folder, index: Index, arrived: StoredInstance, calling_ae: str) -> str:
@@ -21,16 +69,110 @@ def move_aside(folder: Folder, index: Index, arrived: StoredInstance, calling_ae
 
 
 def record(index: Index, arrived: StoredInstance, calling_ae: str, *, path: str, size: int) -> None:
-    """Remember what lies aside at ``path``."""
-    index.add_conflict(
-        Conflict(
-            sop_instance_uid=arrived.sop_instance_uid,
-            series_instance_uid=arrived.series_instance_uid,
-            path=path,
-            size=size,
-            sha256=arrived.sha256,
-            calling_ae=calling_ae,
-            received_at=arrived.received_at,
-        )
+    """Remember what lies aside at ``path``, and tell its series, in one transaction."""
+    conflict = Conflict(
+        sop_instance_uid=arrived.sop_instance_uid,
+        series_instance_uid=arrived.series_instance_uid,
+        path=path,
+        size=size,
+        sha256=arrived.sha256,
+        calling_ae=calling_ae.replace("\0", ""),  # PostgreSQL takes none, and this must be kept
+        received_at=arrived.received_at,
     )
+    with index.engine.begin() as connection:
+        if _is_new(connection, conflict):
+            connection.execute(sa.insert(t.conflicts).values(_values(conflict)))
+            _tell(connection, conflict)
     log.warning("instance_conflict", sop_instance=arrived.sop_instance_uid, aside=path)
+
+
+def of_series(connection: sa.Connection, series_instance_uid: str) -> list[Aside]:
+    """What of a series lies aside, each SOP instance once."""
+    c = t.conflicts.c
+    rows = _joined(connection, c.series_instance_uid == series_instance_uid)
+    return list({row.sop_instance_uid: _aside(row) for row in rows}.values())
+
+
+def with_finding(
+    known: Sequence[Mapping[str, Any]], found: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """``known`` with ``found``, unless it says that already; numbers of others stay."""
+    key = (found["code"], found["uids"])
+    return [*known] if key in [(f["code"], f["uids"]) for f in known] else [*known, found]
+
+
+def unfiled(engine: sa.Engine) -> Sequence[str]:
+    """Paths of instances that the index has nothing of, whether their series is known or not."""
+    with t.reading(engine).begin() as connection:
+        rows = _joined(connection, t.instances.c.series_id.is_(None))
+        return sorted(row.path for row in rows)
+
+
+def _values(conflict: Conflict) -> dict[str, Any]:
+    return {
+        "sop_instance_uid": conflict.sop_instance_uid,
+        "series_instance_uid": conflict.series_instance_uid,
+        "path": conflict.path,
+        "size": conflict.size,
+        "sha256": conflict.sha256,
+        "calling_ae": conflict.calling_ae,
+        "received_at": seconds(conflict.received_at),
+    }
+
+
+def _is_new(connection: sa.Connection, conflict: Conflict) -> bool:
+    c = t.conflicts.c
+    query = sa.select(c.id).where(
+        c.sop_instance_uid == conflict.sop_instance_uid, c.sha256 == conflict.sha256
+    )
+    return connection.execute(query).first() is None
+
+
+def _tell(connection: sa.Connection, conflict: Conflict) -> None:
+    """Let the series know, wherever it stands; one without a row is told of by `unfiled`."""
+    s = t.series.c
+    uid = conflict.series_instance_uid
+    query = sa.select(s.id).where(s.series_instance_uid == uid)
+    number = connection.execute(query).scalar_one_or_none()
+    if number is None:
+        return
+    row = lock_series(connection, number)
+    aside = next(a for a in of_series(connection, uid) if a.path == conflict.path)
+    found = aside.as_finding()
+    add_event(connection, number, "conflict", found.sentence)
+    if State(row["state"]) is State.RECEIVING:
+        return  # the check will find it
+    if aside.standing is not Standing.HERE:
+        # It belongs to the series as any late instance does: what was made lacks it.
+        begin_revision(connection, row)
+        change: dict[str, Any] = {"last_received_at": t.db_clock()}
+    else:
+        change = {"findings": with_finding(row["findings"], finding_json(found, stage=ARRIVAL))}
+    connection.execute(sa.update(t.series).where(s.id == number).values(change))
+
+
+def _joined(
+    connection: sa.Connection, which: sa.ColumnElement[bool]
+) -> Sequence[sa.Row[tuple[Any, ...]]]:
+    c, i, s = t.conflicts.c, t.instances.c, t.series.c
+    query = (
+        sa.select(
+            c.sop_instance_uid,
+            c.path,
+            i.series_id,
+            (s.series_instance_uid == c.series_instance_uid).label("same"),
+        )
+        .select_from(t.conflicts)
+        .outerjoin(t.instances, i.sop_instance_uid == c.sop_instance_uid)
+        .outerjoin(t.series, s.id == i.series_id)
+        .where(which)
+        .order_by(c.sop_instance_uid, c.id)
+    )
+    return connection.execute(query).all()
+
+
+def _aside(row: sa.Row[tuple[Any, ...]]) -> Aside:
+    standing = Standing.UNFILED
+    if row.series_id is not None:
+        standing = Standing.HERE if row.same else Standing.ELSEWHERE
+    return Aside(sop_instance_uid=row.sop_instance_uid, path=row.path, standing=standing)

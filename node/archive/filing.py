@@ -43,6 +43,8 @@ _TRIES = 3
 _SERIES_AT = 7  # of the meta data
 # Suffix of a segment that is being recovered.
 _TAKEN = ".taken"
+# Suffix of a segment with records that nobody can read.
+_REFUSED = ".refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,8 @@ class Filer:
             try:
                 file_entries(self._folder, self._index, [entry])
             except Exception as error:  # noqa: BLE001 - as above
-                if not last or _may_pass(error) or not _gave_up(self._folder, entry, error):
+                final = last and not _may_pass(error)
+                if not (final and _gave_up(self._folder, self._index, entry, error)):
                     left.append(entry)
                     continue
             self._forget([entry], filed=True)
@@ -247,8 +250,8 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, OSError)
 
 
-def _gave_up(folder: Folder, entry: _Entry, error: Exception) -> bool:
-    """Keep the file of an instance whose row cannot be written where a person finds it."""
+def _gave_up(folder: Folder, index: Index, entry: _Entry, error: Exception) -> bool:
+    """Keep the file of an instance whose row cannot be written, and tell its series."""
     arrival = entry.arrival
     name = instance_name(
         arrival.series_instance_uid, arrival.sop_instance_uid, arrival.sha256, folder=CONFLICTS
@@ -258,8 +261,14 @@ def _gave_up(folder: Folder, entry: _Entry, error: Exception) -> bool:
             name, arrival.part10(), entry.descriptor, entry.offset, arrival.size
         )
         folder.sync_all([path])
+        stored = arrival.stored(str(name), path.stat().st_size)
+        calling = arrival.context.calling_ae
+        conflicts.record(index, stored, calling, path=str(name), size=stored.size)
     except OSError as failure:
         log.warning("archive_unavailable", reason=failure.strerror)
+        return False
+    except DBAPIError as failure:  # what nobody is told of stays in the journal
+        log.warning("index_unavailable", reason=_reason(failure))
         return False
     log.warning("filing_given_up", kept=str(name), reason=_reason(error))
     return True
@@ -293,6 +302,11 @@ def recover(folder: Folder, index: Index) -> bool:
     return alone
 
 
+def refused(folder: Folder) -> list[str]:
+    """Segments with records that nobody can read; what was acknowledged is in them alone."""
+    return [str(path.relative_to(folder.root)) for path in _segments(folder, _REFUSED)]
+
+
 def _file_or_give_up(folder: Folder, index: Index, entries: Sequence[_Entry]) -> None:
     """File a batch; raise what may pass, and keep aside what never can be filed."""
     try:
@@ -304,7 +318,7 @@ def _file_or_give_up(folder: Folder, index: Index, entries: Sequence[_Entry]) ->
             try:
                 file_entries(folder, index, [entry])
             except Exception as own:
-                if _may_pass(own) or not _gave_up(folder, entry, own):
+                if _may_pass(own) or not _gave_up(folder, index, entry, own):
                     raise
 
 
@@ -328,7 +342,7 @@ def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:
             entries = []
     _file_or_give_up(folder, index, entries)
     if refused:  # it was acknowledged: somebody has to look at it
-        taken.rename(taken.with_suffix(".refused"))
+        taken.rename(taken.with_suffix(_REFUSED))
     else:
         taken.unlink()
     fsync_folder(path.parent)

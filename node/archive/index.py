@@ -1,4 +1,4 @@
-"""What the receiving side writes: instances, conflicts, associations.
+"""What the receiving side writes: instances and associations.
 
 Each function is one transaction: after it returns, the database has it on disk.
 """
@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from node.archive import tables as t
 from node.archive.describe import image_header, series_header
 from node.archive.matching import fold
-from node.archive.records import AssociationRecord, Conflict, ReceivedHeader, StoredInstance
+from node.archive.records import AssociationRecord, ReceivedHeader, StoredInstance
 from node.domain.states import State, move
 
 # Enough to answer "why was I refused last week"; a port scanner must not fill the disk.
@@ -68,28 +68,6 @@ class Index:
             for _, group in groupby(ordered, key=lambda r: r[0].series_instance_uid):
                 _add_to_series(connection, list(group), standing)
         return [standing[stored.sop_instance_uid] for stored, _ in received]
-
-    def add_conflict(self, conflict: Conflict) -> None:
-        """Remember a SOP instance that came again with other bytes and was kept aside."""
-        values = {
-            "sop_instance_uid": conflict.sop_instance_uid,
-            "series_instance_uid": conflict.series_instance_uid,
-            "path": conflict.path,
-            "size": conflict.size,
-            "sha256": conflict.sha256,
-            "calling_ae": conflict.calling_ae,
-            "received_at": seconds(conflict.received_at),
-        }
-        c = t.conflicts
-        with self.engine.begin() as connection:
-            known = connection.execute(
-                sa.select(c.c.id).where(
-                    c.c.sop_instance_uid == conflict.sop_instance_uid,
-                    c.c.sha256 == conflict.sha256,
-                )
-            ).first()
-            if known is None:
-                connection.execute(sa.insert(c).values(values))
 
     def add_association(self, record: AssociationRecord) -> None:
         """Remember how an association went; the oldest beyond `KEPT_ASSOCIATIONS` are forgotten."""
@@ -184,6 +162,21 @@ def supersede_runs(connection: sa.Connection, series_id: int) -> None:
     )
 
 
+def begin_revision(connection: sa.Connection, row: sa.RowMapping) -> None:
+    """Late instances: what was made or is being made of the older set is out of date."""
+    sentence = f"More instances arrived after revision {row['revision']} was taken up."
+    move_series(
+        connection,
+        row,
+        State.RECEIVING,
+        sentence,
+        revision=row["revision"] + 1,
+        attempt=1,
+        findings=[],
+    )
+    supersede_runs(connection, row["id"])
+
+
 def stored_instance(row: Mapping[Any, Any]) -> StoredInstance:
     """An instance row, joined with its series' UID, as a value."""
     return StoredInstance(
@@ -252,7 +245,7 @@ def _add_to_series(
         standing[uid] = found if found is not None else stored
     if added:
         if State(series["state"]) is not State.RECEIVING:
-            _begin_revision(connection, series)
+            begin_revision(connection, series)
         connection.execute(_COUNT, {"series": series["id"], "more": added})
 
 
@@ -328,18 +321,3 @@ def _insert_missing(dialect: str, table: sa.Table) -> Any:
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     # Without the option PostgreSQL's count of an INSERT is not kept and reads as -1.
     return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-
-
-def _begin_revision(connection: sa.Connection, row: sa.RowMapping) -> None:
-    """Late instances: what was made or is being made of the older set is out of date."""
-    sentence = f"More instances arrived after revision {row['revision']} was taken up."
-    move_series(
-        connection,
-        row,
-        State.RECEIVING,
-        sentence,
-        revision=row["revision"] + 1,
-        attempt=1,
-        findings=[],
-    )
-    supersede_runs(connection, row["id"])

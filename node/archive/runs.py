@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.archive.conflicts import ARRIVAL, Aside, of_series, with_finding
 from node.archive.describe import image_header, series_header
 from node.archive.expectations import is_moving, is_whole
 from node.archive.index import (
@@ -138,14 +139,10 @@ class Runs:
         with t.reading(self.engine).begin() as connection:
             return [stored_instance(row) for row in connection.execute(query).mappings()]
 
-    def conflicting(self, run: Run) -> list[str]:
-        """SOP Instance UIDs of the series that also came with other bytes."""
-        c = t.conflicts.c
-        query = sa.select(c.sop_instance_uid).where(
-            c.series_instance_uid == run.series_instance_uid
-        )
+    def aside(self, run: Run) -> list[Aside]:
+        """What was received for the series and lies aside."""
         with t.reading(self.engine).begin() as connection:
-            return sorted(set(connection.execute(query).scalars()))
+            return of_series(connection, run.series_instance_uid)
 
     def begin_step(self, run_id: int, name: str, sentence: str) -> None:
         """Say that a step begins; raise `Superseded` or `Finished` when it must not."""
@@ -184,7 +181,11 @@ class Runs:
         """Keep what the checks found and which route and model were chosen."""
         with self.engine.begin() as connection:
             _run, row = current_run(connection, run_id)
-            values = {"findings": list(findings), "route": route, "model": model}
+            found = list(findings)
+            # What came aside since the check looked stays said.
+            for late in row["findings"]:
+                found = with_finding(found, late) if late.get("stage") == ARRIVAL else found
+            values = {"findings": found, "route": route, "model": model}
             connection.execute(sa.update(t.series).where(t.series.c.id == row["id"]).values(values))
 
     def record_quality(self, run_id: int, findings: Iterable[Mapping[str, Any]]) -> None:

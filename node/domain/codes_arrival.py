@@ -61,6 +61,38 @@ ARRIVAL = {
             "Cherchez laquelle le PACS détient et envoyez celle-là sous son propre UID.",
         ),
     ),
+    "INSTANCE_ELSEWHERE": row(
+        "hold",
+        en=(
+            "An image is in another series",
+            "SOP instance {uid} arrived for this series and is filed with another one: "
+            "it is missing here.",
+            "Have the sender give each image its own SOP Instance UID; send the series again.",
+        ),
+        fr=(
+            "Une image est dans une autre série",
+            "L'instance SOP {uid} est arrivée pour cette série et se trouve dans une autre : "
+            "elle manque ici.",
+            "Faites attribuer à chaque image son propre UID chez l'expéditeur ; renvoyez la série.",
+        ),
+        least="hold",
+    ),
+    "INSTANCE_UNFILED": row(
+        "hold",
+        en=(
+            "An image could not be filed",
+            "SOP instance {uid} arrived and the database takes no row of it: it is missing from "
+            "the series and lies in {path}.",
+            "Have its header corrected at the sender and the series sent again.",
+        ),
+        fr=(
+            "Une image n'a pas pu être classée",
+            "L'instance SOP {uid} est arrivée et la base refuse sa ligne : elle manque à la série "
+            "et se trouve dans {path}.",
+            "Faites corriger son en-tête chez l'expéditeur et renvoyer la série.",
+        ),
+        least="hold",
+    ),
     "SERIES_INCOMPLETE": row(
         "hold",
         en=(

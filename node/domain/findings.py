@@ -94,6 +94,34 @@ def worst(findings: Iterable[Finding]) -> Severity | None:
     return order[max(ranks)] if ranks else None
 
 
+def finding_json(found: Finding, **more: object) -> dict[str, Any]:
+    """``found`` as JSON values, with ``more`` keys such as the stage that made it."""
+    return {
+        "code": found.code,
+        "severity": found.severity.value,
+        "sentence": found.sentence,
+        "remedy": found.remedy,
+        "values": dict(found.values),
+        "uids": list(found.uids),
+        "where_mm": None if found.where_mm is None else list(found.where_mm),
+        **more,
+    }
+
+
+def read_finding(value: Mapping[str, Any]) -> Finding:
+    """Give back the finding that `finding_json` wrote."""
+    where = value.get("where_mm")
+    return Finding(
+        code=value["code"],
+        severity=Severity(value["severity"]),
+        sentence=value["sentence"],
+        remedy=value["remedy"],
+        values=dict(value["values"]),
+        uids=tuple(value["uids"]),
+        where_mm=None if where is None else (where[0], where[1], where[2]),
+    )
+
+
 def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""Plans and findings as JSON values, for the database; every value comes back as it was."""
+"""Plans as JSON values, for the database; every value comes back as it was."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from node.domain.findings import Finding, Severity
 from node.domain.geometry import Grid
 from node.domain.plan import ModelRef, Plan, ReleasePolicy
 
@@ -62,31 +61,3 @@ def read_plan(value: Mapping[str, Any]) -> tuple[Plan, int]:
         sign_off=value.get("sign_off"),
     )
     return plan, value["stack"]
-
-
-def finding_json(found: Finding, **more: object) -> dict[str, Any]:
-    """``found`` as JSON values, with ``more`` keys such as the stage that made it."""
-    return {
-        "code": found.code,
-        "severity": found.severity.value,
-        "sentence": found.sentence,
-        "remedy": found.remedy,
-        "values": dict(found.values),
-        "uids": list(found.uids),
-        "where_mm": None if found.where_mm is None else list(found.where_mm),
-        **more,
-    }
-
-
-def read_finding(value: Mapping[str, Any]) -> Finding:
-    """Give back the finding that `finding_json` wrote."""
-    where = value.get("where_mm")
-    return Finding(
-        code=value["code"],
-        severity=Severity(value["severity"]),
-        sentence=value["sentence"],
-        remedy=value["remedy"],
-        values=dict(value["values"]),
-        uids=tuple(value["uids"]),
-        where_mm=None if where is None else (where[0], where[1], where[2]),
-    )

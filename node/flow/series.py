@@ -9,10 +9,10 @@ from node.archive.run_rows import Superseded
 from node.archive.runs import Finished, Runs
 from node.crashpoints import reach
 from node.domain.errors import Defect, NodeError, Rejected, Retryable
+from node.domain.findings import finding_json
 from node.domain.states import State
 from node.flow import engine
 from node.flow.bench import Bench
-from node.flow.plans import finding_json
 from node.flow.steps import STEPS, tidy
 from node.flow.workfiles import WorkFile
 from node.log import get_logger

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from node.archive.conflicts import ARRIVAL
 from node.archive.describe import part10_values
 from node.archive.files import fsync_folder
 from node.archive.records import OutputFile, Run
@@ -21,7 +22,7 @@ from node.crashpoints import reach
 from node.dicom.ct_series import EncodedInstance
 from node.domain.errors import Defect
 from node.domain.figures import measured
-from node.domain.findings import Finding, Severity, finding
+from node.domain.findings import Finding, Severity, finding, finding_json, read_finding
 from node.domain.plan import Plan, SctResult
 from node.domain.release import decide
 from node.domain.routing import Sender, choose
@@ -30,7 +31,7 @@ from node.domain.site import Route
 from node.domain.states import State
 from node.domain.storage import WORKED_ON, kind_of
 from node.flow.bench import Bench
-from node.flow.plans import finding_json, plan_json, read_finding, read_plan
+from node.flow.plans import plan_json, read_plan
 from node.flow.workfiles import (
     WorkFile,
     keep_for_view,
@@ -102,7 +103,7 @@ def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
         for n, examined in enumerate(decision.examined)
         for f in examined.findings
     ]
-    found += [finding_json(f, stage="check") for f in _conflicts(bench, run)]
+    found += [finding_json(a.as_finding(), stage=ARRIVAL) for a in bench.runs.aside(run)]
     found += [finding_json(f, stage="check") for f in _incomplete(bench, run)]
     bench.runs.record_check(
         run.id, found, route=decision.route.name, model=run.model or decision.route.model
@@ -246,14 +247,6 @@ def _accepted(decision: _Decision) -> int | None:
     """Number of the one stack that is accepted; `examine` lets no second one stand."""
     numbers = (n for n, e in enumerate(decision.examined) if e.verdict is Verdict.ACCEPTED)
     return next(numbers, None)
-
-
-def _conflicts(bench: Bench, run: Run) -> list[Finding]:
-    # What was received first is used; that another version came is for a person to read.
-    return [
-        finding("INSTANCE_CONFLICT", uid=uid, uids=[uid], severity=Severity.WARNING)
-        for uid in bench.runs.conflicting(run)
-    ]
 
 
 def _incomplete(bench: Bench, run: Run) -> list[Finding]:

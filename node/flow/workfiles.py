@@ -12,10 +12,10 @@ import numpy as np
 
 from node.archive.files import Folder
 from node.domain.errors import Defect
+from node.domain.findings import finding_json, read_finding
 from node.domain.geometry import Affine
 from node.domain.plan import SctResult
 from node.domain.volume import Unit, Volume
-from node.flow.plans import finding_json, read_finding
 
 WORK = "work"
 VIEW = "view"

@@ -3,8 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from node.domain.findings import finding
-from node.flow.plans import finding_json
+from node.domain.findings import finding, finding_json
 from tests.web.shelf import Shelf
 
 _MINUTE = 60.0

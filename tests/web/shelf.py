@@ -22,13 +22,13 @@ from node.archive.run_rows import queue_run
 from node.archive.runs import Runs
 from node.dicom.headers import read_instance
 from node.dicom.pixels import mr_volume
-from node.domain.findings import Finding
+from node.domain.findings import Finding, finding_json
 from node.domain.geometry import Grid
 from node.domain.plan import ModelRef, ReleasePolicy, SctResult
 from node.domain.site import Route, When
 from node.domain.states import State
 from node.domain.volume import Unit, Volume
-from node.flow.plans import finding_json, plan_json
+from node.flow.plans import plan_json
 from node.flow.workfiles import pack_result
 from node.pipeline import collect, encode, make_plan
 from node.web.app import create_app

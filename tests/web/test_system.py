@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from node import log
+from node.archive import conflicts
+from node.archive.index import Index
 from node.archive.leases import Leases
 from node.archive.queries import Queries
+from node.archive.records import StoredInstance
 from node.settings import load
 from node.system import last_backup, log_lines, note_backup, system
 from node.web.app import create_app
@@ -99,6 +102,35 @@ def test_it_says_what_is_wrong_and_what_there_is(node: Node) -> None:
     assert "Something needs you" in client.get("/system").text
     client.cookies.set("pctnode_language", "fr")
     assert "Rien n’écoute sur le port DICOM" in client.get("/system").text
+
+
+def test_what_could_not_be_filed_is_told(node: Node) -> None:
+    """Its series may be unknown: page and API say so until the file is dealt with."""
+    data_set = "1.2.826.0.1.1"
+    stored = StoredInstance(
+        sop_instance_uid=data_set,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        series_instance_uid="1.2.826.0.1",
+        path="conflicts/x/y.dcm",
+        size=1,
+        sha256="0" * 64,
+        received_at=datetime.now(UTC),
+    )
+    root = Path(str(node.engine.url.database)).parent
+    aside = root / stored.path
+    aside.parent.mkdir(parents=True)
+    aside.touch()
+    conflicts.record(Index(node.engine), stored, "PACS", path=stored.path, size=1)
+    client = node.session("viewer")
+
+    told = client.get("/api/system").json()
+    assert told["unfiled"] == [stored.path]
+    assert told["checks"]["unfiled"] == "1 received instance(s) could not be filed."
+    assert "Some could not be filed" in client.get("/system").text
+
+    aside.unlink()
+    assert "unfiled" not in client.get("/api/system").json()["checks"]
 
 
 def test_a_silent_worker_is_told(node: Node) -> None:

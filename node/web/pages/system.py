@@ -59,6 +59,8 @@ def state_of(request: Request) -> dict[str, Any]:
     told = read()
     if told.get("workers") and not any(_lives(worker) for worker in told["workers"]):
         checks["worker"] = "No worker gives a sign of life."
+    if told.get("unfiled"):
+        checks["unfiled"] = f"{len(told['unfiled'])} received instance(s) could not be filed."
     certificates = [
         {
             "file": one.file.name,

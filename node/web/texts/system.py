@@ -14,6 +14,11 @@ SYSTEM: dict[str, tuple[str, str]] = {
         "No worker gives a sign of life: nothing is made or sent.",
         "Aucun calculateur ne donne signe de vie : rien ne se calcule ni ne part.",
     ),
+    "system.check.unfiled": ("Received images", "Images reçues"),
+    "system.bad.unfiled": (
+        "Some could not be filed and lie aside: pctnode check names their files.",
+        "Certaines n’ont pu être classées et restent à part : pctnode check nomme leurs fichiers.",
+    ),
     "system.check.checks": ("Checks", "Contrôles"),
     "system.ok": ("in order", "en ordre"),
     "system.bad.dicom": (

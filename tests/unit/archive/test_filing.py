@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, OperationalError
 
-from node.archive import tables
+from node.archive import conflicts, tables
 from node.archive.arrival import ReceiveContext
 from node.archive.backup import copy_archive
 from node.archive.files import Folder
@@ -297,6 +297,15 @@ def test_a_row_that_cannot_be_written_holds_up_nobody(
 
     assert set(store.rows()) == {i.sop_instance_uid for i in sent} - {bad}
     (aside,) = (store.root / "conflicts").rglob("*.dcm")
+    name = str(aside.relative_to(store.root))
+    assert conflicts.unfiled(store.engine) == [name]
+    with store.engine.connect() as connection:
+        series = connection.execute(sa.select(tables.series)).mappings().one()
+        (found,) = conflicts.of_series(connection, series["series_instance_uid"])
+        told = connection.execute(sa.select(tables.events.c.sentence)).scalars().all()
+    assert (found.sop_instance_uid, found.path) == (bad, name)
+    assert found.as_finding().code == "INSTANCE_UNFILED"
+    assert any(name in sentence for sentence in told)
     assert aside.read_bytes().endswith(sent[3].data_set)
     assert store.segments() == []
 

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from node.archive import tables
+from node.archive import conflicts, tables
 from node.archive.arrival import ReceiveContext
-from node.archive.files import Folder
+from node.archive.files import CONFLICTS, Folder, instance_name
 from node.archive.index import Index
 from node.archive.receive import Receiver
+from node.archive.records import StoredInstance
 from node.archive.runs import Runs
 from node.domain.errors import Defect
 from node.domain.reading import Reader
@@ -35,6 +37,19 @@ SITE = {
 }
 
 
+def receive_phantom(folder: Folder, engine: sa.Engine, parts: Path, name: str) -> None:
+    """Receive the images of a phantom, in small."""
+    receiver = Receiver(folder, Index(engine), now=lambda: datetime.now(UTC))
+    for path in mr_series((24, 20, 18), (4.0, 4.0, 4.0), name=name).write(parts):
+        context = ReceiveContext(
+            transfer_syntax_uid="1.2.840.10008.1.2.1",
+            calling_ae="PACS",
+            called_ae="PCTNODE",
+            peer="pacs",
+        )
+        receiver.receive(data_set_of(path), context)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """A worker's tools over an archive that has received a phantom."""
@@ -43,15 +58,7 @@ def bench(tmp_path: Path) -> Bench:
     engine = tables.open_engine(tables.sqlite_url(tmp_path / "node.db"))
     tables.metadata.create_all(engine)
     folder = Folder(tmp_path / "var")
-    receiver = Receiver(folder, Index(engine), now=lambda: datetime.now(UTC))
-    for path in mr_series((24, 20, 18), (4.0, 4.0, 4.0)).write(tmp_path / "mr"):
-        context = ReceiveContext(
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
-            calling_ae="PACS",
-            called_ae="PCTNODE",
-            peer="pacs",
-        )
-        receiver.receive(data_set_of(path), context)
+    receive_phantom(folder, engine, tmp_path / "mr", "phantom")
     return Bench(
         folder=folder,
         runs=Runs(engine),
@@ -94,3 +101,108 @@ def test_a_changed_file_is_a_defect(bench: Bench) -> None:
 
     with pytest.raises(Defect, match="not what was received"):
         bench.load(bench.runs.get(run_id))
+
+
+def line(bench: Bench) -> str:
+    """Settle and run the whole line; the state the series ends in."""
+    assert bench.runs.settle_quiet(-1.0) == 1
+    (open_run,) = bench.runs.unqueued()
+    work, file = SeriesWork(bench), None
+    for name in STEPS:
+        said = work.perform(open_run.id, name, file)
+        file = said["file"] or file
+        if said["word"] != "go":
+            break
+    return str(series(bench)["state"])
+
+
+def series(bench: Bench) -> sa.RowMapping:
+    """The row of the phantom's series."""
+    with bench.runs.engine.connect() as connection:
+        query = sa.select(tables.series).order_by(tables.series.c.id)
+        return connection.execute(query).mappings().first()  # type: ignore[return-value]
+
+
+def keep_aside(bench: Bench, sop_instance_uid: str) -> None:
+    """Another object of that UID arrived for the series."""
+    uid = series(bench)["series_instance_uid"]
+    name = instance_name(uid, sop_instance_uid, "a" * 64, folder=CONFLICTS)
+    stored = StoredInstance(
+        sop_instance_uid=sop_instance_uid,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        series_instance_uid=uid,
+        path=str(name),
+        size=1,
+        sha256="a" * 64,
+        received_at=datetime.now(UTC),
+    )
+    conflicts.record(Index(bench.runs.engine), stored, "PACS", path=str(name), size=1)
+
+
+def image_of(bench: Bench, series_instance_uid: str) -> str:
+    """SOP Instance UID of an image of that series."""
+    with bench.runs.engine.connect() as connection:
+        i, s = tables.instances.c, tables.series.c
+        query = sa.select(i.sop_instance_uid).join(tables.series, s.id == i.series_id)
+        query = query.where(s.series_instance_uid == series_instance_uid).limit(1)
+        return str(connection.execute(query).scalar_one())
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("code", ["INSTANCE_UNFILED", "INSTANCE_ELSEWHERE"])
+def test_a_series_that_lacks_what_was_received_waits_for_a_person(
+    bench: Bench, tmp_path: Path, code: str, late: bool
+) -> None:
+    """Even where the route releases by itself, and even when everything had been sent."""
+    uid = "1.2.3.4"
+    if code == "INSTANCE_ELSEWHERE":
+        receive_phantom(bench.folder, bench.runs.engine, tmp_path / "other", "other")
+        with bench.runs.engine.connect() as connection:
+            uids = connection.execute(sa.select(tables.series.c.series_instance_uid)).scalars()
+            other = uids.all()[-1]
+        uid = image_of(bench, other)
+        with bench.runs.engine.begin() as connection:  # it is at rest
+            done = sa.update(tables.series).where(tables.series.c.series_instance_uid == other)
+            connection.execute(done.values(state="kept"))
+    if late:
+        assert line(bench) == "delivering"
+    keep_aside(bench, uid)
+
+    assert line(bench) == "review"
+
+    row = series(bench)
+    assert [f["code"] for f in row["findings"] if f["severity"] == "hold"] == [code]
+    assert row["revision"] == (2 if late else 1)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_another_version_of_an_image_is_told_wherever_the_series_stands(
+    bench: Bench, late: bool
+) -> None:
+    """What came first is used; a person reads that there is another, also after delivery."""
+    uid = image_of(bench, series(bench)["series_instance_uid"])
+    if late:
+        line(bench)
+    for _ in range(2):
+        keep_aside(bench, uid)
+    if not late:
+        line(bench)
+
+    row = series(bench)
+
+    assert (row["state"], row["revision"]) == ("delivering", 1)
+    codes = [f["code"] for f in row["findings"] if f["severity"] == "warning"]
+    assert codes.count("INSTANCE_CONFLICT") == 1
+
+
+def test_what_comes_aside_while_the_check_writes_is_not_forgotten(bench: Bench) -> None:
+    """The check read the table before, and writes its findings after."""
+    bench.runs.settle_quiet(-1.0)
+    (run,) = bench.runs.unqueued()
+    bench.runs.begin_step(run.id, "check", "Checking.")
+    keep_aside(bench, image_of(bench, series(bench)["series_instance_uid"]))
+
+    bench.runs.record_check(run.id, [], route="head", model="tiny")
+
+    assert [f["code"] for f in series(bench)["findings"]] == ["INSTANCE_CONFLICT"]
