@@ -59,6 +59,10 @@ def configure(level: str = "INFO", *, role: str = "") -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Its warnings quote values of the data set; what matters of them our own checks say.
     logging.getLogger("pydicom").setLevel(logging.ERROR)
+    # A command says in a sentence of its own why a peer did not answer.
+    network = logging.getLogger("pynetdicom")
+    network.propagate = bool(role) or level == "INFO"
+    network.addHandler(logging.NullHandler())
 
 
 def keep(data: Path, name: str) -> None:
