@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.index import add_event, lock_series, move_series, supersede_runs
-from node.archive.run_rows import latest_run, queue_run, release_run
+from node.archive.run_rows import latest_run, queue_run, release_run, send_again
 from node.archive.sign_offs import must_be_free
 from node.domain.errors import Rejected
-from node.domain.states import DeliveryState, State
+from node.domain.states import State
 
 _AT_REST = (
     State.KEPT,
@@ -57,6 +57,8 @@ class Actions:
                 raise no_sct(series_id)
             must_be_free(connection, run["plan"])
             sentence = _by("Released", who, reason)
+            change = sa.update(t.series).where(t.series.c.id == series_id)
+            connection.execute(change.values(held_by=None))
             release_run(connection, row, run, run["plan"]["destinations"], sentence, who=who)
             add_event(connection, series_id, "release", sentence, who=who)
             return sentence
@@ -139,26 +141,12 @@ def _clear(connection: sa.Connection, series_id: int) -> None:
 
 def _reset(connection: sa.Connection, run_id: int, destination: str | None) -> list[str]:
     d, i = t.deliveries, t.delivery_instances
-    query = sa.select(d.c.id, d.c.destination, d.c.tries).where(d.c.run_id == run_id)
+    query = sa.select(d.c.id, d.c.destination).where(d.c.run_id == run_id)
     if destination is not None:
         query = query.where(d.c.destination == destination)
     rows = connection.execute(query.order_by(d.c.id)).all()
     for row in rows:
         connection.execute(sa.delete(i).where(i.c.delivery_id == row.id))
-        connection.execute(
-            sa.update(d)
-            .where(d.c.id == row.id)
-            .values(
-                state=DeliveryState.WAITING.value,
-                tries=row.tries + 1,
-                attempts=0,
-                proof="",
-                proof_tries=0,
-                via=None,
-                next_try_at=None,
-                enqueued_at=None,
-                updated_at=t.db_clock(),
-                sentence="Waiting to be sent again.",
-            )
-        )
+        again = send_again("Waiting to be sent again.") | {"via": None}
+        connection.execute(sa.update(d).where(d.c.id == row.id).values(**again))
     return [row.destination for row in rows]

@@ -15,7 +15,7 @@ from node.archive.audit import By, append
 from node.archive.deliveries import WITHDRAWAL
 from node.archive.index import add_event, insert_missing, move_series
 from node.archive.records import OutputFile
-from node.archive.run_rows import latest_run, output_value, release_run
+from node.archive.run_rows import latest_run, output_value, release_run, send_again
 from node.archive.sign_offs import must_be_free
 from node.domain.errors import Rejected
 from node.domain.release import to_read
@@ -71,7 +71,6 @@ class Decisions:
             sentence = f"Signed by {by.who}{_because(signature.comment)}."
             change = sa.update(t.series).where(t.series.c.id == series_id)
             connection.execute(change.values(held_by=None))
-            _reopen(connection, run["id"])
             release_run(connection, row, run, names, sentence, who=by.who)
             add_event(connection, series_id, "sign", sentence, who=by.who)
             append(
@@ -164,19 +163,34 @@ class Decisions:
             )
             return sentence
 
-    def withdrawable(self, series_id: int, attempt: int | None = None) -> Withdrawable:
-        """The newest sCT of a series that reached somebody, or that of ``attempt``."""
+    def withdrawable(
+        self, series_id: int, attempt: int | None = None, revision: int | None = None
+    ) -> Withdrawable:
+        """The newest sCT of a series that reached somebody, or that of attempt and revision.
+
+        Attempts are counted anew in each revision: where one alone is named and fits several, none
+        is taken for the one that was meant.
+        """
         r, d = t.runs.c, t.deliveries.c
         query = (
-            sa.select(r.id, r.attempt, r.withdrawn_at)
+            sa.select(r.id, r.attempt, r.revision, r.withdrawn_at)
             .where(r.series_id == series_id)
             .where(sa.exists().where(d.run_id == r.id, _reached()))
             .order_by(r.id.desc())
         )
         if attempt is not None:
             query = query.where(r.attempt == attempt)
+        if revision is not None:
+            query = query.where(r.revision == revision)
         with t.reading(self.engine).begin() as connection:
-            run = connection.execute(query).first()
+            runs = connection.execute(query).all()
+            run = runs[0] if runs else None
+            if attempt is not None and len(runs) > 1:
+                raise Rejected(
+                    f"Attempt {attempt} of series {series_id} was delivered in several revisions.",
+                    code="CHANGED",
+                    remedy="Name the revision, too.",
+                )
             if run is None or run.withdrawn_at is not None:
                 raise Rejected(
                     f"No sCT of series {series_id} that reached a destination is left to withdraw.",
@@ -287,18 +301,11 @@ def _successor(connection: sa.Connection, series_id: int, run_id: int) -> str | 
     return connection.execute(query).scalar_one_or_none()
 
 
-def _reopen(connection: sa.Connection, run_id: int) -> None:
-    """Let deliveries that a hold stopped go on where they stopped."""
-    d = t.deliveries
-    stopped = (d.c.run_id == run_id) & (d.c.state == DeliveryState.FAILED.value)
-    connection.execute(sa.update(d).where(stopped).values(**_again("Waiting to be sent.")))
-
-
 def stop_deliveries(connection: sa.Connection, run_id: int, sentence: str) -> int:
     """End every open try; a try already begun finds its number changed. Objects already there."""
     d, i = t.deliveries, t.delivery_instances.c
     open_ones = (d.c.run_id == run_id) & (d.c.state == DeliveryState.WAITING.value)
-    stopped = _again(sentence) | {"state": DeliveryState.FAILED.value}
+    stopped = send_again(sentence) | {"state": DeliveryState.FAILED.value}
     connection.execute(sa.update(d).where(open_ones).values(**stopped))
     query = (
         sa.select(sa.func.count())
@@ -317,27 +324,13 @@ def _renew_deliveries(connection: sa.Connection, run_id: int) -> list[str]:
     ).all()
     names = []
     for row in rows:
-        values = _again("Waiting to send the withdrawal.")
+        values = send_again("Waiting to send the withdrawal.")
         if row.reached:
             names.append(row.destination)
         else:
             values |= {"state": DeliveryState.FAILED.value, "sentence": "Withdrawn; never sent."}
         connection.execute(sa.update(d).where(d.c.id == row.id).values(**values))
     return names
-
-
-def _again(sentence: str) -> dict[str, object]:
-    return {
-        "state": DeliveryState.WAITING.value,
-        "tries": t.deliveries.c.tries + 1,
-        "proof": "",
-        "proof_tries": 0,
-        "attempts": 0,
-        "next_try_at": None,
-        "enqueued_at": None,
-        "updated_at": t.db_clock(),
-        "sentence": sentence,
-    }
 
 
 def _index_notice(connection: sa.Connection, run_id: int, notice: OutputFile) -> None:

@@ -121,11 +121,7 @@ class Deliveries:
             if row["tries"] != number or not _row_is_open(row):
                 return None
             withdrawn = _withdrawn(connection, row["run_id"])
-            try:
-                if not withdrawn:
-                    current_run(connection, row["run_id"])
-            except Superseded:
-                _close_replaced(connection, row)
+            if not withdrawn and not _may_go_on(connection, row):
                 return None
             outputs = _outputs(connection, row["run_id"])
             if withdrawn:  # nothing of it leaves any more but the word that it must not be used
@@ -139,8 +135,11 @@ class Deliveries:
             _change(connection, delivery_id, DeliveryState.WAITING, sentence, attempts=attempts)
             return _job(dict(row) | {"attempts": attempts}, missing, outputs, {})
 
-    def record(self, delivery_id: int, answers: Iterable[Answer]) -> None:
-        """Keep what the destination answered for each SOP instance."""
+    def record(self, delivery_id: int, number: int, answers: Iterable[Answer]) -> bool:
+        """Keep what the destination answered; False when try ``number`` is to send nothing more.
+
+        Somebody has held or withdrawn the sCT, or had it sent again, since the try began.
+        """
         i = t.delivery_instances
         rows = [
             {
@@ -154,12 +153,19 @@ class Deliveries:
             for answer in {answer.sop_instance_uid: answer for answer in answers}.values()
         ]
         if not rows:
-            return
+            return True
         uids = [row["sop_instance_uid"] for row in rows]
         here = (i.c.delivery_id == delivery_id) & i.c.sop_instance_uid.in_(uids)
         with self.engine.begin() as connection:
+            delivery = _locked(connection, delivery_id)
             connection.execute(sa.delete(i).where(here))
             connection.execute(sa.insert(i).values(rows))
+            if delivery["tries"] == number and _row_is_open(delivery):
+                return True
+            stored = any(row["stored"] for row in rows)
+            if stored and _withdrawn(connection, delivery["run_id"]):
+                _send_notice_too(connection, delivery)
+            return False
 
     def sent(self, delivery_id: int, number: int, sentence: str, *, proof: str = "") -> None:
         """Everything is stored there; ``proof`` is looked for next, where the peer asks for it."""
@@ -240,6 +246,31 @@ class Deliveries:
             series = _tell(connection, row["run_id"], state, sentence)
             if series is not None:
                 _settle_series(connection, series, row["run_id"])
+
+
+def _may_go_on(connection: sa.Connection, row: sa.RowMapping) -> bool:
+    """Whether its sCT still is the newest and may leave; what is sent already may be proved."""
+    try:
+        run, _series = current_run(connection, row["run_id"])
+    except Superseded:
+        _close_replaced(connection, row)
+        return False
+    if run["released_at"] is None and row["state"] == _WAITING:
+        sentence = "Not sent: the release of this sCT was taken back."
+        _change(connection, row["id"], DeliveryState.FAILED, sentence)
+        return False
+    return True
+
+
+def _send_notice_too(connection: sa.Connection, row: sa.RowMapping) -> None:
+    """An sCT was withdrawn while it was being sent to who had none of it as far as was known."""
+    if row["state"] != DeliveryState.FAILED.value:
+        return
+    again = {"tries": row["tries"] + 1, "attempts": 0, "next_try_at": None, "enqueued_at": None}
+    sentence = "Waiting to send the withdrawal."
+    _change(connection, row["id"], DeliveryState.WAITING, sentence, **again)
+    told = f"It was being sent to {row['destination']}: the notice goes there, too."
+    _tell_withdrawal(connection, row["run_id"], told)
 
 
 def _withdrawn(connection: sa.Connection, run_id: int) -> bool:

@@ -83,6 +83,7 @@ def release_run(
             "updated_at": t.db_clock(),
         }
         insert_missing(connection, t.deliveries, values)
+    _reopen(connection, run["id"])
     connection.execute(
         sa.update(t.runs)
         .where(t.runs.c.id == run["id"])
@@ -91,6 +92,29 @@ def release_run(
     target = State.DELIVERING if names else State.DELIVERED
     towards = f"On its way to {', '.join(names)}." if names else "The route names no destination."
     move_series(connection, series, target, f"{sentence} {towards}")
+
+
+def _reopen(connection: sa.Connection, run_id: int) -> None:
+    """Let deliveries that a hold stopped go on where they stopped."""
+    d = t.deliveries
+    stopped = (d.c.run_id == run_id) & (d.c.state == DeliveryState.FAILED.value)
+    change = sa.update(d).where(stopped).values(**send_again("Waiting to be sent."))
+    connection.execute(change)
+
+
+def send_again(sentence: str) -> dict[str, object]:
+    """Values of a delivery that begins anew; a try that is under way finds its number changed."""
+    return {
+        "state": DeliveryState.WAITING.value,
+        "tries": t.deliveries.c.tries + 1,
+        "proof": "",
+        "proof_tries": 0,
+        "attempts": 0,
+        "next_try_at": None,
+        "enqueued_at": None,
+        "updated_at": t.db_clock(),
+        "sentence": sentence,
+    }
 
 
 def current_run(connection: sa.Connection, run_id: int) -> tuple[sa.RowMapping, sa.RowMapping]:

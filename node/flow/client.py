@@ -83,7 +83,14 @@ class FlowClient:
         return sentence
 
     def withdraw(
-        self, series_id: int, by: By, *, reason: str, concept: str, attempt: int | None = None
+        self,
+        series_id: int,
+        by: By,
+        *,
+        reason: str,
+        concept: str,
+        attempt: int | None = None,
+        revision: int | None = None,
     ) -> str:
         """Tell every destination of a delivered sCT that it must not be used."""
         if self._folder is None:
@@ -96,6 +103,7 @@ class FlowClient:
             reason=reason,
             concept=concept,
             attempt=attempt,
+            revision=revision,
         )
         self._ask()
         return sentence

@@ -88,6 +88,9 @@ class DeliveryWork:
         reach("delivery.begun")
         try:
             return self._send(job, number)
+        except _Stopped:
+            log.info("delivery_halted", delivery=delivery_id)
+            return "stopped"
         except Retryable as error:
             if self._diverted(job, number, error):
                 return "diverted"
@@ -112,7 +115,7 @@ class DeliveryWork:
             return self._failed(job, number, sentence)
         if job.proof:
             return self._prover.look(job, peer, number)
-        with _Answers(self._deliveries, job) as answers:
+        with _Answers(self._deliveries, job, number) as answers:
             self._destinations["dicom"].send(
                 peer, self._files(job), calling_ae=self._calling_ae, answered=answers
             )
@@ -163,12 +166,20 @@ class DeliveryWork:
         ]
 
 
-class _Answers:
-    """Keeps what a destination answered, a few instances to a commit."""
+class _Stopped(NodeError):
+    """Somebody has stopped the delivery; its row says so."""
 
-    def __init__(self, deliveries: Deliveries, job: DeliveryJob) -> None:
+
+class _Answers:
+    """Keeps what a destination answered, a few instances to a commit.
+
+    Raises `_Stopped` once nothing more is to be sent.
+    """
+
+    def __init__(self, deliveries: Deliveries, job: DeliveryJob, number: int) -> None:
         self._deliveries = deliveries
         self._job = job
+        self._number = number
         self._count = 0
         self._new: list[Answer] = []
 
@@ -181,12 +192,11 @@ class _Answers:
     def __call__(self, answer: Answer) -> None:
         self._count += 1
         self._new.append(answer)
-        if len(self._new) >= _RECORD_EVERY:
-            self._flush()
+        if len(self._new) >= _RECORD_EVERY and not self._flush():
+            raise _Stopped("The delivery was stopped.")
         if self._count == max(1, len(self._job.files) // 2):
             reach("delivery.partial")
 
-    def _flush(self) -> None:
-        if self._new:
-            self._deliveries.record(self._job.delivery_id, self._new)
-            self._new = []
+    def _flush(self) -> bool:
+        new, self._new = self._new, []
+        return self._deliveries.record(self._job.delivery_id, self._number, new)

@@ -26,13 +26,14 @@ def withdraw(
     reason: str,
     concept: str,
     attempt: int | None = None,
+    revision: int | None = None,
 ) -> str:
-    """Withdraw the newest sCT of a series that reached somebody, or that of ``attempt``."""
+    """Withdraw the newest sCT of a series that reached somebody, or the one that is named."""
     if not reason.strip():
         raise Rejected(
             "Withdrawing an sCT needs a reason.", code="REASON", remedy="Say why in one sentence."
         )
-    what = decisions.withdrawable(series_id, attempt)
+    what = decisions.withdrawable(series_id, attempt, revision)
     notice = withdrawal_notice(
         [_header(folder, file) for file in what.files],
         concept=concept,

@@ -49,7 +49,14 @@ class Flow(Protocol):
         """Send a released sCT to a further peer."""
 
     def withdraw(
-        self, series_id: int, by: By, *, reason: str, concept: str, attempt: int | None = None
+        self,
+        series_id: int,
+        by: By,
+        *,
+        reason: str,
+        concept: str,
+        attempt: int | None = None,
+        revision: int | None = None,
     ) -> str:
         """Tell every destination that an sCT must not be used."""
 
@@ -114,6 +121,7 @@ class Withdraw(StrictBody):
     """Rejected for quality (113001) or patient safety (113037) reasons."""
     reason: Words
     attempt: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    revision: Annotated[int, Field(ge=1, le=2**31)] | None = None
     password: SecretStr = SecretStr("")
 
 
@@ -241,7 +249,12 @@ def withdraw(request: Request, series_id: SeriesId, body: Withdraw) -> Said:
     try:
         by = prove_again(request, body.password.get_secret_value())
         sentence = flow(request).withdraw(
-            series_id, by, reason=body.reason, concept=body.concept, attempt=body.attempt
+            series_id,
+            by,
+            reason=body.reason,
+            concept=body.concept,
+            attempt=body.attempt,
+            revision=body.revision,
         )
     except NodeError as error:
         raise as_http(error) from None

@@ -60,6 +60,14 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"Held by (.+?): (.+)\.", r"Retenue par \1 : \2."),
     (r"Held by (.+?)\.", r"Retenue par \1."),
     (r"Resumed by (.+?); (.+) had held it\.", r"Reprise par \1 ; \2 la retenait."),
+    (
+        r"It was being sent to (.+): the notice goes there, too\.",
+        r"Envoi vers \1 en cours au moment du retrait : l’avis y part aussi.",
+    ),
+    (
+        r"Not sent: the release of this sCT was taken back\.",
+        "Pas envoyé : la libération de ce scanner synthétique a été reprise.",
+    ),
     (r"Withdrawn by (.+?): (.+)\.", r"Retirée par \1 : \2."),
     (r"Attempt (\d+), asked for by (.+)\.", r"Tentative \1, demandée par \2."),
     (r"Sent again to (.+), asked for by (.+)\.", r"Renvoyée à \1, à la demande de \2."),

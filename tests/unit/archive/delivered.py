@@ -35,28 +35,33 @@ class Archive:
         receiver = Receiver(self.folder, Index(self.engine))
         return receiver.receive(data_set_of(image), CONTEXT).path
 
-    def make(self, *destinations: str) -> tuple[int, str]:
-        """Make an sCT of what was received and release it; run id and the object's path."""
+    def make(self, *destinations: str, objects: int = 1) -> tuple[int, str]:
+        """Make an sCT of what was received and release it; run id and the last object's path."""
         runs = Runs(self.engine)
         runs.settle_quiet(-1)
         (run,) = runs.unqueued()
         runs.begin_step(run.id, "encode", "Writing.")
         uid, data = f"1.2.826.0.1.{run.id}", b"sct" * run.id
-        path = PurePosixPath("outputs", uid, f"{uid}.1.dcm")
-        self.folder.write(path, data)
-        file = OutputFile(
-            sop_instance_uid=f"{uid}.1",
-            sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
-            series_instance_uid=uid,
-            number=1,
-            kind="ct",
-            stack=0,
-            path=str(path),
-            size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
-        runs.record_outputs(run.id, [file])
+        files = []
+        for number in range(1, objects + 1):
+            path = PurePosixPath("outputs", uid, f"{uid}.{number}.dcm")
+            self.folder.write(path, data)
+            files.append(
+                OutputFile(
+                    sop_instance_uid=f"{uid}.{number}",
+                    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+                    transfer_syntax_uid="1.2.840.10008.1.2.1",
+                    series_instance_uid=uid,
+                    number=number,
+                    kind="ct",
+                    stack=0,
+                    path=str(path),
+                    size=len(data),
+                    sha256=hashlib.sha256(data).hexdigest(),
+                )
+            )
+        runs.record_plan(run.id, {"destinations": list(destinations), "status_label": "RESEARCH"})
+        runs.record_outputs(run.id, files)
         runs.mark_enqueued(run.id)
         runs.release(run.id, destinations, "Released.", who="policy")
         return run.id, str(path)

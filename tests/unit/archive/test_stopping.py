@@ -1,0 +1,176 @@
+"""A person stops an sCT that is on its way: nothing more of it leaves, and who got some is told."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from node.archive import tables as t
+from node.archive.actions import Actions
+from node.archive.audit import By
+from node.archive.commitments import Commitments
+from node.archive.decisions import Decisions
+from node.archive.deliveries import Answer, Deliveries
+from node.archive.records import OutputFile
+from node.domain.errors import Rejected
+from node.domain.names import AETitle
+from node.domain.site import Peer, Site
+from node.flow.delivery import DeliveryWork, RetryRule
+from node.flow.destinations import Answered
+from node.flow.proof import ProofRule, Prover
+from node.scu.store import Outgoing
+from tests.unit.archive.delivered import Archive, make_archive
+
+OBJECTS = 40
+BY = By(who="kemper")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """An sCT of many objects that is on its way."""
+    archive = make_archive(tmp_path / "var")
+    archive.receive()
+    archive.make("tps", objects=OBJECTS)
+    return archive
+
+
+class Taking:
+    """A destination that takes objects; somebody does something while it does."""
+
+    def __init__(self, at: int = 0, what: Callable[[], object] = lambda: None) -> None:
+        self.taken: list[str] = []
+        self._at, self._what = at, what
+
+    def send(
+        self, peer: Peer, files: Sequence[Outgoing], *, calling_ae: str, answered: Answered
+    ) -> None:
+        """Take ``files`` one after the other."""
+        for file in files:
+            self.taken.append(file.sop_instance_uid)
+            if len(self.taken) == self._at:
+                self._what()
+            uid = file.sop_instance_uid
+            answered(Answer(sop_instance_uid=uid, status=0, stored=True, sentence="success"))
+
+
+def deliver(archive: Archive, destination: Taking, *, proof: str = "none") -> list[str]:
+    """Do what is due once; how each try ended."""
+    peer = Peer(name="tps", ae_title=AETitle("TPS"), host="h", port=1, may=frozenset(), proof=proof)
+    deliveries = Deliveries(archive.engine)
+    work = DeliveryWork(
+        folder=archive.folder,
+        deliveries=deliveries,
+        site=lambda: Site(peers=(peer,), routes=()),
+        destinations={"dicom": destination},
+        retry=RetryRule(),
+        calling_ae="PCTNODE",
+        prover=Prover(
+            deliveries, Commitments(archive.engine), ProofRule(), "PCTNODE", archive.folder
+        ),
+    )
+    return [work.attempt(due.delivery_id, due.number) for due in deliveries.due()]
+
+
+def delivery(archive: Archive) -> sa.RowMapping:
+    """The row of the only delivery."""
+    with archive.engine.connect() as connection:
+        return connection.execute(sa.select(t.deliveries)).mappings().one()
+
+
+def hold(archive: Archive) -> str:
+    """Hold it."""
+    return Decisions(archive.engine).hold(archive.item()["id"], BY)
+
+
+def withdraw(archive: Archive) -> str:
+    """Withdraw it; the notice is any object."""
+    decisions = Decisions(archive.engine)
+    with archive.engine.begin() as connection:  # it has reached somebody: an earlier destination
+        run = connection.execute(sa.select(t.runs.c.id)).scalar_one()
+        values = {"run_id": run, "destination": "pacs", "state": "sent", "updated_at": 0.0}
+        connection.execute(sa.insert(t.deliveries).values(values))
+    notice = OutputFile(
+        sop_instance_uid="1.2.3.9",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.59",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        series_instance_uid="1.2.3",
+        number=1,
+        kind="ko",
+        stack=0,
+        path="outputs/1.2.3/1.2.3.9.dcm",
+        size=1,
+        sha256="0" * 64,
+    )
+    what = decisions.withdrawable(archive.item()["id"])
+    return decisions.withdraw(what, notice, BY, reason="wrong", concept="quality")
+
+
+def test_a_hold_stops_what_is_being_sent(archive: Archive) -> None:
+    """Within a few objects, not after the last of the series."""
+    tps = Taking(at=10, what=lambda: hold(archive))
+
+    assert deliver(archive, tps) == ["stopped"]
+
+    assert 10 <= len(tps.taken) <= 18
+    assert archive.item()["state"] == "review"
+    assert deliver(archive, tps) == []
+
+
+def test_what_a_person_lets_go_again_is_sent_to_its_end(archive: Archive) -> None:
+    """Held and then released without a signature: the rest goes out, each object once."""
+    tps = Taking(at=10, what=lambda: hold(archive))
+    deliver(archive, tps)
+
+    Actions(archive.engine).release(archive.item()["id"], who="kemper")
+
+    assert deliver(archive, tps) == ["sent"]
+    assert len(tps.taken) == len(set(tps.taken)) == OBJECTS
+    assert (archive.item()["state"], archive.item()["held_by"]) == ("delivered", None)
+
+
+def test_what_is_missing_at_the_peer_is_not_sent_while_somebody_holds_it(archive: Archive) -> None:
+    """Sent, and held before its proof: the peer lacks some, which must not leave now."""
+    tps = Taking()
+    assert deliver(archive, tps, proof="commitment") == ["sent"]
+    row = delivery(archive)
+    hold(archive)
+
+    lost = tps.taken[:5]
+    Deliveries(archive.engine).missing(row["id"], row["tries"], lost, "They are missing.")
+    assert deliver(archive, tps, proof="commitment") == ["nothing to do"]
+    assert len(tps.taken) == OBJECTS
+
+    Actions(archive.engine).release(archive.item()["id"], who="kemper")
+    assert deliver(archive, tps, proof="commitment") == ["sent"]
+    assert tps.taken[OBJECTS:] == lost
+
+
+def test_who_is_being_sent_a_withdrawn_sct_gets_the_notice(archive: Archive) -> None:
+    """Nothing of it was recorded there when it was withdrawn; some objects had arrived."""
+    tps = Taking(at=3, what=lambda: withdraw(archive))
+
+    assert deliver(archive, tps) == ["stopped"]
+
+    assert len(tps.taken) <= 8
+    assert "sent" in deliver(archive, tps)
+    assert tps.taken[-1] == "1.2.3.9"
+
+
+def test_an_older_sct_is_withdrawn_by_revision_and_attempt(archive: Archive) -> None:
+    """Attempt 1 of two revisions was delivered: neither is taken for the one that was meant."""
+    deliver(archive, Taking())
+    with archive.engine.begin() as connection:  # late images began a revision, made and delivered
+        first = connection.execute(sa.select(t.runs)).mappings().one()
+        second = dict(first) | {"id": 2, "revision": 2, "workflow_id": "w2"}
+        connection.execute(sa.insert(t.runs).values(second))
+        values = {"run_id": 2, "destination": "tps", "state": "sent", "updated_at": 0.0}
+        connection.execute(sa.insert(t.deliveries).values(values))
+    decisions, series = Decisions(archive.engine), archive.item()["id"]
+
+    with pytest.raises(Rejected, match="several revisions"):
+        decisions.withdrawable(series, 1)
+
+    assert decisions.withdrawable(series, 1, 1).run_id == first["id"]
+    assert decisions.withdrawable(series, 1, 2).run_id == 2
+    assert decisions.withdrawable(series).run_id == 2
