@@ -7,7 +7,8 @@ and know neither our peers nor how we open associations.
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from pathlib import PurePosixPath
@@ -82,7 +83,7 @@ class Tally:
         return query_status.SOME_FAILED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Request:
     """A C-GET or C-MOVE in hand."""
 
@@ -91,9 +92,6 @@ class _Request:
     context: Any
     connection: socket.socket | None = None
     """Where to write past pynetdicom's thread; None: by it."""
-
-    def on(self, connection: socket.socket | None) -> "_Request":
-        return replace(self, connection=connection)
 
     def identifier(self) -> Dataset:
         syntax = self.context.transfer_syntax[0]
@@ -153,9 +151,11 @@ class Retriever:
 
         def send(peer: Peer, files: Sequence[Outgoing], tally: Tally) -> bool:
             with upper_layer.own_connection(association) as connection:
-                wire = Wire(association, connection) if connection else None
-                if wire is not None and all(map(wire.takes, files)):
-                    return _send_all(request.on(connection), files, tally, wire.store, wire.look)
+                if connection is not None:
+                    with closing(Wire(association, connection, files)) as wire:
+                        if all(map(wire.takes, files)):
+                            request.connection = connection
+                            return _send_all(request, files, tally, wire.store, wire.look)
             return _send_all(request, files, tally, partial(store_one, association, peer))
 
         self._serve(request, "C-GET", send)

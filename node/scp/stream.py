@@ -3,15 +3,13 @@
 import socket
 import struct
 import time
-from contextlib import suppress
+
+from node.scu.wire import acknowledge_at_once
 
 # One read takes what the kernel has, up to this. A PDU need not fit: data is taken piece by piece.
 BUFFER_BYTES = 256 * 1024
 _PDU = struct.Struct(">BBI")
 _P_DATA_TF = 0x04
-# Set again before every read: the kernel falls back to delayed acknowledgements by itself, and a
-# sender with Nagle's algorithm on then stalls for 40 ms at every instance.
-_QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)
 
 
 class Closed(Exception):
@@ -31,7 +29,6 @@ class Stream:
         self._view = memoryview(self._buffer)
         # Room for a PDU header before the first byte, so that a PDU can be cut anew; see `mark`.
         self._start = self._end = self._kept = _PDU.size
-        self._quick_ack = _QUICK_ACK is not None
 
     def mark(self, left: int) -> None:
         """Keep what follows, so that `rest` gives it whole; ``left`` bytes of its PDU follow.
@@ -87,9 +84,7 @@ class Stream:
             self._move(self._start - self._kept)
             if self._start + count > len(self._buffer):
                 raise TooLong
-        if self._quick_ack:
-            with suppress(OSError):  # only a help; the connection may be gone
-                self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        acknowledge_at_once(self._connection)
         try:
             got = self._connection.recv_into(self._view[self._end :])
         except TimeoutError:

@@ -328,7 +328,11 @@ def own_connection(association: Any) -> Iterator[socket.socket | None]:
 def respond(
     association: Any, response: Any, context: Any, connection: socket.socket | None = None
 ) -> None:
-    """Send a response primitive, on ``connection`` where that is ours (`own_connection`)."""
+    """Send a response primitive; on ``connection`` where all that goes out is ours.
+
+    That is so from the first message that `own_connection` lent it for, and spares the way through
+    pynetdicom's thread. Who asked may be gone: pynetdicom's thread hears of it by itself.
+    """
     if not association.is_established:
         return
     if connection is None:
@@ -339,7 +343,10 @@ def respond(
     for data in message.encode_msg(context.context_id, association.dimse.maximum_pdu_size):
         pdu = P_DATA_TF()
         pdu.from_primitive(data)
-        connection.sendall(pdu.encode())
+        try:
+            connection.sendall(pdu.encode())
+        except OSError:
+            return
 
 
 def forget_silent(association: Any) -> None:

@@ -4,6 +4,7 @@ The same connection brings C-CANCEL, which pynetdicom must hear of.
 """
 
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from node.domain.errors import Retryable
@@ -17,9 +18,11 @@ _C_CANCEL_RQ = 0x0FFF
 class Wire:
     """The connection of one association, ours alone while a retrieve is served."""
 
-    def __init__(self, association: Any, connection: socket.socket) -> None:
+    def __init__(
+        self, association: Any, connection: socket.socket, files: Sequence[Outgoing]
+    ) -> None:
         self._association = association
-        self._wire = wire.Wire(association, connection, self._heard)
+        self._wire = wire.Wire(association, connection, self._heard, [f.path for f in files])
         self._contexts = wire.contexts_of(association)
 
     def takes(self, file: Outgoing) -> bool:
@@ -36,6 +39,10 @@ class Wire:
                 remedy="Ask again.",
             ) from None
         return answered(file, response.status, response.comment)
+
+    def close(self) -> None:
+        """Close what is open; the connection is the association's."""
+        self._wire.close()
 
     def look(self) -> None:
         """Take a C-CANCEL that has arrived between two instances."""

@@ -4,7 +4,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSIO
 from node.domain.errors import Misconfigured, NodeError, Rejected, Retryable
 from node.domain.site import Peer
 from node.scu.lending import keep_answers
+from node.scu.wire import acknowledge_at_once
 from node.tls import Tls
 
 MAX_PDU_BYTES = 128 * 1024
@@ -79,7 +80,11 @@ def associate(
             contexts=list(contexts),
             ae_title=peer.ae_title,
             max_pdu=MAX_PDU_BYTES,
-            evt_handlers=[(evt.EVT_CONN_OPEN, _opened, [timeouts, connections]), *handlers],
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, _opened, [timeouts, connections]),
+                (evt.EVT_DATA_SENT, _sent),
+                *handlers,
+            ],
             ext_neg=list(roles),
             tls_args=security,
         )
@@ -172,6 +177,11 @@ def _opened(event: evt.Event, timeouts: Timeouts, connections: list[socket.socke
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     bound_silence(connection, timeouts.response_s)
     connections.append(connection)
+
+
+def _sent(event: evt.Event) -> None:
+    with suppress(AttributeError):  # the connection may be gone
+        acknowledge_at_once(event.assoc.dul.socket.socket)
 
 
 def _close(connections: Sequence[socket.socket]) -> None:

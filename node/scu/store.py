@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -165,8 +165,9 @@ def as_they_lie(
             if connection is None:
                 yield None
                 return
-            straight = wire.Wire(association, connection)
-            yield partial(_store_straight, straight, peer, origin)
+            paths = [f.path for f in files]
+            with closing(wire.Wire(association, connection, coming=paths)) as straight:
+                yield partial(_store_straight, straight, peer, origin)
     except _BrokenOff:
         if association.is_established:  # a peer that fell silent is waited for no longer
             association.abort()

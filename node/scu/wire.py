@@ -6,13 +6,14 @@ bytes can go as they lie and the connection is a plain socket; TLS and transcodi
 way.
 """
 
-import mmap
 import os
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,9 @@ _RESPONSE_LIMIT = 1 << 16
 # An unlimited peer still gets pieces, so that a cancel can be seen between instances.
 _LARGEST_PDU = 1 << 20
 
-# What goes to the kernel at once; a longer file is mapped, not read.
-_CHUNK = 1 << 20
-# The kernel takes 1,024 pieces in one call.
-_MOST_PARTS = 512
+# What follows belongs to it: the kernel keeps a header until its data is there.
+_MORE = getattr(socket, "MSG_MORE", 0)
+_QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)
 
 Command = dict[int, bytes]
 """Values of a command set by element number; all are of group 0000."""
@@ -65,11 +65,44 @@ class Response:
     comment: str
 
 
-def _content(path: Path) -> bytes | mmap.mmap:
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size <= _CHUNK:
-            return file.read()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An archived instance, open; its data set follows the meta information (PS3.10 7.1)."""
+
+    path: Path
+    descriptor: int
+    start: int
+    """Of the data set."""
+    end: int
+
+    @classmethod
+    def at(cls, path: Path) -> "_File":
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            head = os.pread(descriptor, _META_LENGTH_AT + 4, 0)
+            (length,) = _UL.unpack_from(head, _META_LENGTH_AT)
+            end = os.fstat(descriptor).st_size
+            return cls(path, descriptor, _META_LENGTH_AT + 4 + length, end)
+        except struct.error:
+            os.close(descriptor)
+            raise OSError(f"{path.name} is cut off") from None
+        except OSError:
+            os.close(descriptor)
+            raise
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+def acknowledge_at_once(connection: socket.socket) -> None:
+    """Acknowledge what comes next without delay; the kernel soon forgets it, so ask again.
+
+    DCMTK writes a message in pieces and, unless told otherwise, keeps the second back until the
+    first is acknowledged (RFC 896): 44 ms an instance with the usual delay (RFC 1122 4.2.3.2).
+    """
+    if _QUICK_ACK is not None:
+        with suppress(OSError):  # only a help; the connection may be gone, and need not be TCP
+            connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
 
 def contexts_of(association: Any) -> dict[tuple[str, str], int]:
@@ -82,13 +115,18 @@ def contexts_of(association: Any) -> dict[tuple[str, str], int]:
 
 
 class Wire:
-    """The connection of one association, ours alone; ``other`` gets every other command set."""
+    """The connection of one association, ours alone; ``other`` gets every other command set.
+
+    ``coming`` are the files in the order they will be sent in: each is opened, and the disk asked
+    for it, while the peer is busy with the one before. `close` it at the end.
+    """
 
     def __init__(
         self,
         association: Any,
         connection: socket.socket,
         other: Callable[[Command], None] = lambda _command: None,
+        coming: Sequence[Path] = (),
     ) -> None:
         self._association = association
         self._connection = connection
@@ -96,36 +134,90 @@ class Wire:
         limit = association.dimse.maximum_pdu_size or _LARGEST_PDU
         self._piece = min(limit, _LARGEST_PDU) - 6
         self._contexts = contexts_of(association)
+        self._after = dict(pairwise(coming))
+        self._next: _File | None = None
 
     def store(self, request: Request) -> Response:
         """Send one instance and wait for its answer; raise `Ended` when none will come."""
         context_id = self._contexts[request.sop_class_uid, request.transfer_syntax_uid]
-        data = _content(request.path)
-        (length,) = _UL.unpack_from(data, _META_LENGTH_AT)
-        data_set = memoryview(data)[_META_LENGTH_AT + 4 + length :]
-        try:
-            for parts in self._chunks(request, context_id, data_set):
-                self._send(parts)
-            answer = self._answer(request.message_id)
-        except OSError as error:
-            raise Ended(error.strerror or str(error)) from None
+        with closing(self._take(request.path)) as file:
+            try:
+                self._transmit(request, context_id, file)
+                self._open_next(request.path)
+                answer = self._answer(request.message_id)
+            except OSError as error:
+                self._end()
+                raise Ended(error.strerror or str(error)) from None
         if answer is None:
             raise Ended("the peer ended the association")
         return answer
 
-    def _send(self, parts: list[bytes | memoryview]) -> None:
-        """Send ``parts`` as they lie, without putting them together; the time-out is each call's.
+    def _end(self) -> None:
+        """Say no more: after half a message everything would be taken for its rest."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
 
-        A long object on a slow line has it again for whatever the kernel takes at once.
+    def close(self) -> None:
+        """Close the file that would have been next; the connection is the association's."""
+        if self._next is not None:
+            self._next.close()
+            self._next = None
+
+    def _take(self, path: Path) -> _File:
+        following, self._next = self._next, None
+        if following is not None:
+            if following.path == path:
+                return following
+            following.close()
+        return _File.at(path)
+
+    def _open_next(self, path: Path) -> None:
+        following = self._after.get(path)
+        if following is not None:
+            with suppress(OSError):  # told when it is its turn
+                self._next = _File.at(following)
+                os.posix_fadvise(self._next.descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+
+    def _transmit(self, request: Request, context_id: int, file: _File) -> None:
+        """Send a request: the data set goes from file to connection without passing here.
+
+        Each header waits in the kernel for what follows it; a slice of an MR or CT series leaves in
+        a few calls.
         """
-        first, last = 0, len(parts)
-        while first < last:
-            sent = self._connection.sendmsg(parts[first : first + _MOST_PARTS])
-            while first < last and sent >= len(parts[first]):
-                sent -= len(parts[first])
-                first += 1
-            if sent:
-                parts[first] = memoryview(parts[first])[sent:]
+        command, head = _command_set(request), b""
+        for start in range(0, len(command), self._piece):
+            piece = command[start : start + self._piece]
+            last = _LAST if start + self._piece >= len(command) else 0
+            head += _header(context_id, _COMMAND | last, len(piece)) + piece
+        for start in range(file.start, file.end, self._piece):
+            count = min(self._piece, file.end - start)
+            last = _LAST if start + count == file.end else 0
+            self._connection.sendall(head + _header(context_id, last, count), _MORE)
+            self._send_file(file, start, count)
+            head = b""
+
+    def _send_file(self, file: _File, start: int, count: int) -> None:
+        """Send bytes of a file; the time-out is that of each piece the kernel takes.
+
+        So a long object on a slow line has it again for whatever goes out at once.
+        """
+        end = start + count
+        while start < end:
+            try:
+                sent = os.sendfile(self._connection.fileno(), file.descriptor, start, end - start)
+            except BlockingIOError:
+                self._wait_for_room()
+                continue
+            if not sent:
+                raise OSError(f"{file.path.name} was cut off while it was sent")
+            start += sent
+
+    def _wait_for_room(self) -> None:
+        seconds = self._connection.gettimeout()
+        poll = select.poll()
+        poll.register(self._connection, select.POLLOUT)
+        if not poll.poll(None if seconds is None else seconds * 1000):
+            raise TimeoutError("timed out")
 
     def look(self) -> None:
         """Take what has arrived between two instances."""
@@ -137,25 +229,6 @@ class Wire:
         poll = select.poll()
         poll.register(self._connection, select.POLLIN)
         return bool(poll.poll(0))
-
-    def _chunks(
-        self, request: Request, context_id: int, data_set: memoryview
-    ) -> Iterator[list[bytes | memoryview]]:
-        """The PDUs of a request; a slice of an MR or CT series is one piece."""
-        command, size = _command_set(request), 0
-        parts: list[bytes | memoryview] = []
-        for content, kind in ((memoryview(command), _COMMAND), (data_set, 0)):
-            for start in range(0, len(content), self._piece):
-                piece = content[start : start + self._piece]
-                last = _LAST if start + self._piece >= len(content) else 0
-                parts.append(_PDU.pack(_P_DATA_TF, 0, len(piece) + 6))
-                parts.append(_PDV.pack(len(piece) + 2, context_id, kind | last))
-                parts.append(piece)
-                size += len(piece)
-                if size >= _CHUNK:
-                    yield parts
-                    parts, size = [], 0
-        yield parts
 
     def _answer(self, message_id: int) -> Response | None:
         while True:
@@ -173,6 +246,7 @@ class Wire:
         """The next command set; None when what comes is no data, and is left to pynetdicom."""
         command, complete = b"", False
         while not complete:
+            acknowledge_at_once(self._connection)
             if self._connection.recv(1, socket.MSG_PEEK) != bytes((_P_DATA_TF,)):
                 return None
             _, _, length = _PDU.unpack(self._read(_PDU.size))
@@ -187,6 +261,7 @@ class Wire:
     def _read(self, count: int) -> bytes:
         data = bytearray()
         while len(data) < count:
+            acknowledge_at_once(self._connection)
             got = self._connection.recv(count - len(data))
             if not got:
                 raise OSError("the connection was closed")
@@ -198,6 +273,11 @@ def number(command: Command, element: int) -> int:
     """The value of a US element; -1 where there is none."""
     value = command.get(element, b"")
     return int(_US.unpack(value)[0]) if len(value) == _US.size else -1
+
+
+def _header(context_id: int, control: int, count: int) -> bytes:
+    """Of a P-DATA-TF with one fragment of ``count`` bytes (PS3.8 9.3.5)."""
+    return _PDU.pack(_P_DATA_TF, 0, count + 6) + _PDV.pack(count + 2, context_id, control)
 
 
 def _command_set(request: Request) -> bytes:

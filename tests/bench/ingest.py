@@ -18,7 +18,7 @@ from tests.bench.series import CT, MR, SMALL, Kind, new_series, write_files
 from tests.bench.table import Row
 from tests.crash.harness import make_node
 from tests.peers.dcmqrscp import start_dcmqrscp
-from tests.peers.dcmtk import run_storescu, start_storescp
+from tests.peers.dcmtk import AS_INSTALLED, run_storescu, start_storescp
 from tests.peers.orthanc import start_orthanc
 from tests.peers.waiting import wait_until
 
@@ -185,7 +185,6 @@ def _stock_sender(node: Server, folder: Path, rounds: int) -> list[Row]:
     series = new_series(MR)
     write_files(series, folder / "files")
     times: dict[str, list[float]] = {"first": [], "again": []}
-    environment = {k: v for k, v in os.environ.items() if k != "TCP_NODELAY"}
     for number in range(rounds):
         if number:
             series = new_series(MR)
@@ -193,7 +192,7 @@ def _stock_sender(node: Server, folder: Path, rounds: int) -> list[Row]:
         source = folder / (f"files{number}" if number else "files")
         for when in ("first", "again"):
             begun = perf_counter()
-            done = run_storescu(node.port, [source], environment=environment)
+            done = run_storescu(node.port, [source], environment=AS_INSTALLED)
             assert done.returncode == 0, done.stderr[-2000:]
             times[when].append(MR.instances / (perf_counter() - begun))
     return [

@@ -1,6 +1,5 @@
 """DCMTK's archive, and its query and retrieve clients."""
 
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,19 +120,22 @@ def run_getscu(
     model: str = "-S",
     options: Sequence[str] = (),
     timeout_s: float = 20.0,
+    environment: Mapping[str, str] = ENVIRONMENT,
 ) -> "subprocess.CompletedProcess[str]":
     """Fetch what ``keys`` name into ``folder``, byte for byte; whatever comes of it."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [need_tool("getscu"), "-v", model, "-aet", calling, "-aec", called, "+B"]
     command += ["-od", str(folder), *options]
     command += [word for key in keys for word in ("-k", key)]
-    return _run([*command, "127.0.0.1", str(port)], timeout_s)
+    return _run([*command, "127.0.0.1", str(port)], timeout_s, environment)
 
 
-def _run(command: Sequence[str], timeout_s: float) -> "subprocess.CompletedProcess[str]":
+def _run(
+    command: Sequence[str], timeout_s: float, environment: Mapping[str, str] = ENVIRONMENT
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command,
-        env={**os.environ, **ENVIRONMENT},
+        env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -12,6 +12,8 @@ from tests.peers.waiting import free_port, is_listening, wait_until
 
 # Without it a stock storescp or storescu waits 44 ms for a delayed ACK at every instance.
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+AS_INSTALLED = {k: v for k, v in os.environ.items() if k != "TCP_NODELAY"}
+"""Nagle's algorithm on (RFC 896): what a hospital's DCMTK does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,12 @@ class Storescp:
 
 
 def start_storescp(
-    folder: Path, *, ae_title: str = "TPS", port: int = 0, options: Sequence[str] = ()
+    folder: Path,
+    *,
+    ae_title: str = "TPS",
+    port: int = 0,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] = ENVIRONMENT,
 ) -> Storescp:
     """Start a storescp that accepts every storage class and wait until it listens."""
     program = need_tool("storescp")
@@ -44,7 +51,7 @@ def start_storescp(
     port = port or free_port()
     log = folder.parent / f"{folder.name}.log"
     command = [program, "-v", "+B", "+xa", "--fork", "-aet", ae_title, "-od", str(folder)]
-    process = start([*command, *options, str(port)], log, env=ENVIRONMENT)
+    process = start([*command, *options, str(port)], log, env=environment)
     wait_until(lambda: is_listening(port) or process.poll() is not None, "storescp to listen")
     if process.poll() is not None:
         raise AssertionError(f"storescp ended at once: {log.read_text(errors='replace')}")

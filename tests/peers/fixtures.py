@@ -19,6 +19,7 @@ class StartStorescp(Protocol):
         ae_title: str = "TPS",
         port: int = 0,
         options: Sequence[str] = (),
+        environment: Mapping[str, str] = dcmtk.ENVIRONMENT,
     ) -> dcmtk.Storescp:
         """Start a server that writes into the test's folder ``name``."""
 
@@ -61,9 +62,14 @@ def start_storescp(tmp_path: Path) -> Iterator[StartStorescp]:
         ae_title: str = "TPS",
         port: int = 0,
         options: Sequence[str] = (),
+        environment: Mapping[str, str] = dcmtk.ENVIRONMENT,
     ) -> dcmtk.Storescp:
         server = dcmtk.start_storescp(
-            tmp_path / name, ae_title=ae_title, port=port, options=options
+            tmp_path / name,
+            ae_title=ae_title,
+            port=port,
+            options=options,
+            environment=environment,
         )
         servers.append(server)
         return server
