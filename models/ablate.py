@@ -7,7 +7,7 @@ steps, the last phase of the config; figures of each held-out subject and of eac
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor
 from models.config import Phase, TrainConfig, read_config
 from models.data import Batch, Sample, plane, pool_files, read_sample
 from models.networks import OFFSETS, SctNet
+from models.pairs import draw
 from models.real import Case, read_pair, to_sample
 from models.train import DEVICE, Feed, start, step
 
@@ -33,16 +34,34 @@ def _phase(config: TrainConfig, **changed: float) -> TrainConfig:
 
 
 ALONE = "one slice, no neighbours"
+T1_LIKE = "none repainted, T1-like pairs alone"
 VARIANTS: dict[str, Change] = {
     "as shipped": lambda c: c,
     ALONE: lambda c: c,
     "no repainted slabs": lambda c: _phase(c, repainted=0.0),
+    T1_LIKE: lambda c: _phase(c, repainted=0.0),
     "no tissue classes": lambda c: replace(c, class_weight=0.0),
     "every tissue counts the same": lambda c: _phase(
         c, bone_weight=1.0, water_weight=1.0, eye_weight=1.0, air_weight=1.0
     ),
 }
 """What is left out, by name."""
+
+
+def t1_like(config: TrainConfig, subjects: Sequence[str]) -> list[Path]:
+    """The pool's pairs of these subjects without those of a contrast drawn freely."""
+    files = pool_files(config.pool, subjects)
+    if config.source != "synthetic":
+        return files
+    return [f for f in files if draw(config.first_seed + int(f.stem.split("_")[1])).t1_like]
+
+
+def linked(config: TrainConfig, folder: Path) -> Path:
+    """A pool of nothing but the T1-like pairs to train on."""
+    folder.mkdir()
+    for path in t1_like(config, config.train):
+        (folder / path.name).symlink_to(path)
+    return folder
 
 
 def alone(mr: Tensor) -> Tensor:
@@ -89,7 +108,7 @@ def figures(network: SctNet, sample: Sample, name: str) -> tuple[float, float]:
 
 def subjects(config: TrainConfig, folders: list[Path]) -> dict[str, Sample]:
     """The held-out subjects of the pool, one pair of each, and the pairs of other generators."""
-    found = {name: read_sample(pool_files(config.pool, [name])[0]) for name in config.validate}
+    found = {name: read_sample(t1_like(config, [name])[0]) for name in config.validate}
     for folder in folders:
         mr, ct = folder / "mr_t1like.nii.gz", folder / "ct_truth.nii.gz"
         found[folder.name] = to_sample(
@@ -98,13 +117,21 @@ def subjects(config: TrainConfig, folders: list[Path]) -> dict[str, Sample]:
     return found
 
 
-def rows(config: TrainConfig, held_out: dict[str, Sample], steps: int) -> Iterator[str]:
+def rows(
+    config: TrainConfig,
+    held_out: dict[str, Sample],
+    steps: int,
+    only: Sequence[str] = tuple(VARIANTS),
+) -> Iterator[str]:
     """A line of the table for each variant, as soon as it is trained."""
     yield f"| {steps} steps | {' | '.join(held_out)} |"
     yield "|---" * (len(held_out) + 1) + "|"
-    for name, change in VARIANTS.items():
+    for name in only:
+        change = VARIANTS[name]
         with tempfile.TemporaryDirectory() as folder:
             changed = replace(change(_phase(config)), folder=Path(folder))
+            if name == T1_LIKE:
+                changed = replace(changed, pool=linked(config, Path(folder) / "pool"))
             network = trained(changed, name, steps)
         cells = [figures(network, sample, name) for sample in held_out.values()]
         yield f"| {name} | {' | '.join(f'{mae:.0f}, {dice:.3f}' for mae, dice in cells)} |"
@@ -116,9 +143,10 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("pairs", type=Path, nargs="*")
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     given = parser.parse_args()
     config = read_config(given.config)
-    for row in rows(config, subjects(config, given.pairs), given.steps):
+    for row in rows(config, subjects(config, given.pairs), given.steps, given.only):
         print(row, flush=True)  # noqa: T201 - the command's answer
 
 

@@ -12,12 +12,13 @@ from models.data import cached_tissues
 from models.pairs import Pair, apply, draw
 from node.domain.geometry import Grid
 from node.domain.volume import Unit, Volume
+from node.infer.contrast import bright_skew
 from node.infer.generator import Generator
 from node.infer.order import disorder
 from node.infer.outline import shift_mm, surface_bone
 from node.infer.quality import Examined, Shares, measure
 from node.infer.registry import ModelFolder
-from node.infer.skull import histogram, look_at_vault
+from node.infer.skull import bone_level_hu, histogram, look_at_vault
 
 UNCERTAIN_HU = 250.0
 # How far beyond the population's own range a limit lies, as a share of that range.
@@ -78,6 +79,7 @@ def limits(cases: Iterable[Examined]) -> dict[str, Any]:
     """The manifest's ``quality``: the population's range and a margin to either side."""
     shares: list[Shares] = []
     spreads, opened, shifts, bare = [], [], [], []
+    skews, levels = [], []
     for case in cases:
         if not case.body.any():
             continue
@@ -87,6 +89,8 @@ def limits(cases: Iterable[Examined]) -> dict[str, Any]:
         vault = look_at_vault(case.hu, case.body, spacing)
         opened.append(vault.open_share if vault else 0.0)
         bare.append(surface_bone(case.hu, case.body, spacing))
+        skews.append(bright_skew(case.signal, case.body, spacing) or 0.0)
+        levels.append(bone_level_hu(case.hu, case.body, spacing) or 0.0)
         shifts.append(max(abs(s) for s in shift_mm(case.hu, case.body, spacing)))
     usual = np.mean(spreads, axis=0)
     far = [float(np.abs(s - usual).sum() / 2) for s in spreads]
@@ -102,6 +106,10 @@ def limits(cases: Iterable[Examined]) -> dict[str, Any]:
         "histogram": [round(float(h), 5) for h in usual],
         "histogram_distance": _above(far, 0.02),
         "shift_mm": _above(shifts, 0.8),
+        # Of 79 T1-like pairs the highest was 1.64; a T2-weighted head gives 4.8.
+        "bright_skew": _above(skews, 1.0),
+        # A model cannot see how dense a bone is, so that its usual level is narrower than nature.
+        "bone_hu": [round(0.85 * min(levels)), round(1.15 * max(levels))],
         # A dark rim of suppressed fat comes out as bone in a few: those are no measure.
         "surface_bone": _above([float(np.percentile(bare, 75))], 0.01),
     }

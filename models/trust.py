@@ -1,34 +1,32 @@
 """Inject gross faults into held-out cases and count what the checks miss.
 
 ``python -m models.trust models/head-t1.toml onnx/head-t1/1.2.0``. Subjects and seeds are others
-than those that set the limits.
+than those that set the limits. Then each kind's size is halved towards nothing, for the smallest
+fault that is still caught. The drawn cases are kept in the pool's folder for the next model.
 """
 
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from models.config import read_config
-from models.faults import (
-    ANSWER_FAULTS,
-    INPUT_FAULTS,
-    OBJECTS,
-    SMALLER_FAULTS,
-    object_in,
-    spoil,
-    spoilt_input,
-)
+import numpy as np
+
+from models.config import TrainConfig, read_config
+from models.faults import ANSWER_FAULTS, ANSWERS, smallest, spoil
+from models.faults_input import OBJECTS, QUESTIONS, ask, object_in
 from models.limits import clean_pair, examined
-from node.domain.findings import Severity
+from models.pairs import Pair
+from node.domain.findings import Finding, Severity
 from node.infer.generator import Generator
 from node.infer.manifest import Manifest, read_manifest
-from node.infer.preprocess import body_mask
 from node.infer.quality import Examined, check
 from node.infer.registry import ModelFolder
 
 FIRST_SEED = 880_000
-CLEAN, SMALL = "clean", "small: "
+CLEAN = "clean"
+_QUESTION_HALVINGS = 3
 
 
 class Tally:
@@ -41,15 +39,20 @@ class Tally:
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
         self.rows: dict[str, list[tuple[list[str], bool]]] = defaultdict(list)
+        self.smallest: dict[str, list[tuple[float, float] | None]] = defaultdict(list)
 
     def add(self, kind: str, case: Examined, known: frozenset[str] = frozenset()) -> frozenset[str]:
         """Count the findings of one case beside those ``known`` of the clean one; the codes."""
         found = check(case, self._manifest)
-        stops = {f.code for f in found if f.severity in (Severity.HOLD, Severity.REFUSE)}
+        stops = _stops(found)
         self.rows[kind].append(([f.code for f in found], bool(stops - known)))
         told = ", ".join(f.code for f in found)
         print(f"{kind}: {told or '-'}", flush=True)  # noqa: T201 - progress
-        return frozenset(stops)
+        return stops
+
+    def caught(self, case: Examined, known: frozenset[str]) -> bool:
+        """Whether a fault would count as caught."""
+        return bool(_stops(check(case, self._manifest)) - known)
 
     def summary(self) -> dict[str, dict[str, object]]:
         """Cases, those held or refused, and the codes met, for each kind."""
@@ -63,12 +66,9 @@ class Tally:
         }
 
     def verdict(self) -> str:
-        """Faults missed and clean cases stopped, in one line; small faults do not count."""
+        """Faults missed and clean cases stopped, in one line."""
         faults = [
-            stopped
-            for kind, rows in self.rows.items()
-            if kind != CLEAN and not kind.startswith(SMALL)
-            for _, stopped in rows
+            stopped for kind, rows in self.rows.items() if kind != CLEAN for _, stopped in rows
         ]
         clean = [stopped for _, stopped in self.rows[CLEAN]]
         return (
@@ -76,27 +76,93 @@ class Tally:
             f"{len(clean)} clean cases, {sum(clean)} stopped"
         )
 
+    def tables(self) -> str:
+        """Both tables as Markdown: gross faults, and the smallest still caught."""
+        lines = ["| fault | cases | stopped | by |", "|---|---|---|---|"]
+        for kind, row in self.summary().items():
+            codes = ", ".join(map(str, row["codes"])) if isinstance(row["codes"], list) else ""
+            lines.append(f"| {kind} | {row['cases']} | {row['stopped']} | {codes} |")
+        lines += ["", "| fault | caught from, in the best case | in the worst |", "|---|---|---|"]
+        for kind, found in self.smallest.items():
+            sizes = [pair for pair in found if pair]
+            if sizes:
+                best = sorted(sizes, key=lambda pair: abs(pair[1] - _none(kind)))
+                lines.append(f"| {kind} | {best[0][1]:.3g} | {best[-1][1]:.3g} |")
+        return "\n".join(lines)
+
+
+def _none(name: str) -> float:
+    """The size of a kind that changes nothing."""
+    none = ANSWERS[name].none if name in ANSWERS else QUESTIONS[name].none
+    return none or 0.0
+
+
+def _stops(found: Iterable[Finding]) -> frozenset[str]:
+    return frozenset(f.code for f in found if f.severity in (Severity.HOLD, Severity.REFUSE))
+
+
+def cases(config: TrainConfig, count: int) -> Iterator[tuple[int, Pair]]:
+    """Seed and pair of each clean held-out case, drawn once and then kept."""
+    for number in range(count):
+        seed, subject = FIRST_SEED + number, config.validate[number % len(config.validate)]
+        path = config.pool / f"clean_{seed}_{subject}.npz"
+        if not path.exists():
+            pair = clean_pair(config.labels, config.pool, subject, seed)
+            part = path.with_suffix(".part.npz")
+            np.savez(part, mr=pair.mr, ct=pair.ct, tissues=pair.tissues)
+            part.rename(path)
+        with np.load(path) as kept:
+            yield seed, Pair(mr=kept["mr"], ct=kept["ct"], tissues=kept["tissues"])
+
 
 def run(
-    model: ModelFolder, labels: Path, kept: Path, subjects: tuple[str, ...], cases: int
+    model: ModelFolder, config: TrainConfig, count: int, small: tuple[int, int], objects: int
 ) -> Tally:
-    """Clean cases, their spoilt answers and questions, and objects."""
+    """Clean cases, their spoilt answers and questions, objects; the first also by size.
+
+    ``small`` is how many cases are halved by answer and by question.
+    """
     generator, tally = Generator(model, providers=["cpu"]), Tally(model.manifest)
-    for number in range(cases):
-        seed = FIRST_SEED + number
-        pair = clean_pair(labels, kept, subjects[number % len(subjects)], seed)
+    names = tuple(QUESTIONS)
+    for number, (seed, pair) in enumerate(cases(config, count)):
         clean = examined(generator, pair.mr)
         known = tally.add(CLEAN, clean)
         for kind, size in ANSWER_FAULTS:
             tally.add(f"{kind} {size:g}", spoil(clean, kind, size, seed), known)
-        for kind, size in SMALLER_FAULTS:
-            tally.add(f"{SMALL}{kind} {size:g}", spoil(clean, kind, size, seed), known)
-        kind = INPUT_FAULTS[number % len(INPUT_FAULTS)]
-        body = body_mask(pair.mr, (1.0, 1.0, 1.0))
-        tally.add(kind, examined(generator, spoilt_input(pair.mr, body, kind, seed)), known)
+        name = names[number % len(names)]
+        for size in QUESTIONS[name].gross:
+            spoilt = examined(generator, ask(pair, name, size, seed))
+            tally.add(f"{name} {size:g}", spoilt, known)
+        if number < small[0]:
+            _by_size(tally, clean, seed, known)
+        if number < small[1]:
+            _questions_by_size(tally, generator, pair, seed, known)
+        print(f"{number + 1} of {count}: {tally.verdict()}", flush=True)  # noqa: T201 - progress
+    for number in range(objects):
         thing = OBJECTS[number % len(OBJECTS)]
-        tally.add(thing, examined(generator, object_in(thing, seed)))
+        tally.add(thing, examined(generator, object_in(thing, FIRST_SEED + number)))
     return tally
+
+
+def _by_size(tally: Tally, clean: Examined, seed: int, known: frozenset[str]) -> None:
+    for name, kind in ANSWERS.items():
+
+        def caught(size: float, name: str = name) -> bool:
+            return tally.caught(spoil(clean, name, size, seed), known)
+
+        tally.smallest[name].append(smallest(caught, kind.none, kind.gross[-1]))
+
+
+def _questions_by_size(
+    tally: Tally, generator: Generator, pair: Pair, seed: int, known: frozenset[str]
+) -> None:
+    for name, kind in QUESTIONS.items():
+
+        def caught(size: float, name: str = name) -> bool:
+            return tally.caught(examined(generator, ask(pair, name, size, seed)), known)
+
+        found = smallest(caught, kind.none, kind.gross[-1], _QUESTION_HALVINGS)
+        tally.smallest[name].append(found)
 
 
 def main() -> None:
@@ -104,12 +170,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--cases", type=int, default=20)
+    parser.add_argument("--cases", type=int, default=24)
+    parser.add_argument("--halve", type=int, nargs=2, default=(8, 2))
+    parser.add_argument("--objects", type=int, default=2 * len(OBJECTS))
+    parser.add_argument("--json", type=Path, help="write kinds, cases and codes here")
     given = parser.parse_args()
-    config = read_config(given.config)
     model = ModelFolder(path=given.model, manifest=read_manifest(given.model / "manifest.json"))
-    tally = run(model, config.labels, config.pool, config.validate, given.cases)
-    print(json.dumps(tally.summary(), indent=1))  # noqa: T201 - the command's answer
+    small = (given.halve[0], given.halve[1])
+    tally = run(model, read_config(given.config), given.cases, small, given.objects)
+    if given.json:
+        given.json.write_text(json.dumps(tally.summary() | {"smallest": tally.smallest}, indent=1))
+    print(tally.tables())  # noqa: T201 - the command's answer
     print(tally.verdict())  # noqa: T201
 
 

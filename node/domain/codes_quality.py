@@ -44,6 +44,36 @@ QUALITY = {
             "Vérifiez que les faisceaux ne traversent pas ce qui est tronqué.",
         ),
     ),
+    "BODY_CUT_OFF": row(
+        "hold",
+        en=(
+            "Part of the patient is missing",
+            "The field of view ends inside the patient at {sides}: the cut is {share_percent} % of "
+            "the largest section; up to {limit_percent} % is accepted.",
+            "Send an MR that shows the whole region.",
+        ),
+        fr=(
+            "Patient incomplet",
+            "Le champ de vue s'arrête dans le patient ({sides}) : la coupe fait {share_percent} % "
+            "de la plus grande section ; {limit_percent} % au plus est accepté.",
+            "Envoyez une IRM qui montre toute la région.",
+        ),
+    ),
+    "BODY_SHORT": row(
+        "hold",
+        en=(
+            "Too little of the patient",
+            "The images show {height_mm} mm of the patient from top to bottom; at least "
+            "{least_mm} mm are needed to judge the sCT.",
+            "Send an MR that shows the whole region.",
+        ),
+        fr=(
+            "Patient trop peu visible",
+            "Les images montrent {height_mm} mm du patient de haut en bas ; il en faut au moins "
+            "{least_mm} mm pour juger le scanner synthétique.",
+            "Envoyez une IRM qui montre toute la région.",
+        ),
+    ),
     "BONE_SHARE": row(
         "hold",
         en=(
@@ -55,6 +85,21 @@ QUALITY = {
             "Part d'os inhabituelle",
             "L'os fait {share_percent} % du corps ; {low_percent} à {high_percent} % est habituel.",
             "Comparez sur la page le crâne et l'IRM.",
+        ),
+    ),
+    "BONE_HU_UNUSUAL": row(
+        "hold",
+        en=(
+            "Unusual HU of bone",
+            "Half of the skull's bone is below {median_hu} HU; {low_hu} to {high_hu} HU is usual.",
+            "Compare the skull on the page with a CT; do not use an sCT whose HU are off.",
+        ),
+        fr=(
+            "UH de l'os inhabituelles",
+            "La moitié de l'os du crâne est sous {median_hu} UH ; {low_hu} à {high_hu} UH est "
+            "habituel.",
+            "Comparez le crâne à un scanner sur la page ; n'utilisez pas un scanner synthétique "
+            "dont les UH sont fausses.",
         ),
     ),
     "AIR_SHARE": row(
@@ -159,6 +204,23 @@ QUALITY = {
             "{volume_ml} ml hors du patient n'est pas de l'air.",
             "Regardez le scanner synthétique autour de la tête ; une antenne ou un repère peut "
             "apparaître dans l'IRM.",
+        ),
+    ),
+    "CONTRAST_UNUSUAL": row(
+        "hold",
+        en=(
+            "Another MR contrast",
+            "Bright and dark in the middle of the head are not as in the MR the model was made "
+            "for: the bright end of the signal is {ratio} times as long as the dark one; at most "
+            "{limit} is usual.",
+            "Check the sequence; send one that the model was made for.",
+        ),
+        fr=(
+            "Autre contraste d'IRM",
+            "Le clair et le sombre au milieu de la tête diffèrent des IRM pour lesquelles le "
+            "modèle est conçu : le côté clair du signal est {ratio} fois plus long que le côté "
+            "sombre ; {limit} au plus est habituel.",
+            "Vérifiez la séquence ; envoyez-en une pour laquelle le modèle est conçu.",
         ),
     ),
     "SLICES_DISORDERED": row(

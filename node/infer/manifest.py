@@ -57,6 +57,10 @@ class Quality:
     """Highest usual distance of the outlines of MR and sCT along an axis; None: not compared."""
     surface_bone: float | None = None
     """Highest usual share of bone in the body's outermost 2 mm; None: not looked at."""
+    bright_skew: float | None = None
+    """Highest usual `node.infer.contrast.bright_skew` of the MR; None: not looked at."""
+    bone_hu: tuple[float, float] | None = None
+    """Usual median HU of the bone in the upper head; None: not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +353,8 @@ def _quality(table: _Table | None) -> Quality | None:
         histogram_distance=table.maybe("histogram_distance"),
         shift_mm=table.maybe("shift_mm"),
         surface_bone=table.maybe("surface_bone"),
+        bright_skew=table.maybe("bright_skew"),
+        bone_hu=table.interval("bone_hu") if "bone_hu" in table.raw else None,
     )
     if quality.histogram is not None and len(quality.histogram) != len(BINS_HU) - 1:
         raise table.fail("histogram", f"has not the {len(BINS_HU) - 1} bins this node compares")

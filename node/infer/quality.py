@@ -3,17 +3,20 @@
 Limits come from the manifest, so from the model's own population.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.domain.findings import Finding, finding
-from node.domain.geometry import Grid, index_from_lps, lps_from_index
+from node.domain.geometry import Grid, lps_from_index
+from node.infer.contrast import bright_skew
+from node.infer.edges import SIDES, faces, height_mm
 from node.infer.manifest import Manifest, Quality
 from node.infer.order import MOST
 from node.infer.outline import SKIN_MM, shift_mm, spilt_ml, surface_bone
-from node.infer.skull import distance, histogram, look_at_vault
+from node.infer.skull import bone_level_hu, distance, histogram, look_at_vault
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -27,8 +30,11 @@ _DARK_SHARE = 0.12
 _EDGE_SHARE = 0.01
 # Nothing is written outside the body on purpose; less than this is rounding.
 _SPILT_ML = 0.05
-# Sides in LPS: lower and upper end of x, y, z.
-_SIDES = (("right", "left"), ("front", "back"), ("bottom", "top"))
+# Body on a face beyond this share of its largest section: a head cut off. Four real heads gave 0.07
+# at most (ears); a centimetre of the head missing gives about this, half of it 0.6 to 1.
+_CUT_SHARE = 0.25
+# From the vertex to the skull base are some 130 mm; with less than this no vault can be judged.
+_LEAST_HEIGHT_MM = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,7 +111,9 @@ def check(case: Examined, manifest: Manifest) -> tuple[Finding, ...]:
         _bare(case, quality),
         _spilt(case, manifest),
         _order(case),
-        _edge(case),
+        _contrast(case, quality),
+        _bone_level(case, quality),
+        *_edge(case, manifest),
     ]
     return tuple(f for f in findings if f is not None)
 
@@ -190,7 +198,7 @@ def _outline(case: Examined, quality: Quality) -> Finding | None:
     worst = max(along, key=abs)
     if abs(worst) <= quality.shift_mm:
         return None
-    axis = _SIDES[2 - along.index(worst)]
+    axis = SIDES[2 - along.index(worst)]
     return finding(
         "OUTLINE_SHIFTED",
         shift_mm=round(abs(worst), 2),
@@ -226,28 +234,58 @@ def _order(case: Examined) -> Finding | None:
     return finding("SLICES_DISORDERED", ratio=round(case.disorder, 2), limit=MOST)
 
 
-def _edge(case: Examined) -> Finding | None:
-    """Where the body meets the end of the MR's own field of view, oblique ones included."""
-    body = np.argwhere(case.body)[::7]
-    index = index_from_lps(case.source.affine, lps_from_index(case.work.affine, body))
-    sides = set()
-    for axis, length in enumerate(case.source.shape):
-        face = case.source.voxel_volume_mm3 / case.source.spacing_mm[axis]
-        others = np.prod([n for a, n in enumerate(case.source.shape) if a != axis]) * face
-        band_mm = 1.5 * max(case.source.spacing_mm[axis], case.work.spacing_mm[0])
-        band = band_mm / case.source.spacing_mm[axis]
-        for at_end, near in enumerate((index[:, axis] < band, index[:, axis] > length - 1 - band)):
-            area = near.sum() * 7 * case.work.voxel_volume_mm3 / band_mm
-            if area > _EDGE_SHARE * others:
-                sides.add(_side(case.source, axis, at_end=bool(at_end)))
-    order = [name for pair in reversed(_SIDES) for name in pair]
-    named = sorted(sides, key=order.index)
-    # The neck always leaves a head's field of view at the bottom; that is no finding.
-    named = [name for name in named if name != "bottom"]
-    return finding("BODY_AT_EDGE", sides=" and ".join(named)) if named else None
+def _bone_level(case: Examined, quality: Quality) -> Finding | None:
+    if quality.bone_hu is None:
+        return None
+    level = bone_level_hu(case.hu, case.body, case.work.spacing_mm)
+    low, high = quality.bone_hu
+    if level is None or low <= level <= high:
+        return None
+    return finding(
+        "BONE_HU_UNUSUAL", median_hu=round(level), low_hu=round(low), high_hu=round(high)
+    )
 
 
-def _side(source: Grid, axis: int, *, at_end: bool) -> str:
-    outward = source.affine[:3, axis] * (1 if at_end else -1)
-    main = int(np.abs(outward).argmax())
-    return _SIDES[main][int(outward[main] > 0)]
+def _contrast(case: Examined, quality: Quality) -> Finding | None:
+    if quality.bright_skew is None:
+        return None
+    ratio = bright_skew(case.signal, case.body, case.work.spacing_mm)
+    if ratio is None or ratio <= quality.bright_skew:
+        return None
+    return finding("CONTRAST_UNUSUAL", ratio=round(ratio, 2), limit=quality.bright_skew)
+
+
+def _edge(case: Examined, manifest: Manifest) -> list[Finding]:
+    """What the field of view cuts off: a little is a warning, a good part of the head is not."""
+    ends = faces(case.body, case.work, case.source)
+    # The neck always leaves a head's field of view at the bottom, the trunk at both ends.
+    open_ends = ("bottom",) if manifest.region == "head" else ("bottom", "top")
+    ends = tuple(face for face in ends if face.side not in open_ends)
+    cut = {face.side: face.of_section for face in ends if face.of_section > _CUT_SHARE}
+    out = []
+    if height_mm(case.body, case.work) < _LEAST_HEIGHT_MM:
+        out.append(
+            finding(
+                "BODY_SHORT",
+                height_mm=round(height_mm(case.body, case.work)),
+                least_mm=round(_LEAST_HEIGHT_MM),
+            )
+        )
+    if cut:
+        out.append(
+            finding(
+                "BODY_CUT_OFF",
+                sides=_listed(cut),
+                share_percent=round(100 * max(cut.values())),
+                limit_percent=round(100 * _CUT_SHARE),
+            )
+        )
+    near = [f.side for f in ends if f.of_face > _EDGE_SHARE and f.side not in cut]
+    if near:
+        out.append(finding("BODY_AT_EDGE", sides=_listed(near)))
+    return out
+
+
+def _listed(sides: Iterable[str]) -> str:
+    order = [name for pair in reversed(SIDES) for name in pair]
+    return " and ".join(sorted(sides, key=order.index))

@@ -29,8 +29,8 @@ BINS_HU = (
     3100.0,
 )
 """Edges of the histogram a manifest keeps."""
-# The vault is searched from this far below the vertex, the histogram taken down to twice of it.
-_CENTRE_MM = 60.0
+CENTRE_MM = 60.0
+"""The vault is searched from this far below the vertex, the histogram taken to twice of it."""
 _RAYS = 900
 _REACH_MM = 160.0
 _STEP_MM = 0.75
@@ -54,11 +54,11 @@ def look_at_vault(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]
     Rays that reach the end of the volume before they leave the body count as closed: what is cut
     off is another finding.
     """
-    top = _top(body)
+    top = top_slice(body)
     tall = np.flatnonzero(body.any(axis=(1, 2)))
     if top is None or (top - tall[0]) * spacing_mm[0] < _LEAST_MM:
         return None
-    level = int(top - _CENTRE_MM / spacing_mm[0])
+    level = int(top - CENTRE_MM / spacing_mm[0])
     rows, columns = np.nonzero(body[level])
     if not rows.size:
         return None
@@ -87,11 +87,22 @@ def histogram(
     hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.float64]:
     """Shares of the upper head's voxels in each bin of `BINS_HU`; they sum to 1."""
-    top = _top(body)
-    bottom = 0 if top is None else max(0, int(top - 2 * _CENTRE_MM / spacing_mm[0]))
-    part = hu[bottom:][body[bottom:]]
-    counts, _ = np.histogram(part, BINS_HU)
+    counts, _ = np.histogram(upper_head(hu, body, spacing_mm), BINS_HU)
     return np.asarray(counts / max(1, counts.sum()), np.float64)
+
+
+def upper_head(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]) -> Floats:
+    """HU of the body from its top down to twice `CENTRE_MM`, one row of voxels."""
+    top = top_slice(body)
+    bottom = 0 if top is None else max(0, int(top - 2 * CENTRE_MM / spacing_mm[0]))
+    return hu[bottom:][body[bottom:]]
+
+
+def bone_level_hu(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]) -> float | None:
+    """Median HU of the upper head's bone; None where there is none."""
+    part = upper_head(hu, body, spacing_mm)
+    bone = part[part > BONE_HU]
+    return float(np.median(bone)) if bone.size else None
 
 
 def distance(shares: NDArray[np.float64], usual: NDArray[np.float64]) -> float:
@@ -99,7 +110,7 @@ def distance(shares: NDArray[np.float64], usual: NDArray[np.float64]) -> float:
     return float(np.abs(shares - usual).sum() / 2)
 
 
-def _top(body: Mask) -> int | None:
+def top_slice(body: Mask) -> int | None:
     """Highest slice with a body of some size."""
     area = body.sum(axis=(1, 2))
     tall = np.flatnonzero(area > 0.02 * max(1, area.max()))

@@ -8,9 +8,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from models.faults import ANSWER_FAULTS, OBJECTS, object_in, spoil, spoilt_input
+from models.faults import ANSWER_FAULTS, ANSWERS, smallest, spoil
+from models.faults_input import OBJECTS, QUESTIONS, ask, object_in
 from models.limits import limits
-from models.trust import CLEAN, SMALL, Tally
+from models.pairs import Pair
+from models.tissues import Tissue
+from models.trust import CLEAN, Tally
 from node.domain.geometry import Grid
 from node.infer.manifest import Manifest, Quality, read_manifest
 from node.infer.order import MOST, disorder
@@ -51,6 +54,13 @@ def head(seed: int) -> Examined:
     )
 
 
+def askew(case: Examined) -> Examined:
+    """The same head with a dent in one side, as no head is its own mirror image."""
+    dent = case.body & (np.arange(case.hu.shape[2]) > 0.74 * case.hu.shape[2])
+    hu = np.where(dent, -1000, case.hu).astype(np.float32)
+    return replace(case, hu=hu, body=case.body & ~dent)
+
+
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """Limits from eight heads, read back as the node reads them."""
@@ -70,7 +80,10 @@ def test_a_clean_head_of_another_seed_passes(manifest: Manifest, seed: int) -> N
 @pytest.mark.parametrize(("kind", "size"), ANSWER_FAULTS)
 def test_a_spoilt_answer_is_found(manifest: Manifest, kind: str, size: float) -> None:
     """Each kind in each of its sizes; what it is held for does not matter here."""
-    found = check(spoil(head(200), kind, size, seed=3), manifest)
+    case = head(200)
+    if kind == "left and right exchanged":
+        case = askew(case)
+    found = check(spoil(case, kind, size, seed=3), manifest)
 
     assert found
     assert {f.severity.value for f in found} & {"hold", "refuse"}
@@ -135,17 +148,52 @@ def test_objects_are_no_heads(manifest: Manifest, kind: str) -> None:
     assert check(case, manifest)
 
 
-def test_half_the_field_of_view_meets_the_edge(manifest: Manifest) -> None:
-    """The cut face is named."""
+@pytest.mark.parametrize("name", [name for name, kind in ANSWERS.items() if kind.none is not None])
+def test_a_fault_of_no_size_changes_nothing(name: str) -> None:
+    """The halving ends at the clean case."""
     case = head(203)
-    half = spoilt_input(case.signal, case.body, "half field of view", seed=1)
-    cut = tuple(slice(0, n) for n in half.shape)
-    grid = Grid(shape=half.shape, affine=case.work.affine)
-    seen = replace(case, hu=case.hu[cut], body=case.body[cut], signal=half, work=grid, source=grid)
+    none = ANSWERS[name].none
+    assert none is not None
 
-    found = check(replace(seen, scale=None), manifest)
+    spoilt = spoil(case, name, none, seed=1)
 
-    assert "BODY_AT_EDGE" in {f.code for f in found}
+    if name != "tissue outside, edge in mm":  # one voxel is the least
+        inside = case.body & spoilt.body
+        np.testing.assert_allclose(spoilt.hu[inside], case.hu[inside], atol=1e-3)
+
+
+def test_the_smallest_fault_is_halved_down_to() -> None:
+    """From the gross one towards nothing, upwards as well as downwards."""
+    assert smallest(lambda size: size >= 1.3, 0.0, 4.0, halvings=10) == pytest.approx(
+        (1.3, 1.3), abs=0.01
+    )
+    assert smallest(lambda slope: slope <= 0.7, 1.0, 0.5, halvings=10) == pytest.approx(
+        (0.7, 0.7), abs=0.01
+    )
+    assert smallest(lambda _: False, 0.0, 4.0) is None
+    assert smallest(lambda _: True, None, 1.0) is None
+
+
+def pair_of(case: Examined) -> Pair:
+    """The egg as a pair."""
+    kinds = [case.hu > 500, case.hu > 0, case.hu > -200]
+    tissues = np.select(kinds, [Tissue.CORTICAL, Tissue.WHITE, Tissue.FAT], Tissue.OUTSIDE)
+    return Pair(mr=case.signal, ct=case.hu.astype(np.int16), tissues=tissues.astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_spoilt_question_keeps_its_lattice(name: str) -> None:
+    """Another MR of the same shape; nothing where the size is none."""
+    case = head(207)
+    kind = QUESTIONS[name]
+
+    spoilt = ask(pair_of(case), name, kind.gross[0], seed=2)
+
+    assert spoilt.shape == case.signal.shape
+    assert not np.allclose(spoilt, case.signal)
+    if kind.none is not None:
+        same = ask(pair_of(case), name, kind.none, seed=2)
+        np.testing.assert_allclose(same, case.signal, atol=1e-6)
 
 
 def test_without_the_new_limits_an_older_manifest_still_reads() -> None:
@@ -156,7 +204,7 @@ def test_without_the_new_limits_an_older_manifest_still_reads() -> None:
 def test_shuffled_slices_are_out_of_order(manifest: Manifest) -> None:
     """In order about half, shuffled about one; a short stack tells nothing."""
     case = head(204)
-    shuffled = spoilt_input(case.signal, case.body, "wrong slice order", seed=1)
+    shuffled = ask(pair_of(case), "slices out of order, share", 1.0, seed=1)
 
     told = [disorder(case.signal), disorder(shuffled)]
     found = check(replace(case, disorder=told[1]), manifest)
@@ -173,15 +221,17 @@ def test_a_fault_counts_as_caught_when_it_stops_what_the_clean_case_let_pass(
 ) -> None:
     """A warning stops nothing, nor does what stopped the clean case too."""
     case, tally = head(205), Tally(manifest)
-    bare = spoil(case, "bone removed", 1.0, seed=1)
+    bare = spoil(case, "bone removed from the top, share", 1.0, seed=1)
 
     known = tally.add(CLEAN, case)
     tally.add("bone removed", bare, known)
     tally.add("bone removed", bare, tally.add("other", bare))
     tally.add("nothing", case, known)
-    tally.add(f"{SMALL}nothing", case, known)
 
     summary = tally.summary()
     assert summary["bone removed"]["stopped"] == 1
     assert summary["bone removed"]["cases"] == 2
     assert tally.verdict() == "4 faults, 2 missed; 1 clean cases, 0 stopped"
+    tally.smallest["shifted, mm"] += [(0.7, 0.8), None, (0.4, 0.5)]
+    assert "| bone removed | 2 | 1 | BONE_SHARE" in tally.tables()
+    assert "| shifted, mm | 0.5 | 0.8 |" in tally.tables()
