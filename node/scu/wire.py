@@ -28,6 +28,8 @@ _MEDIUM, _HAS_DATA_SET = 0x0000, 0x0001
 _META_LENGTH_AT = 140
 # A response is a few UIDs; nobody announces more than this in one PDU.
 _RESPONSE_LIMIT = 1 << 16
+# Looked at in advance: an answer tells its length in the first six.
+_LOOK_BYTES = 64
 # An unlimited peer still gets pieces, so that a cancel can be seen between instances.
 _LARGEST_PDU = 1 << 20
 
@@ -246,17 +248,26 @@ class Wire:
         """The next command set; None when what comes is no data, and is left to pynetdicom."""
         command, complete = b"", False
         while not complete:
-            acknowledge_at_once(self._connection)
-            if self._connection.recv(1, socket.MSG_PEEK) != bytes((_P_DATA_TF,)):
+            content = self._pdu()
+            if content is None:
                 return None
-            _, _, length = _PDU.unpack(self._read(_PDU.size))
-            if length > _RESPONSE_LIMIT:
-                raise OSError(f"an answer of {length} bytes")
-            fragment, complete = _fragments(self._read(length))
+            fragment, complete = _fragments(content)
             command += fragment
         found = _elements(command)
         self._other(found)
         return found
+
+    def _pdu(self) -> bytes | None:
+        """What is in the next P-DATA-TF; None, and nothing taken, when another PDU comes."""
+        acknowledge_at_once(self._connection)
+        seen = self._connection.recv(_LOOK_BYTES, socket.MSG_PEEK)
+        if seen[:1] != bytes((_P_DATA_TF,)):
+            return None
+        taken = b"" if len(seen) >= _PDU.size else self._read(_PDU.size)
+        _, _, length = _PDU.unpack_from(taken or seen)
+        if length > _RESPONSE_LIMIT:
+            raise OSError(f"an answer of {length} bytes")
+        return (taken + self._read(_PDU.size + length - len(taken)))[_PDU.size :]
 
     def _read(self, count: int) -> bytes:
         data = bytearray()
