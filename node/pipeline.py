@@ -17,6 +17,7 @@ from node.dicom.ct_series import EncodedInstance, encode_ct
 from node.dicom.gate import verify
 from node.dicom.pixels import read_volume
 from node.domain import checks
+from node.domain.check_rules import uids_of
 from node.domain.checks import Rules
 from node.domain.errors import Defect, Rejected
 from node.domain.findings import Finding, Severity, Unusable, finding, with_actions, worst
@@ -25,7 +26,7 @@ from node.domain.instance import Instance
 from node.domain.plan import ModelRef, Plan, ReleasePolicy, SctResult
 from node.domain.sign_off import RESEARCH
 from node.domain.site import Route
-from node.domain.stack import Stack, split, stack_grid
+from node.domain.stack import Stack, going_on, split, stack_grid
 from node.domain.volume import Volume
 
 Report = Callable[[str, float], None]
@@ -116,7 +117,7 @@ def examine(stacks: Sequence[Stack], rules: Rules) -> tuple[Examined, ...]:
     if len(accepted) > 1:
         return tuple(_ambiguous(e, accepted) for e in examined)
     if len(examined) > 1:
-        return tuple(_one_of(e, len(examined)) for e in _dropped_alone(examined))
+        return tuple(_one_of(e, stacks) for e in _dropped_alone(examined))
     return _dropped_alone(examined)
 
 
@@ -218,15 +219,18 @@ def _dropped_alone(examined: tuple[Examined, ...]) -> tuple[Examined, ...]:
     return examined
 
 
-def _one_of(examined: Examined, count: int) -> Examined:
-    """Say of an accepted stack that its series holds others."""
+def _one_of(examined: Examined, stacks: Sequence[Stack]) -> Examined:
+    """Say of an accepted stack that its series holds others, and whether they are its own ends."""
     if examined.verdict is not Verdict.ACCEPTED:
         return examined
-    label = _label(examined.stack)
-    return replace(
-        examined,
-        findings=(*examined.findings, finding("SERIES_SPLIT", count=count, label=label)),
-    )
+    stack = examined.stack
+    found = [finding("SERIES_SPLIT", count=len(stacks), label=_label(stack))]
+    others = [s for s in stacks if s is not stack]
+    if cut_off := going_on(stack, others):
+        labels = {_label(s) for s in others if set(s.slices) & set(cut_off)}
+        uids, label = uids_of(cut_off), sorted(labels)
+        found.append(finding("STACK_CUT_OFF", count=len(cut_off), label=label, uids=uids))
+    return replace(examined, findings=(*examined.findings, *found))
 
 
 def _label(stack: Stack) -> str:

@@ -1,7 +1,7 @@
-"""The triage table: every file and series of the real data with its verdict and codes.
+"""The tables of the triage document: every code, and what the checks say of the real data.
 
-``python -m tests.triage_table ../shared/data docs/triage.md`` writes it anew into the document. It
-holds names of files, verdicts and codes; nothing of a patient.
+``python -m tests.triage_table ../shared/data docs/triage.md`` writes both anew. They hold names of
+files, verdicts and codes; nothing of a patient.
 """
 
 import sys
@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from node.dicom.headers import read_file, read_instance
 from node.dicom.pixels import read_volume
 from node.domain.check_rules import Rules
+from node.domain.codes import CODES
 from node.domain.errors import Rejected
 from node.domain.findings import Finding, Severity, worst
 from node.domain.instance import Instance
@@ -23,6 +24,7 @@ from node.pipeline import Verdict, collect, examine
 from tests.realdata import unpack
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+CODES_BEGIN, CODES_END = "<!-- codes: begin -->", "<!-- codes: end -->"
 QUICK = ("corrupt", "mr-enhanced", "mr-compressed/single-files")
 _HEAD = "| item | series or file | images | verdict | codes |\n|---|---|---|---|---|"
 _NOT_DICOM = (".gz", ".json", ".md")
@@ -43,6 +45,20 @@ def rows(data: Path, items: tuple[str, ...] = ()) -> Iterator[str]:
             p.suffix in {".dcm", ""} and p.is_file() for p in path.iterdir()
         ):
             yield from _folder(path, name, "")
+
+
+def codes() -> str:
+    """The table of every code, in the order of its themes."""
+    lines = [
+        f"| {code} | {row.title} | {row.severity} | {row.least} |" for code, row in CODES.items()
+    ]
+    return "\n".join(["| code | what it says | severity | mildest |", "|---|---|---|---|", *lines])
+
+
+def between(text: str, begin: str, end: str, table: str) -> str:
+    """``text`` with ``table`` between two marks."""
+    before, after = text.split(begin)[0], text.split(end)[1]
+    return f"{before}{begin}\n{table}\n{end}{after}"
 
 
 def _folder(folder: Path, item: str, part: str) -> Iterator[str]:
@@ -93,9 +109,8 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = "\n".join([_HEAD, *rows(data)])
-    text = document.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    document.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    text = between(document.read_text(), CODES_BEGIN, CODES_END, codes())
+    document.write_text(between(text, BEGIN, END, table))
 
 
 if __name__ == "__main__":

@@ -183,6 +183,23 @@ KIND = {
             "Vérifiez que c'est bien le volume sur lequel planifier.",
         ),
     ),
+    "STACK_CUT_OFF": row(
+        "hold",
+        en=(
+            "The volume goes on elsewhere",
+            "{count} image(s) of the series lie where this volume would go on, and are told apart "
+            "from it: {label}. They are missing from it.",
+            "Compare the headers of these images with the others; export the series again, or "
+            "check that the volume ends where it should.",
+        ),
+        fr=(
+            "Le volume continue ailleurs",
+            "{count} image(s) de la série se trouvent dans le prolongement de ce volume et en sont "
+            "distinguées : {label}. Elles lui manquent.",
+            "Comparez l'en-tête de ces images à celui des autres ; réexportez la série, ou "
+            "vérifiez que le volume s'arrête là où il faut.",
+        ),
+    ),
     "FRAMES_MISMATCH": row(
         "refuse",
         en=(

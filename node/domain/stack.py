@@ -6,7 +6,7 @@ of reference never split: where they differ inside one volume, something is wron
 say so.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias, TypeVar
@@ -23,6 +23,9 @@ from node.domain.instance import Cosines, Frame, Instance, Slice
 SAME_POSITION_MM = 0.05
 # Steps that differ by less than this share of a step make one even stack.
 _EVEN_SHARE = 0.1
+# What comes next after the last slice, in steps: one, or two where the next is missing.
+_NEXT = (0.75, 2.5)
+_PARALLEL, _ON_LINE_MM = 1e-3, 1.0
 
 T = TypeVar("T")
 Label: TypeAlias = tuple[tuple[str, str], ...]
@@ -101,6 +104,44 @@ def coinciding(slices: Sequence[Slice]) -> list[tuple[Slice, Slice]]:
             if _distance_mm(a.frame, b.frame) < SAME_POSITION_MM
         ]
     return pairs
+
+
+def going_on(stack: Stack, others: Iterable[Stack]) -> tuple[Slice, ...]:
+    """Slices of ``others`` that lie where ``stack`` would go on: in line with it, beyond an end.
+
+    Another volume of the series covers the same places; a slice told apart by a slip of the header
+    comes next after the last. Half a step beyond is an interleaved volume.
+    """
+    if len(stack.slices) < 2 or not _is_placed(stack.slices):
+        return ()
+    at = distances_mm(stack)
+    step = float(np.median(np.diff(at)))
+    found = [(s, at_mm) for other in others for s, at_mm in _in_line(stack, other, at)]
+    beyond = [(s, max(at[0] - at_mm, at_mm - at[-1])) for s, at_mm in found]
+    if not any(_NEXT[0] * step <= far <= _NEXT[1] * step for _, far in beyond):
+        return ()
+    return tuple(s for s, far in beyond if far >= _NEXT[0] * step)
+
+
+def _in_line(stack: Stack, other: Stack, at: NDArray[np.float64]) -> Iterator[tuple[Slice, float]]:
+    """The slices of ``other`` on the line of ``stack``, and their places along it in mm."""
+    first, last = stack.first.frame, stack.slices[-1].frame
+    normal = slice_normal(_orientation(first))
+    start = np.array(first.position_mm)
+    along = (np.array(last.position_mm) - start) / max(float(at[-1] - at[0]), SAME_POSITION_MM)
+    for s in other.slices:
+        if not _is_placed([s]):
+            continue
+        if np.abs(np.subtract(_orientation(s.frame), _orientation(first))).max() > _PARALLEL:
+            continue
+        place = float(np.dot(normal, s.frame.position_mm or ()))
+        aside = np.array(s.frame.position_mm) - (start + along * (place - at[0]))
+        if float(np.linalg.norm(aside)) <= _ON_LINE_MM:
+            yield s, place
+
+
+def _is_placed(slices: Sequence[Slice]) -> bool:
+    return all(s.frame.position_mm and s.frame.orientation for s in slices)
 
 
 def _distance_mm(a: Frame, b: Frame) -> float:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.triage_table import BEGIN, END, QUICK, rows
+from tests.triage_table import BEGIN, CODES_BEGIN, CODES_END, END, QUICK, between, codes, rows
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "triage.md"
 
@@ -15,6 +15,13 @@ def told(items: tuple[str, ...]) -> list[str]:
     lines = [line for line in text.splitlines()[3:] if line]
     starts = tuple(f"| {item}" for item in items)
     return [line for line in lines if not starts or line.startswith(starts)]
+
+
+def test_the_table_of_codes_is_whole() -> None:
+    """Every code stands in it with its severity, as a fault of a setting promises."""
+    text = DOCUMENT.read_text()
+
+    assert text == between(text, CODES_BEGIN, CODES_END, codes())
 
 
 @pytest.mark.realdata
