@@ -98,11 +98,7 @@ def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     if decision.route is None:
         bench.runs.finish(run.id, State.KEPT, decision.sentence)
         return Done(sentence=decision.sentence, ended=True)
-    found = [
-        finding_json(f, stage="check", stack=n, verdict=examined.verdict.value)
-        for n, examined in enumerate(decision.examined)
-        for f in examined.findings
-    ]
+    found = _of_stacks(decision)
     found += [finding_json(a.as_finding(), stage=ARRIVAL) for a in bench.runs.aside(run)]
     found += [finding_json(f, stage="check") for f in _incomplete(bench, run)]
     bench.runs.record_check(
@@ -123,6 +119,7 @@ def plan_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
         chosen = _accepted(decision)
         if decision.route is None or chosen is None:
             raise Defect("The routes changed between two steps; run the series again.")
+        _judge_again(bench, run, decision, decision.route)
         stack = decision.examined[chosen].stack
         model = bench.model_named(run.model or decision.route.model)
         sign_off = bench.signed_off(model.sha256, source_of(stack.header))
@@ -241,6 +238,27 @@ def _decide(bench: Bench, run: Run) -> _Decision:
     rules = rules_for(choice.route, bench.model_named(run.model or choice.route.model))
     examined = examine(loaded.stacks, rules)
     return _Decision(route=choice.route, examined=examined, sentence="")
+
+
+def _of_stacks(decision: _Decision) -> list[dict[str, Any]]:
+    return [
+        finding_json(f, stage="check", stack=n, verdict=examined.verdict.value)
+        for n, examined in enumerate(decision.examined)
+        for f in examined.findings
+    ]
+
+
+def _judge_again(bench: Bench, run: Run, decision: _Decision, route: Route) -> None:
+    """Bring the record of the check up to what the plan is made under.
+
+    Route and model may have been changed since: what decides about release must be said of these.
+    """
+    recorded, found = bench.runs.findings(run.id), _of_stacks(decision)
+    if found == [f for f in recorded if "stack" in f]:
+        return
+    others = [f for f in recorded if "stack" not in f]
+    model = run.model or route.model
+    bench.runs.record_check(run.id, [*found, *others], route=route.name, model=model)
 
 
 def _accepted(decision: _Decision) -> int | None:

@@ -1,8 +1,10 @@
 """The steps on a stored series: what they read and write, without engine and network."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -26,7 +28,7 @@ from tests.interop.receiving import data_set_of
 from tests.phantoms.mr import mr_series
 from tests.phantoms.tiny_onnx import write_affine_model
 
-SITE = {
+SITE: dict[str, Any] = {
     "peers": [
         {"name": "pacs", "ae_title": "PACS", "host": "h", "port": 1, "may": ["send"]},
         {"name": "tps", "ae_title": "TPS", "host": "h", "port": 2},
@@ -206,3 +208,30 @@ def test_what_comes_aside_while_the_check_writes_is_not_forgotten(bench: Bench) 
     bench.runs.record_check(run.id, [], route="head", model="tiny")
 
     assert [f["code"] for f in series(bench)["findings"]] == ["INSTANCE_CONFLICT"]
+
+
+def grow_stricter(bench: Bench) -> None:
+    """Hold thick slices on the route, and have a model that was made for thinner ones."""
+    route = SITE["routes"][0] | {"findings": {"SLICES_THICK": "hold"}}
+    site = read_site(Reader(SITE | {"routes": [route]}))
+    model = bench.model_named("tiny")
+    thinner = replace(model, limits=replace(model.limits, slice_limit_mm=3.0))
+    bench.site = lambda: site
+    bench.model_named = lambda _name: thinner
+
+
+def test_what_the_plan_is_made_under_decides_about_release(bench: Bench) -> None:
+    """A route that grows stricter between check and plan holds what the check let pass."""
+    bench.runs.settle_quiet(-1.0)
+    (open_run,) = bench.runs.unqueued()
+    work, file = SeriesWork(bench), None
+    for name in STEPS:
+        said = work.perform(open_run.id, name, file)
+        file = said["file"] or file
+        if name == "check":
+            grow_stricter(bench)
+
+    assert series(bench)["state"] == "review"
+    assert [f["code"] for f in series(bench)["findings"] if f["severity"] == "hold"] == [
+        "SLICES_THICK"
+    ]
