@@ -16,7 +16,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
     RuntimeException,
 )
 
-from node.domain.errors import Misconfigured, Retryable
+from node.domain.errors import Defect, Misconfigured, Retryable
 from node.log import get_logger
 
 log = get_logger(__name__)
@@ -80,7 +80,7 @@ class Session:
     def run(self, values: Floats) -> list[Floats]:
         """Run one pass: (slices, rows, columns) float32 in; each output in that shape.
 
-        Raises `OutOfMemory` when the pass does not fit.
+        Raises `OutOfMemory` when the pass does not fit, and `Defect` for an answer that is none.
         """
         try:
             answers = self._answers(values[None, None])
@@ -92,12 +92,25 @@ class Session:
                     remedy="Give the worker more memory, or lower vram_budget_gb.",
                 ) from error
             raise
-        return [np.asarray(answer[0, 0], np.float32) for answer in answers]
+        return [_checked(np.asarray(answer[0, 0], np.float32), values) for answer in answers]
 
     def _answers(self, values: Floats) -> list[Floats]:
         if self.provider != PROVIDERS["cuda"]:
             return list(self._session.run(None, {self._input: values}, self._how))
         return bound(self._session, values, "cuda", self._how)
+
+
+def _checked(answer: Floats, values: Floats) -> Floats:
+    """The answer, unless it has another shape or a voxel that is no number: that reads as water."""
+    if answer.shape != values.shape:
+        raise Defect(f"The network gave {answer.shape} voxels for {values.shape}.")
+    if not np.isfinite(answer).all():
+        count = int(np.count_nonzero(~np.isfinite(answer)))
+        raise Defect(
+            f"The network gave {count} of {answer.size} voxels that are no number.",
+            remedy="Run pctnode models verify; then run the series again, or with another model.",
+        )
+    return answer
 
 
 def bound(

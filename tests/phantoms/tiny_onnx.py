@@ -47,6 +47,17 @@ def write_greedy_model(folder: Path, *, most_voxels: int, **overrides: Any) -> P
     return path
 
 
+def write_root_model(folder: Path, **overrides: Any) -> Path:
+    """HU = square root of signal - 10: no number where the signal is below that."""
+    path = write_affine_model(folder, **overrides)
+    data = _root_graph().SerializeToString()
+    (path / "model.onnx").write_bytes(data)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256(data).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return path
+
+
 def affine_manifest(name: str, version: str, spacing_mm: float, sha256: str) -> dict[str, Any]:
     """The manifest `write_affine_model` writes."""
     return {
@@ -78,6 +89,13 @@ def affine_manifest(name: str, version: str, spacing_mm: float, sha256: str) -> 
         "quality": None,
         "golden": None,
     }
+
+
+def _root_graph() -> onnx.ModelProto:
+    graph = _graph(1.0, -10.0)
+    graph.graph.node[-1].output[0] = "less"
+    graph.graph.node.append(helper.make_node("Sqrt", ["less"], ["hu"]))
+    return graph
 
 
 def _graph(slope: float, intercept: float) -> onnx.ModelProto:

@@ -6,9 +6,9 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from node.domain.errors import Misconfigured
+from node.domain.errors import Defect, Misconfigured
 from node.infer.session import Session, bound, refuse_two_runtimes
-from tests.phantoms.tiny_onnx import write_affine_model
+from tests.phantoms.tiny_onnx import write_affine_model, write_root_model
 
 needs_no_gpu = pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="a GPU is here")
 
@@ -23,6 +23,17 @@ def test_the_arithmetic_of_the_graph_arrives(tmp_path: Path) -> None:
 
     np.testing.assert_allclose(hu, 2 * np.arange(24).reshape(2, 3, 4) - 3)
     assert ort.__version__ in session.runtime
+
+
+def test_a_voxel_that_is_no_number_is_no_answer(tmp_path: Path) -> None:
+    """It would be written as 0 HU, which is water."""
+    session = Session(write_root_model(tmp_path) / "model.onnx", providers=["cpu"])
+    values = np.full((2, 3, 4), 110, np.float32)
+
+    np.testing.assert_allclose(session.run(values)[0], 10)
+    values[1, 2, 3] = 9
+    with pytest.raises(Defect, match="1 of 24 voxels that are no number"):
+        session.run(values)
 
 
 def test_bound_memory_gives_the_same_answer(tmp_path: Path) -> None:
