@@ -20,7 +20,7 @@ from node.domain.errors import Misconfigured, Rejected
 from node.domain.findings import Finding, Severity, finding, worst
 from node.domain.instance import Instance
 from node.domain.plan import ModelRef, Plan
-from node.domain.routing import Sender, choose
+from node.domain.routing import FOLDER, choose
 from node.domain.site import Route, Site
 from node.pipeline import (
     Examined,
@@ -126,7 +126,7 @@ def examine_folder(
     """For ``routes try``: each stack of each series, the route it takes, and why not the others."""
     series, _bad = _scan(source, lambda _word, _share: None)
     for one in series:
-        choice = choose(site, one.instances[0], Sender(peer=None, called_ae=""))
+        choice = choose(site, one.instances[0], FOLDER)
         model = model_named(choice.route.model) if choice.route else None
         for examined in examine(collect(one.instances), rules_for(choice.route, model)):
             yield one.uid, examined, choice.route, choice.reasons
@@ -181,7 +181,7 @@ def _one_series(uid: str, members: list[tuple[Instance, Path, bytes]]) -> _Serie
 def _convert_series(
     series: _Series, target: Path, workshop: Workshop, report: Report
 ) -> Iterable[StackReport]:
-    route = choose(workshop.site, series.instances[0], Sender(peer=None, called_ae="")).route
+    route = choose(workshop.site, series.instances[0], FOLDER).route
     name = workshop.model_name or (route.model if route else None)
     model = workshop.model_named(name) if name else workshop.default_model()
     for examined in examine(collect(series.instances), rules_for(route, model)):

@@ -13,9 +13,14 @@ class Sender:
     """Who sent a series, as far as it is known."""
 
     peer: str | None
-    """Name of the peer; None for an unknown one or a folder."""
+    """Name of the peer; None for an unknown one, and where it is not known who sent it."""
     called_ae: str
-    """AE title it called; empty for a folder."""
+    """AE title it called; empty for what did not come by C-STORE."""
+    whoever: bool = False
+    """Whether routes of every sender are tried: for a folder of files."""
+
+
+FOLDER = Sender(peer=None, called_ae="", whoever=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +45,15 @@ def choose(site: Site, header: Instance, sender: Sender) -> Choice:
 
 def why_not(route: Route, header: Instance, sender: Sender) -> str | None:
     """None when every condition of ``route`` holds, else the first that does not, in words."""
-    if route.when.senders and sender.peer is not None and sender.peer not in route.when.senders:
-        return f"it came from {sender.peer}, not from {' or '.join(route.when.senders)}"
-    if route.when.senders and sender.peer is None and sender.called_ae:
-        return f"its sender is no known peer; the route asks for {' or '.join(route.when.senders)}"
+    senders = route.when.senders
+    if senders and not sender.whoever and sender.peer not in senders:
+        wanted = " or ".join(senders)
+        if sender.peer is None:
+            return f"its sender is no known peer; the route asks for {wanted}"
+        return f"it came from {sender.peer}, not from {wanted}"
     for attribute, patterns in route.when.patterns.items():
         values = _values(attribute, header, sender)
-        if patterns and not any(
-            fnmatchcase(v.upper(), p.upper()) for v in values for p in patterns
-        ):
+        if patterns and not _match(values, patterns):
             told = ", ".join(v for v in values if v) or "empty"
             return f"{attribute} is {told}, not {' or '.join(patterns)}"
     return None

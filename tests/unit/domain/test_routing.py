@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from node.domain.reading import Reader
-from node.domain.routing import Sender, choose
+from node.domain.routing import FOLDER, Sender, choose
 from node.domain.site import read_site
 from tests.unit.domain.headers import header
 
@@ -46,4 +46,28 @@ def test_a_route_asks_for_what_the_site_can_tell_apart(when: dict[str, object], 
     choice = choose(site, HEADER, SENDER)
 
     assert (choice.route is None) == bool(why)
+    assert choice.reasons == ({"r": why} if why else {})
+
+
+@pytest.mark.parametrize(
+    ("sender", "why"),
+    [
+        (SENDER, ""),
+        (Sender(peer="mr2", called_ae="MRSCT"), "it came from mr2, not from pacs"),
+        (
+            Sender(peer=None, called_ae="MRSCT"),
+            "its sender is no known peer; the route asks for pacs",
+        ),
+        (Sender(peer=None, called_ae=""), "its sender is no known peer; the route asks for pacs"),
+        (FOLDER, ""),
+    ],
+    ids=["the peer", "another", "unknown", "over HTTP", "a folder"],
+)
+def test_a_route_of_one_sender_is_for_that_one(sender: Sender, why: str) -> None:
+    """What a person stores over HTTP has not come from the archive."""
+    route = {"name": "r", "model": "m", "when": {"from": ["pacs"]}}
+    site = read_site(Reader({"peers": [PACS], "routes": [route]}))
+
+    choice = choose(site, HEADER, sender)
+
     assert choice.reasons == ({"r": why} if why else {})
