@@ -28,6 +28,7 @@ from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from node.scp.facts import Facts, shown_by
 from node.scp.loop import Ending, ReceiveLoop, is_stored
+from node.scu.wire import acknowledge_at_once
 
 # Longest protocol data unit that is read into memory. P-DATA is bound by what we negotiate (128
 # KiB); an A-ASSOCIATE-RQ of 128 contexts with 40 syntaxes each stays below this.
@@ -135,6 +136,7 @@ class Wire(AssociationSocket):  # type: ignore[misc] # pynetdicom has no types
         del self._replay[:filled]
         ends = time.monotonic() + (self.socket.gettimeout() or PDU_LIMIT)
         while filled < count:  # a PDU that stops half-way, or comes byte by byte, ends here
+            acknowledge_at_once(self.socket)
             got = self.socket.recv_into(view[filled:])
             if not got or time.monotonic() > ends:
                 return data[:filled]

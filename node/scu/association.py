@@ -82,7 +82,7 @@ def associate(
             max_pdu=MAX_PDU_BYTES,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, _opened, [timeouts, connections]),
-                (evt.EVT_DATA_SENT, _sent),
+                (evt.EVT_DATA_SENT, _acknowledge),
                 *handlers,
             ],
             ext_neg=list(roles),
@@ -179,7 +179,7 @@ def _opened(event: evt.Event, timeouts: Timeouts, connections: list[socket.socke
     connections.append(connection)
 
 
-def _sent(event: evt.Event) -> None:
+def _acknowledge(event: evt.Event) -> None:
     with suppress(AttributeError):  # the connection may be gone
         acknowledge_at_once(event.assoc.dul.socket.socket)
 

@@ -17,7 +17,7 @@ from node.scu.store import Outgoing, send
 from tests.interop.archived import receive_all
 from tests.interop.receiving import mr_image, start_node, write_image
 from tests.peers.dcmqrscp import run_getscu
-from tests.peers.dcmtk import AS_INSTALLED
+from tests.peers.dcmtk import AS_INSTALLED, run_storescu
 from tests.peers.fixtures import StartStorescp
 
 pytestmark = [
@@ -41,6 +41,14 @@ def quickest(what: Callable[[int], None]) -> float:
     return best
 
 
+def peer_at(port: int, title: str) -> Peer:
+    """A peer on this machine."""
+    return Peer(
+        name="tps", ae_title=AETitle(title), host="127.0.0.1", port=port,
+        may=frozenset(), proof="none",
+    )  # fmt: skip
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
     """Small CT images of one series."""
@@ -56,10 +64,7 @@ def files(tmp_path: Path) -> list[Path]:
 def test_sending(start_storescp: StartStorescp, files: list[Path], options: list[str]) -> None:
     """Neither our own way nor pynetdicom's waits for a delayed acknowledgement."""
     server = start_storescp(options=options, environment=AS_INSTALLED)
-    peer = Peer(
-        name="tps", ae_title=AETitle("TPS"), host="127.0.0.1", port=server.port,
-        may=frozenset(), proof="none",
-    )  # fmt: skip
+    peer = peer_at(server.port, "TPS")
     series = [
         Outgoing(
             sop_class_uid=str(CTImageStorage),
@@ -76,6 +81,20 @@ def test_sending(start_storescp: StartStorescp, files: list[Path], options: list
         assert outcome.sent == len(answers) == COUNT
 
     assert quickest(send_them) < LIMIT_S
+
+
+def test_a_stock_reactor(tmp_path: Path, files: list[Path]) -> None:
+    """Nor does a sender wait where pynetdicom receives alone."""
+    node = start_node(tmp_path / "node", "--stock")
+
+    def store_them(_turn: int) -> None:
+        sent = run_storescu(node.port, files, environment=AS_INSTALLED)
+        assert sent.returncode == 0, sent.stderr
+
+    try:
+        assert quickest(store_them) < LIMIT_S
+    finally:
+        node.stop()
 
 
 def test_c_get(tmp_path: Path, files: list[Path]) -> None:
