@@ -54,8 +54,6 @@ def measure(folder: Path, *, rounds: int, kinds: Sequence[Kind] = (MR, CT)) -> l
 def _servers(folder: Path, stack: ExitStack) -> list[Server]:
     storescp = start_storescp(folder / "storescp", options=_PDU)
     stack.callback(storescp.stop)
-    alone = start_storescp(folder / "storescp-alone", options=_PDU, forks=False)
-    stack.callback(alone.stop)
     # The whole node as it is installed, its worker and page beside the acceptors; nothing settles.
     node = make_node(folder / "node", storescp, quiet_s=3600.0, acceptors=2, journal_mb=128)
     node.start()
@@ -68,8 +66,7 @@ def _servers(folder: Path, stack: ExitStack) -> list[Server]:
     stack.callback(qrscp.stop)
     return [
         Server(name="node", port=node.dicom_port, title="PCTNODE", process_ids=acceptors),
-        _single("storescp, a process for each", storescp.port, "TPS", storescp.process.pid),
-        _single("storescp", alone.port, "TPS", alone.process.pid),
+        _single("storescp", storescp.port, "TPS", storescp.process.pid),
         _single("Orthanc", orthanc.dicom_port, "ORTHANC", orthanc.process.pid),
         _single("dcmqrscp", qrscp.port, qrscp.ae_title, qrscp.process.pid),
     ]
@@ -136,9 +133,8 @@ def _rate_rows(
 ) -> list[Row]:
     what = f"{kind.name} x {kind.instances}, {associations} association(s)"
     rows = []
-    for peer in ("storescp", "storescp, a process for each", "Orthanc", "dcmqrscp", "disk"):
-        # Of one association both ways of storescp are one, and the disk's rate is of one writer.
-        if peer == ("disk" if associations > 1 else "storescp, a process for each"):
+    for peer in ("storescp", "Orthanc", "dcmqrscp", "disk"):
+        if peer == "disk" and associations > 1:
             continue
         theirs = medians.get(peer)
         rows.append(

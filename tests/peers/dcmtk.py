@@ -44,18 +44,13 @@ def start_storescp(
     port: int = 0,
     options: Sequence[str] = (),
     environment: Mapping[str, str] = ENVIRONMENT,
-    forks: bool = True,
 ) -> Storescp:
-    """Start a storescp that accepts every storage class and wait until it listens.
-
-    One that does not fork, DCMTK's default, serves one association after the other.
-    """
+    """Start a storescp that accepts every storage class and wait until it listens."""
     program = need_tool("storescp")
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     log = folder.parent / f"{folder.name}.log"
-    command = [program, "-v", "+B", "+xa", "-aet", ae_title, "-od", str(folder)]
-    command += ["--fork"] if forks else []
+    command = [program, "-v", "+B", "+xa", "--fork", "-aet", ae_title, "-od", str(folder)]
     process = start([*command, *options, str(port)], log, env=environment)
     wait_until(lambda: is_listening(port) or process.poll() is not None, "storescp to listen")
     if process.poll() is not None:
