@@ -267,7 +267,7 @@ def _read_dicom(reader: Reader, folder: Path) -> DicomSettings:
         acceptors=reader.integer("acceptors", 2, low=1, high=64),
         max_associations=reader.integer("max_associations", 50, low=1, high=1000),
         receiver=reader.text("receiver", "loop", choices=("loop", "stock")),
-        journal_mb=reader.integer("journal_mb", 128, high=4096),
+        journal_mb=reader.integer("journal_mb", 256, high=4096),
         network_timeout_s=reader.number("network_timeout_s", 60.0, low=1.0),
         called_ae_titles=_read_titles(reader, "called_ae_titles"),
         tls=_read_tls(reader.table("tls"), folder),

@@ -29,7 +29,7 @@ from node.log import get_logger
 
 log = get_logger(__name__)
 
-SEGMENT_BYTES = 128 << 20
+SEGMENT_BYTES = 256 << 20
 # Rows of one transaction.
 _BATCH = 128
 # Filing and receiving share the disk: it begins when nothing came for a moment, when the oldest has
@@ -79,7 +79,7 @@ class Filer:
         self._entries: deque[_Entry] = deque()
         self._pending: dict[str, str] = {}
         self._taken = self._done = 0
-        self._waiting_bytes, self._many_bytes = 0, segment_bytes
+        self._waiting_bytes = 0
         self._hurry = self._stopping = False
         self._thread = threading.Thread(target=self._run, name="filer", daemon=True)
 
@@ -117,7 +117,7 @@ class Filer:
             self._entries.append(entry)
             self._taken += 1
             self._waiting_bytes += arrival.size
-            if len(self._entries) == 1 or self._waiting_bytes >= self._many_bytes:
+            if len(self._entries) == 1 or self._is_due():
                 self._change.notify_all()
         return True
 
@@ -143,7 +143,7 @@ class Filer:
             self._journal.open()
         except OSError as error:  # the long way works as well, or says what is wrong
             log.warning("journal_unavailable", reason=error.strerror or str(error))
-        rewind_at = 0.0
+        rewind_at, may_grow = 0.0, True
         while (batch := self._next()) is not None:
             if batch:
                 self._file(batch)
@@ -151,7 +151,16 @@ class Filer:
             if not batch or time.monotonic() >= rewind_at:
                 self._rewind()
                 rewind_at = time.monotonic() + _REWIND_S
+            may_grow = may_grow and (bool(batch) or self._grow())
         self._journal.close()
+
+    def _grow(self) -> bool:
+        """Make the journal longer by a step; False when it has its length, or the disk no more."""
+        try:
+            return self._journal.extend()
+        except OSError as error:
+            log.warning("journal_stays_short", reason=error.strerror or str(error))
+            return False
 
     def _next(self) -> list[_Entry] | None:
         """What to file next; empty when nothing came for a while, None at the end."""
@@ -166,7 +175,8 @@ class Filer:
             return [self._entries.popleft() for _ in range(min(_BATCH, len(self._entries)))]
 
     def _is_due(self) -> bool:
-        return self._hurry or self._stopping or self._waiting_bytes >= self._many_bytes
+        many = self._waiting_bytes >= self._journal.segment_bytes
+        return self._hurry or self._stopping or many
 
     def _file(self, batch: list[_Entry]) -> None:
         """File a batch, however often that takes."""

@@ -35,6 +35,8 @@ _HEAD_BYTES = 4096  # records begin on a page of their own: rewriting the head t
 # of the meta data.
 _RECORD, _CHECK = struct.Struct("<8sQIQ32s"), struct.Struct("<I")
 _ZEROS = bytes(1 << 20)
+# A segment can be used at this length, and grows to its own while nothing else is to be done.
+_FIRST_BYTES, _STEP_BYTES = 32 << 20, 16 << 20
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -44,6 +46,7 @@ class Segment:
     path: Path
     descriptor: int
     size: int
+    """Bytes that were written once and can be used."""
     epoch: int = 1
     end: int = _HEAD_BYTES
     unfiled: int = 0
@@ -93,14 +96,15 @@ class Journal:
         self._group = GroupCommit(self._commit)
 
     def open(self) -> None:
-        """Make the segments, at their full length; until then nothing has room.
+        """Make the segments, as long as they are to begin with; until then nothing has room.
 
         Where the disk has no place for all of them, an `OSError` is raised and none is left.
         """
         self._folder.mkdir(exist_ok=True)
         made: list[Segment] = []
         try:
-            made.extend(_create(self._folder, self._segment_bytes) for _ in range(_SEGMENTS))
+            first = min(_FIRST_BYTES, self._segment_bytes)
+            made.extend(_create(self._folder, first) for _ in range(_SEGMENTS))
             fsync_folder(self._folder)
             fsync_folder(self._folder.parent)
         except OSError:
@@ -108,6 +112,25 @@ class Journal:
             raise
         with self._lock:
             self._segments = made
+
+    def extend(self) -> bool:
+        """Make one segment longer by a step; False when all have their length.
+
+        Senders do not wait for it. An `OSError` leaves the segment as long as it was.
+        """
+        for segment in list(self._segments):
+            if segment.size < self._segment_bytes and not segment.broken:
+                end = min(segment.size + _STEP_BYTES, self._segment_bytes)
+                _write_zeros(segment.descriptor, segment.size, end)
+                os.fdatasync(segment.descriptor)
+                segment.size = end
+                return True
+        return False
+
+    @property
+    def segment_bytes(self) -> int:
+        """How long a segment is by now."""
+        return min((s.size for s in self._segments), default=self._segment_bytes)
 
     def append(self, record: Record) -> Place | None:
         """Make ``record`` durable; return its place, or None when there is no room for it now.
@@ -175,16 +198,13 @@ class Journal:
 
 
 def _create(folder: Path, size: int) -> Segment:
-    """A segment at its full length, locked before it has its name."""
+    """A segment that can be used, locked before it has its name."""
     path = folder / f"{os.getpid()}-{secrets.token_hex(6)}{SUFFIX}"
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Written and not only allocated: the first write into blocks that were never written costs
-        # the file system a record of its own, and a sync twice as long.
-        for start in range(0, size, len(_ZEROS)):
-            os.pwrite(descriptor, _ZEROS[: size - start], start)
+        _write_zeros(descriptor, 0, size)
         segment = Segment(path=path, descriptor=descriptor, size=size)
         os.pwrite(descriptor, _HEAD.pack(_MAGIC, segment.epoch), 0)
         os.fsync(descriptor)
@@ -195,6 +215,15 @@ def _create(folder: Path, size: int) -> Segment:
         os.close(descriptor)
         raise
     return segment
+
+
+def _write_zeros(descriptor: int, start: int, end: int) -> None:
+    # Written and not only allocated: the first write into blocks that were never written costs the
+    # file system a record of its own, and a sync twice as long.
+    for position in range(start, end, len(_ZEROS)):
+        zeros = _ZEROS[: end - position]
+        if os.pwrite(descriptor, zeros, position) != len(zeros):
+            raise OSError("the disk took only a part")
 
 
 def _remove(segments: Sequence[Segment]) -> None:

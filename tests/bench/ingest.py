@@ -23,6 +23,7 @@ from tests.peers.orthanc import start_orthanc
 from tests.peers.waiting import wait_until
 
 _LASTING_BYTES = 1 << 30
+_JOURNAL_MB = 256
 _PDU = ["--max-pdu", "131072"]
 
 
@@ -55,10 +56,10 @@ def _servers(folder: Path, stack: ExitStack) -> list[Server]:
     storescp = start_storescp(folder / "storescp", options=_PDU)
     stack.callback(storescp.stop)
     # The whole node as it is installed, its worker and page beside the acceptors; nothing settles.
-    node = make_node(folder / "node", storescp, quiet_s=3600.0, acceptors=2, journal_mb=128)
+    node = make_node(folder / "node", storescp, quiet_s=3600.0, acceptors=2, journal_mb=_JOURNAL_MB)
     node.start()
     stack.callback(node.stop)
-    wait_until(lambda: len(list(node.data.glob("journal/*.segment"))) == 4, "the journals")
+    wait_until(lambda: _journal_bytes(node.data) == 4 * _JOURNAL_MB << 20, "journals", timeout_s=60)
     acceptors = tuple(pid for name, pid in node.children().items() if name.startswith("scp"))
     orthanc = start_orthanc(folder / "orthanc", {})
     stack.callback(orthanc.stop)
@@ -70,6 +71,10 @@ def _servers(folder: Path, stack: ExitStack) -> list[Server]:
         _single("Orthanc", orthanc.dicom_port, "ORTHANC", orthanc.process.pid),
         _single("dcmqrscp", qrscp.port, qrscp.ae_title, qrscp.process.pid),
     ]
+
+
+def _journal_bytes(data: Path) -> int:
+    return sum(path.stat().st_size for path in data.glob("journal/*.segment"))
 
 
 def _single(name: str, port: int, title: str, process_id: int) -> Server:

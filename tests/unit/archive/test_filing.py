@@ -380,6 +380,46 @@ def test_no_room_is_said_and_nothing_written(tmp_path: Path) -> None:
     assert log.append(big) is not None
 
 
+def test_a_journal_grows_while_records_lie_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins short, takes more with each step, and what it holds stays readable."""
+    monkeypatch.setattr("node.archive.journal._FIRST_BYTES", 1 << 14)
+    monkeypatch.setattr("node.archive.journal._STEP_BYTES", 1 << 15)
+    log = Journal(tmp_path / "journal", segment_bytes=1 << 17)
+    log.open()
+    data = [bytes([n]) * 10_000 for n in range(8)]
+    taken = [log.append(_record(part)) is not None for part in data[:3]]
+    assert taken == [True, True, False]  # one in each segment
+    while log.extend():
+        pass
+    assert log.segment_bytes == 1 << 17
+    assert all(log.append(_record(part)) for part in data[2:])
+    assert {p.stat().st_size for p in _paths(tmp_path)} == {1 << 17}
+    held = [part for path in _paths(tmp_path) for part in _read(path)]
+    assert sorted(held) == data
+
+
+def test_a_disk_that_cannot_take_the_whole_journal_keeps_a_short_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Growing fails, receiving goes on."""
+    monkeypatch.setattr("node.archive.journal._FIRST_BYTES", 1 << 16)
+    tried = threading.Event()
+
+    def extend(_journal: Journal) -> bool:
+        tried.set()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Journal, "extend", extend)
+    sent = new_series(FEW)
+    with Filer(store.folder, store.index, segment_bytes=SEGMENT) as running:
+        assert tried.wait(20)
+        for instance in sent:
+            assert receive(store.receiver(running), instance) is Outcome.STORED
+    store.assert_holds(sent)
+
+
 def test_a_disk_without_place_for_the_journal_keeps_none_of_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
