@@ -27,7 +27,9 @@ def telling(
         return
     secure = tls.client if tls is not None and collector.protocol == "tls" else None
     syslog = Syslog(collector, secure)
-    relay = AuditRelay(engine, syslog.send, ae_title=ae_title)
+    # Nobody on the way may read whose images went where.
+    patients = secure is not None
+    relay = AuditRelay(engine, syslog.send, ae_title=ae_title, patients=patients)
     stop = threading.Event()
     thread = threading.Thread(target=_tell, args=(relay, stop), name="audit", daemon=True)
     thread.start()

@@ -17,6 +17,8 @@ from node.domain.audit_message import (
     APPLICATION_ACTIVITY,
     APPLICATION_START,
     APPLICATION_STOP,
+    DESTINATION,
+    INSTANCES_TRANSFERRED,
     LOGIN,
     LOGOUT,
     MINOR_FAILURE,
@@ -24,19 +26,21 @@ from node.domain.audit_message import (
     NODE_AUTHENTICATION,
     SECURITY_ALERT,
     SERIOUS_FAILURE,
+    SOURCE,
     SUCCESS,
     USER_AUTHENTICATION,
     USER_SECURITY_CHANGED,
     AuditEvent,
     Code,
     Participant,
+    StudyObject,
     audit_xml,
 )
 
 _AT_ONCE = 200
 # Rows of one moment may become visible out of their order; the audit trail's are one at a time.
 _SETTLED_S = 1.0
-_WRITTEN_AT = {"associations": "closed_at", "site_changes": "at"}
+_WRITTEN_AT = {"associations": "closed_at", "site_changes": "at", "transfers": "at"}
 # Refusals that are no sign of a stranger: limits, a name service that is away, a fault of ours.
 _NO_ALERT = frozenset(
     {"", "associations of the peer", "associations of the node", "host of the peer not resolved",
@@ -52,14 +56,25 @@ _LOG_INS: Mapping[str, tuple[Code, str]] = {
 class AuditRelay:
     """Tells security events on; one for each node."""
 
-    def __init__(self, engine: sa.Engine, send: Callable[[str], None], *, ae_title: str) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        send: Callable[[str], None],
+        *,
+        ae_title: str,
+        patients: bool = False,
+    ) -> None:
+        """``patients``: whether messages that name one may be sent."""
         self._engine = engine
         self._send = send
         self._ae_title = ae_title
+        self._sources = {
+            name: table for name, table in _SOURCES.items() if patients or name not in _OF_PATIENTS
+        }
 
     def begin(self) -> None:
         """Say that the node starts. A collector's first message is followed by all there is."""
-        for source in _SOURCES:
+        for source in self._sources:
             self._know(source)
         self._tell(self._activity(APPLICATION_START))
 
@@ -69,7 +84,7 @@ class AuditRelay:
 
     def round(self) -> int:
         """Tell what is new; how many records were looked at. Raises `OSError` when it cannot."""
-        return sum(self._round(source, table) for source, table in _SOURCES.items())
+        return sum(self._round(source, table) for source, table in self._sources.items())
 
     def _round(self, source: str, table: sa.Table) -> int:
         position = self._position(source)
@@ -170,13 +185,43 @@ def _act(row: sa.RowMapping, ae_title: str) -> AuditEvent | None:
     )
 
 
+def _transfer(row: sa.RowMapping, ae_title: str) -> AuditEvent:
+    """What one association brought of one study (PS3.15 A.5.3.7), in either direction."""
+    ours = Participant(
+        user_id=ae_title, requestor=not row["received"], role=_ROLES[not row["received"]]
+    )
+    peer = Participant(
+        user_id=row["ae_title"],
+        requestor=row["received"],
+        address=row["address"],
+        role=_ROLES[row["received"]],
+    )
+    return AuditEvent(
+        at=moment(row["at"]),
+        event=INSTANCES_TRANSFERRED,
+        outcome=SUCCESS if row["whole"] else MINOR_FAILURE,
+        # What was here already was looked at and left.
+        action="C" if row["new"] else "R",
+        participants=[peer, ours] if row["received"] else [ours, peer],
+        study=StudyObject(
+            study_instance_uid=row["study_instance_uid"],
+            patient_id=row["patient_id"],
+            classes=row["classes"],
+        ),
+    )
+
+
+_ROLES = {True: SOURCE, False: DESTINATION}
+_OF_PATIENTS = frozenset({"transfers"})
 _SOURCES: Mapping[str, sa.Table] = {
     "associations": t.associations,
     "site_changes": t.site_changes,
     "audit": t.audit,
+    "transfers": t.transfers,
 }
 _EVENTS: Mapping[str, Callable[[Any, str], AuditEvent | None]] = {
     "associations": _association,
     "site_changes": _site_change,
     "audit": _act,
+    "transfers": _transfer,
 }

@@ -11,9 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.archive import transfers
 from node.archive.index import add_event, move_series
 from node.archive.records import OutputFile
 from node.archive.run_rows import Superseded, current_run, output_value
+from node.archive.transfers import Transfer
 from node.domain.states import DeliveryState, State
 
 WITHDRAWAL = "ko"
@@ -166,6 +168,30 @@ class Deliveries:
             if stored and _withdrawn(connection, delivery["run_id"]):
                 _send_notice_too(connection, delivery)
             return False
+
+    def transferred(
+        self, delivery_id: int, classes: Mapping[str, int], ae_title: str, host: str, *, whole: bool
+    ) -> None:
+        """Keep, for the audit messages, what one association brought to a peer."""
+        s = t.series.c
+        query = (
+            sa.select(s.study_instance_uid, s.patient_id)
+            .join(t.runs, t.runs.c.series_id == s.id)
+            .join(t.deliveries, t.deliveries.c.run_id == t.runs.c.id)
+            .where(t.deliveries.c.id == delivery_id)
+        )
+        with self.engine.begin() as connection:
+            row = connection.execute(query).one()
+            one = Transfer(
+                received=False,
+                ae_title=ae_title,
+                address=host,
+                study_instance_uid=row.study_instance_uid,
+                patient_id=row.patient_id,
+                classes=classes,
+                whole=whole,
+            )
+            transfers.add(connection, [one], t.db_clock())
 
     def sent(self, delivery_id: int, number: int, sentence: str, *, proof: str = "") -> None:
         """Everything is stored there; ``proof`` is looked for next, where the peer asks for it."""

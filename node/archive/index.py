@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from node.archive import tables as t
+from node.archive import transfers
 from node.archive.describe import image_header, series_header
 from node.archive.matching import fold
 from node.archive.records import AssociationRecord, ReceivedHeader, StoredInstance
@@ -97,6 +98,7 @@ class Index:
         with self.engine.begin() as connection:
             number = connection.execute(sa.insert(a).values(values).returning(a.c.id)).scalar_one()
             connection.execute(sa.delete(a).where(a.c.id <= number - KEPT_ASSOCIATIONS))
+            transfers.add(connection, record.transfers, seconds(record.closed_at))
 
 
 def insert_missing(

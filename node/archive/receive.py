@@ -55,6 +55,8 @@ class Receipt:
     series_instance_uid: str
     path: str
     """Where it lies, or is about to, relative to the data folder."""
+    study_instance_uid: str
+    patient_id: str
 
 
 class Receiver:
@@ -236,4 +238,6 @@ def _receipt(arrival: Arrival, outcome: Outcome, path: str) -> Receipt:
         sop_instance_uid=arrival.sop_instance_uid,
         series_instance_uid=arrival.series_instance_uid,
         path=path,
+        study_instance_uid=arrival.header.study_instance_uid,
+        patient_id=arrival.header.patient_id,
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from node.archive.transfers import Transfer
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredInstance:
@@ -98,6 +100,8 @@ class AssociationRecord:
     """Instances kept aside."""
     failures: int = 0
     """Instances answered with a failure."""
+    transfers: tuple[Transfer, ...] = ()
+    """What arrived, by study."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,7 @@ __all__ = [
     "steps",
     "tickets",
     "tokens",
+    "transfers",
     "worker_facts",
 ]
 
@@ -336,6 +337,22 @@ audit_positions = sa.Table(
     metadata,
     sa.Column("source", sa.String(32), primary_key=True),
     _number("position"),
+)
+
+# Which studies went between the node and a peer: for audit messages alone.
+transfers = sa.Table(
+    "transfers",
+    metadata,
+    _id(),
+    _time("at", nullable=False),
+    sa.Column("received", sa.Boolean, nullable=False),
+    _text("ae_title"),
+    _text("address"),
+    _text("study_instance_uid"),
+    _text("patient_id"),
+    sa.Column("classes", sa.JSON, nullable=False),
+    sa.Column("new", sa.Boolean, nullable=False),
+    sa.Column("whole", sa.Boolean, nullable=False),
 )
 
 removals = sa.Table(

@@ -1,7 +1,7 @@
 """DICOM audit messages (PS3.15 A.5): what happened, who took part, as XML."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from xml.etree import ElementTree as ET
@@ -31,7 +31,11 @@ USER_AUTHENTICATION = Code("110114", "User Authentication")
 LOGIN = Code("110122", "Login")
 LOGOUT = Code("110123", "Logout")
 USER_SECURITY_CHANGED = Code("110137", "User security Attributes Changed")
+INSTANCES_TRANSFERRED = Code("110104", "DICOM Instances Transferred")
 APPLICATION = Code("110150", "Application")
+DESTINATION = Code("110152", "Destination Role ID")
+SOURCE = Code("110153", "Source Role ID")
+STUDY = Code("110180", "Study Instance UID")
 NODE_ID = Code("110182", "Node ID")
 
 
@@ -47,20 +51,34 @@ class Participant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StudyObject:
+    """The study an event is about, and whose it is."""
+
+    study_instance_uid: str
+    patient_id: str
+    classes: Mapping[str, int]
+    """How many instances of each SOP class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
     """One thing that happened."""
 
     at: datetime
     """Aware."""
     event: Code
-    kind: Code
-    """EventTypeCode."""
+    kind: Code | None = None
+    """EventTypeCode; None for events that have none."""
     outcome: str
     participants: Sequence[Participant]
     description: str = ""
     """EventOutcomeDescription: the sentence for people."""
     subject: str = ""
     """The node or system an alert is about; empty for none."""
+    action: str = "E"
+    """EventActionCode: E executed, C created, R read."""
+    study: StudyObject | None = None
+    """What was transferred; None for events about no study."""
 
 
 def audit_xml(event: AuditEvent, *, source: str) -> str:
@@ -69,12 +87,13 @@ def audit_xml(event: AuditEvent, *, source: str) -> str:
     head = ET.SubElement(
         message,
         "EventIdentification",
-        EventActionCode="E",
+        EventActionCode=event.action,
         EventDateTime=event.at.isoformat(timespec="milliseconds"),
         EventOutcomeIndicator=event.outcome,
     )
     _coded(head, "EventID", event.event)
-    _coded(head, "EventTypeCode", event.kind)
+    if event.kind is not None:
+        _coded(head, "EventTypeCode", event.kind)
     if event.description:
         ET.SubElement(head, "EventOutcomeDescription").text = _plain(event.description)
     for participant in event.participants:
@@ -91,7 +110,37 @@ def audit_xml(event: AuditEvent, *, source: str) -> str:
             ParticipantObjectTypeCode="2",
         )
         _coded(subject, "ParticipantObjectIDTypeCode", NODE_ID)
+    if event.study is not None:
+        _study(message, event.study)
     return ET.tostring(message, encoding="unicode", xml_declaration=False)
+
+
+def _study(message: ET.Element, study: StudyObject) -> None:
+    """PS3.15 A.5.3.7: the study with its kinds of instances, and the patient."""
+    # PS3.15 A.5.2.5: type 2 is a system object with role 3, report; 1 is a person, role 1, patient.
+    made = ET.SubElement(
+        message,
+        "ParticipantObjectIdentification",
+        ParticipantObjectID=study.study_instance_uid,
+        ParticipantObjectTypeCode="2",
+        ParticipantObjectTypeCodeRole="3",
+    )
+    _coded(made, "ParticipantObjectIDTypeCode", STUDY)
+    described = ET.SubElement(made, "ParticipantObjectDescription")
+    for sop_class_uid, count in sorted(study.classes.items()):
+        ET.SubElement(described, "SOPClass", UID=sop_class_uid, NumberOfInstances=str(count))
+    patient = ET.SubElement(
+        message,
+        "ParticipantObjectIdentification",
+        ParticipantObjectID=_plain(study.patient_id),
+        ParticipantObjectTypeCode="1",
+        ParticipantObjectTypeCodeRole="1",
+    )
+    ET.SubElement(
+        patient,
+        "ParticipantObjectIDTypeCode",
+        {"csd-code": "2", "codeSystemName": "RFC-3881", "originalText": "Patient Number"},
+    )
 
 
 def _participant(message: ET.Element, participant: Participant) -> None:

@@ -4,6 +4,7 @@ Waiting between tries is a time in our own row, not a sleeping workflow: it hold
 restarts and upgrades, and a person may shorten it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -15,7 +16,7 @@ from node.archive.deliveries import LONGEST_WAIT_S, Answer, Deliveries, Delivery
 from node.archive.files import Folder
 from node.crashpoints import reach
 from node.domain.errors import NodeError, Retryable
-from node.domain.site import Site
+from node.domain.site import Peer, Site
 from node.flow import engine
 from node.flow.destinations import Destination
 from node.flow.proof import Prover
@@ -115,7 +116,7 @@ class DeliveryWork:
             return self._failed(job, number, sentence)
         if job.proof:
             return self._prover.look(job, peer, number)
-        with _Answers(self._deliveries, job, number) as answers:
+        with _Answers(self._deliveries, job, number, peer) as answers:
             self._destinations["dicom"].send(
                 peer, self._files(job), calling_ae=self._calling_ae, answered=answers
             )
@@ -176,10 +177,13 @@ class _Answers:
     Raises `_Stopped` once nothing more is to be sent.
     """
 
-    def __init__(self, deliveries: Deliveries, job: DeliveryJob, number: int) -> None:
+    def __init__(self, deliveries: Deliveries, job: DeliveryJob, number: int, peer: Peer) -> None:
         self._deliveries = deliveries
         self._job = job
         self._number = number
+        self._peer = peer
+        self._classes = {f.sop_instance_uid: f.sop_class_uid for f in job.files}
+        self._stored: Counter[str] = Counter()
         self._count = 0
         self._new: list[Answer] = []
 
@@ -188,9 +192,19 @@ class _Answers:
 
     def __exit__(self, *_: object) -> None:
         self._flush()
+        if self._stored:
+            self._deliveries.transferred(
+                self._job.delivery_id,
+                self._stored,
+                str(self._peer.ae_title),
+                self._peer.host,
+                whole=self._stored.total() == len(self._job.files),
+            )
 
     def __call__(self, answer: Answer) -> None:
         self._count += 1
+        if answer.stored:
+            self._stored[self._classes[answer.sop_instance_uid]] += 1
         self._new.append(answer)
         if len(self._new) >= _RECORD_EVERY and not self._flush():
             raise _Stopped("The delivery was stopped.")

@@ -100,7 +100,7 @@ class StoreHandler:
             )
         receipt = self.receiver.receive(arrived, context)
         if visit:
-            visit.outcomes[receipt.outcome] += 1
+            visit.took(receipt)
         if receipt.outcome is Outcome.CONFLICT:
             return Answer(status.CONFLICT, "Another object has this SOP Instance UID; kept aside.")
         return Answer(status.SUCCESS)

@@ -10,8 +10,9 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.archive.receive import Outcome
+from node.archive.receive import Outcome, Receipt
 from node.archive.records import AssociationRecord
+from node.archive.transfers import Transfer
 from node.domain.site import Peer
 from node.log import get_logger
 from node.scp.admission import Asked, Refused
@@ -52,6 +53,10 @@ class Visit:
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     services: Counter[str] = field(default_factory=Counter)
     """Requests answered, by name."""
+    studies: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    """Instances of each SOP class, by study and patient."""
+    new_studies: set[tuple[str, str]] = field(default_factory=set)
+    """Those of which something was not here before."""
     received_bytes: int = 0
     last_received_at: datetime | None = None
     failures: int = 0
@@ -78,6 +83,30 @@ class Visit:
         self.services["C-STORE"] += 1
         self.received_bytes += size
         self.last_received_at = at or datetime.now(UTC)
+
+    def took(self, receipt: Receipt) -> None:
+        """An instance is safe here."""
+        self.outcomes[receipt.outcome] += 1
+        study = (receipt.study_instance_uid, receipt.patient_id)
+        self.studies.setdefault(study, Counter())[receipt.sop_class_uid] += 1
+        if receipt.outcome is not Outcome.DUPLICATE:
+            self.new_studies.add(study)
+
+    def transfers(self) -> tuple[Transfer, ...]:
+        """What arrived, by study and patient."""
+        return tuple(
+            Transfer(
+                received=True,
+                ae_title=self.asked.calling_ae,
+                address=self.asked.address,
+                study_instance_uid=study,
+                patient_id=patient,
+                classes=classes,
+                new=(study, patient) in self.new_studies,
+                whole=not self.failures,
+            )
+            for (study, patient), classes in self.studies.items()
+        )
 
     def failed(self, why: str) -> None:
         """An instance was answered with a failure."""
@@ -185,6 +214,7 @@ class Visits:
             duplicates=visit.outcomes[Outcome.DUPLICATE],
             conflicts=visit.outcomes[Outcome.CONFLICT],
             failures=visit.failures,
+            transfers=visit.transfers(),
         )
         try:
             self._records.add_association(record)

@@ -1,5 +1,6 @@
 """The receive loop on a real node: odd but legal bytes, wrong ones, and other services between."""
 
+import json
 import os
 import struct
 from collections.abc import Iterator
@@ -189,6 +190,10 @@ def test_a_long_data_set_goes_to_the_disk_while_it_arrives(node: Node) -> None:
         peer.sendall(raw.RELEASE)
 
     assert node.associations(1)[0][2:4] == (1, 1)
+    columns = "received, study_instance_uid, patient_id, classes, new, whole"
+    ((*told, classes, new, whole),) = node.rows(f"select {columns} from transfers")  # noqa: S608
+    assert (told, json.loads(classes)) == ([1, "1.2.3", "P1"], {str(image.SOPClassUID): 2})
+    assert (new, whole) == (1, 1)
     assert stored(node) == [encoded(image)]
     assert node.files("tmp") == []
     ((digest,),) = node.rows("select sha256 from instances")

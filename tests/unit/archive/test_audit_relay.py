@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,13 @@ from xml.etree import ElementTree as ET
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables
+from node.archive import tables, transfers
 from node.archive.audit import Act, Audit
 from node.archive.audit_relay import AuditRelay
 from node.archive.index import Index
 from node.archive.records import AssociationRecord
 from node.archive.site_book import SiteBook
+from node.archive.transfers import Transfer
 from node.domain.site import Site
 from node.syslog import Collector, Syslog
 from node.tls import Tls, TlsFiles
@@ -189,3 +191,85 @@ def _collect(context: ssl.SSLContext, port: int, frames: list[bytes]) -> None:
             while got := secured.recv(65535):
                 data += got
             frames.append(data)
+
+
+MR, CT = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.2"
+
+
+def transfer(**values: object) -> dict[str, object]:
+    """What is told of one transfer, in words."""
+    return {"action": "C", "outcome": "0", "classes": {MR: 3}, "patient": "PAT7"} | values
+
+
+def told_of(message: str) -> dict[str, object]:
+    """A DICOM Instances Transferred message as those words; roles checked by their codes."""
+    root = ET.fromstring(message)  # noqa: S314 - our own
+    head = root.find("EventIdentification")
+    assert head is not None
+    people = {
+        str(p.get("UserID")): (str(role.get("csd-code")), str(p.get("UserIsRequestor")))
+        for p in root.findall("ActiveParticipant")
+        if (role := p.find("RoleIDCode")) is not None
+    }
+    study, patient = root.findall("ParticipantObjectIdentification")
+    return {
+        "action": head.get("EventActionCode"),
+        "outcome": head.get("EventOutcomeIndicator"),
+        "classes": {c.get("UID"): int(str(c.get("NumberOfInstances"))) for c in study[1]},
+        "patient": patient.get("ParticipantObjectID"),
+        "study": study.get("ParticipantObjectID"),
+        "people": people,
+    }
+
+
+def test_what_was_transferred_is_told_by_association_and_study(engine: sa.Engine) -> None:
+    """Received and delivered, new or not, whole or not: who sent it, who got it, whose it is."""
+    came = Transfer(
+        received=True,
+        ae_title="PACS",
+        address="10.0.0.5",
+        study_instance_uid="1.2.3",
+        patient_id="PAT7",
+        classes={MR: 3},
+    )
+    record = replace(
+        association(rule="", accepted=True), transfers=(came, replace(came, new=False))
+    )
+    Index(engine).add_association(record)
+    sent = replace(came, received=False, ae_title="TPS", classes={CT: 2}, whole=False)
+    with engine.begin() as connection:
+        transfers.add(connection, [sent], time.time() - 60)
+    told: list[str] = []
+    relay = AuditRelay(engine, told.append, ae_title="PCTNODE", patients=True)
+    relay.begin()
+
+    relay.round()
+    relay.round()
+
+    pacs = {"PACS": ("110153", "true"), "PCTNODE": ("110152", "false")}
+    tps = {"PCTNODE": ("110153", "true"), "TPS": ("110152", "false")}
+    assert [told_of(m) for m in told if "110104" in m] == [
+        transfer(study="1.2.3", people=pacs),
+        transfer(study="1.2.3", people=pacs, action="R"),
+        transfer(study="1.2.3", people=tps, classes={CT: 2}, outcome="4"),
+    ]
+
+
+def test_a_collector_that_others_can_overhear_hears_of_no_patient(engine: sa.Engine) -> None:
+    """Without TLS these messages stay here; they are told once there is."""
+    came = Transfer(
+        received=True,
+        ae_title="PACS",
+        address="10.0.0.5",
+        study_instance_uid="1.2.3",
+        patient_id="PAT7",
+        classes={MR: 3},
+    )
+    with engine.begin() as connection:
+        transfers.add(connection, [came], time.time() - 60)
+    told: list[str] = []
+    for patients in (False, True):
+        relay = AuditRelay(engine, told.append, ae_title="PCTNODE", patients=patients)
+        relay.begin()
+        relay.round()
+        assert any("PAT7" in message for message in told) is patients

@@ -127,6 +127,10 @@ def test_what_a_person_lets_go_again_is_sent_to_its_end(archive: Archive) -> Non
     assert deliver(archive, tps) == ["sent"]
     assert len(tps.taken) == len(set(tps.taken)) == OBJECTS
     assert (archive.item()["state"], archive.item()["held_by"]) == ("delivered", None)
+    with archive.engine.connect() as connection:
+        told = connection.execute(sa.select(t.transfers.c.classes, t.transfers.c.whole)).all()
+    assert [row.whole for row in told] == [False, True]
+    assert sum(count for row in told for count in row.classes.values()) == OBJECTS
 
 
 def test_what_is_missing_at_the_peer_is_not_sent_while_somebody_holds_it(archive: Archive) -> None:

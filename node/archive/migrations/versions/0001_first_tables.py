@@ -132,6 +132,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", name=op.f("pk_audit_positions")),
     )
     op.create_table(
+        "transfers",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("at", sa.Float(precision=53), nullable=False),
+        sa.Column("received", sa.Boolean(), nullable=False),
+        sa.Column("ae_title", sa.Text(), server_default="", nullable=False),
+        sa.Column("address", sa.Text(), server_default="", nullable=False),
+        sa.Column("study_instance_uid", sa.Text(), server_default="", nullable=False),
+        sa.Column("patient_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("classes", sa.JSON(), nullable=False),
+        sa.Column("new", sa.Boolean(), nullable=False),
+        sa.Column("whole", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_transfers")),
+    )
+    op.create_table(
         "site_entries",
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -612,6 +626,7 @@ def downgrade() -> None:
 
     op.drop_table("events")
     op.drop_table("site_entries")
+    op.drop_table("transfers")
     op.drop_table("audit_positions")
     op.drop_table("site_changes")
     with op.batch_alter_table("series", schema=None) as batch_op:

@@ -1,0 +1,57 @@
+"""Which studies went between the node and a peer, and how many instances of each kind.
+
+Written in the transaction that says what they came to, and read by nobody but the audit relay.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from node.archive import tables as t
+
+# As many as associations are kept: a collector may be away for long.
+KEPT = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What one association brought of one study."""
+
+    received: bool
+    """Whether it came; else it was sent."""
+    ae_title: str
+    """Of the peer."""
+    address: str
+    """IP address or host name of the peer."""
+    study_instance_uid: str
+    patient_id: str
+    classes: Mapping[str, int]
+    """How many instances of each SOP class."""
+    new: bool = True
+    """Whether any of it was not there before."""
+    whole: bool = True
+    """Whether nothing of it was refused or left over."""
+
+
+def add(connection: sa.Connection, transfers: Iterable[Transfer], at: Any) -> None:
+    """Keep ``transfers`` inside the caller's transaction; the oldest are forgotten."""
+    rows = [
+        {
+            "at": at,
+            "received": one.received,
+            "ae_title": one.ae_title,
+            "address": one.address,
+            "study_instance_uid": one.study_instance_uid,
+            "patient_id": one.patient_id.replace("\0", ""),
+            "classes": dict(one.classes),
+            "new": one.new,
+            "whole": one.whole,
+        }
+        for one in transfers
+    ]
+    n = t.transfers
+    for row in rows:
+        number = connection.execute(sa.insert(n).values(row).returning(n.c.id)).scalar_one()
+        connection.execute(sa.delete(n).where(n.c.id <= number - KEPT))
