@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from tests.peers.dcmtk import ENVIRONMENT, run_storescu
+from tests.peers.dcmtk import ENVIRONMENT, run_storescu, run_tool
 from tests.peers.processes import start, stop
 from tests.peers.tools import need_tool
 from tests.peers.waiting import free_port, is_listening, wait_until
@@ -87,7 +87,7 @@ def run_findscu(
     options = [word for key in keys for word in ("-k", key)]
     command = [need_tool("findscu"), "-v", model, "-X", "-od", str(folder)]
     command += ["-aet", calling, "-aec", called, *options, "127.0.0.1", str(port)]
-    done = _run(command, timeout_s)
+    done = run_tool(command, timeout_s)
     assert done.returncode == 0, done.stdout + done.stderr
     return [dcmread(path, force=True) for path in sorted(folder.iterdir())]
 
@@ -107,7 +107,7 @@ def run_movescu(
     command = [need_tool("movescu"), "-v", model, "-aet", calling, "-aec", called]
     command += ["-aem", destination, *options]
     command += [word for key in keys for word in ("-k", key)]
-    return _run([*command, "127.0.0.1", str(port)], timeout_s)
+    return run_tool([*command, "127.0.0.1", str(port)], timeout_s)
 
 
 def run_getscu(
@@ -127,19 +127,4 @@ def run_getscu(
     command = [need_tool("getscu"), "-v", model, "-aet", calling, "-aec", called, "+B"]
     command += ["-od", str(folder), *options]
     command += [word for key in keys for word in ("-k", key)]
-    return _run([*command, "127.0.0.1", str(port)], timeout_s, environment)
-
-
-def _run(
-    command: Sequence[str], timeout_s: float, environment: Mapping[str, str] = ENVIRONMENT
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=timeout_s,
-        check=False,
-    )
+    return run_tool([*command, "127.0.0.1", str(port)], timeout_s, environment)

@@ -73,7 +73,7 @@ def run_storescu(
     command = [program, "-v", "-aet", calling, "-aec", called, *options]
     # Folders are read recursively; file arguments are not changed by these options.
     command += ["+sd", "+r", "127.0.0.1", str(port), *map(str, files)]
-    return _run(command, timeout_s, environment)
+    return run_tool(command, timeout_s, environment)
 
 
 def run_echoscu(
@@ -86,7 +86,7 @@ def run_echoscu(
 ) -> "subprocess.CompletedProcess[str]":
     """Verify an association with echoscu."""
     command = [need_tool("echoscu"), "-v", "-aet", calling, "-aec", called, *options]
-    return _run([*command, "127.0.0.1", str(port)], timeout_s)
+    return run_tool([*command, "127.0.0.1", str(port)], timeout_s)
 
 
 def run_dcmsend(
@@ -100,12 +100,13 @@ def run_dcmsend(
 ) -> "subprocess.CompletedProcess[str]":
     """Send ``files`` with dcmsend, which judges every answer."""
     command = [need_tool("dcmsend"), "-v", "-aet", calling, "-aec", called, *options]
-    return _run([*command, "127.0.0.1", str(port), *map(str, files)], timeout_s)
+    return run_tool([*command, "127.0.0.1", str(port), *map(str, files)], timeout_s)
 
 
-def _run(
+def run_tool(
     command: Sequence[str], timeout_s: float, environment: Mapping[str, str] = ENVIRONMENT
 ) -> "subprocess.CompletedProcess[str]":
+    """Run one of DCMTK's programs to its end."""
     return subprocess.run(
         command,
         env=environment,
