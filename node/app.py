@@ -1,14 +1,12 @@
-"""Builds every object from Settings; nothing else builds.
+"""Builds every object from Settings, what runs models by `node.generators`; nothing else builds.
 
 What is expensive or heavy to import is built, and imported, when it is first asked for: a process
 that receives needs no ONNX Runtime.
 """
 
-import getpass
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from functools import cache
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -16,68 +14,28 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from node import __version__
-from node.archive.actions import Actions
 from node.archive.files import Folder
 from node.archive.migrate import upgrade
 from node.archive.queries import Queries
 from node.archive.site_book import SiteBook
 from node.archive.tables import open_engine, sqlite_url
 from node.audit_feed import telling
-from node.domain.errors import Misconfigured, Rejected, Retryable
-from node.domain.plan import ModelRef
+from node.domain.errors import Misconfigured, Retryable
 from node.domain.sign_off import RESEARCH
 from node.domain.site import Site
+from node.generators import GeneratorPool, model_rows, only_model, registry, verified
 from node.log import get_logger
 from node.settings import Settings
-from node.tls import Tls, Validity
+from node.tls import Tls, Validity, validity_of
 
 if TYPE_CHECKING:
     from node.archive.accounts import Accounts
-    from node.archive.decisions import Signature
     from node.archive.filing import Filer
     from node.archive.index import Index
     from node.convert import Workshop
-    from node.infer.generator import Generator
-    from node.infer.registry import ModelFolder, Registry
     from node.web.desk import Desk
 
 log = get_logger(__name__)
-
-
-def registry(settings: Settings) -> "Registry":
-    """The models of the site's models folder."""
-    from node.infer.registry import Registry
-
-    return Registry.scan(settings.inference.models_dir)
-
-
-class GeneratorPool:
-    """Keeps the session of each model it has opened, when it was first asked for."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._open = cache(self._build)
-        self._settings = settings
-
-    def __call__(self, ref: ModelRef) -> "Generator":
-        """The generator for ``ref``."""
-        return self._open(ref.name, ref.sha256)
-
-    def _build(self, name: str, sha256: str) -> "Generator":
-        from node.infer.generator import Generator
-
-        models = registry(self._settings).models  # read anew: one may have been added since
-        folder = next((m for m in models if (m.ref.name, m.ref.sha256) == (name, sha256)), None)
-        if folder is None:
-            raise Misconfigured(
-                f"Model {name} with SHA-256 {sha256[:12]} is not in the models folder.",
-                remedy="Put that version back, or run the series again with the newest.",
-            )
-        inference = self._settings.inference
-        return Generator(
-            folder,
-            providers=inference.providers,
-            memory_budget_bytes=int(inference.vram_budget_gb * 2**30),
-        )
 
 
 def workshop(settings: Settings, *, model_name: str | None) -> "Workshop":
@@ -88,7 +46,7 @@ def workshop(settings: Settings, *, model_name: str | None) -> "Workshop":
     return Workshop(
         site=settings.site,
         model_named=lambda name: models.find(name).ref,
-        default_model=lambda: _only_model(models),
+        default_model=lambda: only_model(models),
         generator=GeneratorPool(settings),
         model_name=model_name,
         software_version=__version__,
@@ -155,50 +113,6 @@ def current_site(settings: Settings) -> Site:
     return site_book(settings).current()
 
 
-def act_on_series(settings: Settings, series_id: int, action: str, *, reason: str) -> str:
-    """Run again, release, reject or resend a series; the sentence says what happens next."""
-    from node.archive.audit import Audit, By
-
-    engine, who = database(settings), getpass.getuser()
-    actions = Actions(engine)
-    if action == "retry":
-        sentence = actions.retry(series_id, who=who)
-    elif action == "release":
-        sentence = actions.release(series_id, who=who, reason=reason)
-    elif action == "reject":
-        sentence = actions.reject(series_id, who=who, reason=reason)
-    else:
-        sentence = actions.resend(series_id, who=who)
-    by = By(who=f"{who} (command)")
-    Audit(engine).add(by.act(action, f"series {series_id}", reason=reason))
-    return sentence
-
-
-def sign_series(
-    settings: Settings, series_id: int, signature: "Signature", *, name: str, password: str
-) -> str:
-    """Release an sCT in review by the signature of an account, proved by its password."""
-    from node.archive.accounts import Accounts
-    from node.archive.audit import By
-    from node.archive.decisions import Decisions
-    from node.domain.access import Role
-
-    engine = database(settings)
-    accounts = Accounts(engine)
-    by = By(who=f"{getpass.getuser()} (command)")
-    if accounts.any():
-        accounts.log_in(name, password, address="command")
-        role = next(Role(a["role"]) for a in accounts.all() if a["name"] == name.strip().lower())
-        if not role.covers(Role.PHYSICIST):
-            raise Rejected(
-                f"{name} is {role}; a signature needs the role physicist.",
-                code="ROLE",
-                remedy="Sign as a physicist or administrator.",
-            )
-        by = By(who=name.strip().lower(), role=role.value, address="command")
-    return Decisions(engine).sign(series_id, signature, by)
-
-
 def echo_peer(settings: Settings, name: str) -> str:
     """C-ECHO to a peer; `Retryable` says why there was no answer."""
     from node.scu.echo import echo
@@ -211,20 +125,6 @@ def echo_peer(settings: Settings, name: str) -> str:
     if not result.ok:
         raise Retryable(result.sentence, remedy=result.remedy)
     return result.sentence
-
-
-def pull(
-    settings: Settings, peer: str, study: str, series: Sequence[str], *, within_s: float
-) -> dict[str, Any]:
-    """Have a running worker pull series from a peer."""
-    site_book(settings).current().archive(peer)
-    from node.flow.client import FlowClient
-
-    client = FlowClient(database(settings), engine_database(settings))
-    try:
-        return client.pull(peer, study, series, within_s=within_s)
-    finally:
-        client.close()
 
 
 def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event, slot: int) -> None:
@@ -314,9 +214,10 @@ def identity(settings: Settings) -> Tls | None:
 
 
 def tls_validity(settings: Settings) -> tuple[Validity, ...]:
-    """How long the certificates of TLS are good for; empty without TLS."""
-    files = settings.dicom.tls.files
-    return Tls(files).validity() if files else ()
+    """How long the certificates of DICOM and of the page are good for; empty without TLS."""
+    files, page = settings.dicom.tls.files, settings.web.certificate
+    dicom = Tls(files).validity() if files else ()
+    return (*dicom, *(validity_of(page)[:1] if page else ()))
 
 
 def _validity_now(settings: Settings) -> tuple[Validity, ...]:
@@ -463,59 +364,8 @@ def _desk(settings: Settings, engine: sa.Engine) -> "Desk":
     )
 
 
-def model_rows(settings: Settings) -> list[dict[str, Any]]:
-    """What is in the models folder."""
-    from node.infer.card import card
-
-    return [card(m) for m in registry(settings).models]
-
-
 def database_sentence(settings: Settings) -> str:
     """What `check` says of the database."""
     engine = database(settings)
     Queries(engine).alive()
     return f"{engine.url.render_as_string(hide_password=True)} answers."
-
-
-def verify_models(settings: Settings, name: str | None) -> list[dict[str, Any]]:
-    """Hash and golden case of each model, or of all versions of ``name``."""
-    models = registry(settings)
-    wanted = [m for m in models.models if name in (None, m.ref.name)]
-    if name is not None and not wanted:
-        models.find(name)
-    return [_verified(m, settings) for m in wanted]
-
-
-def verified(settings: Settings, name: str, version: str) -> dict[str, Any]:
-    """Hash and golden case of one version of a model, as this process computes them."""
-    versions = {m.ref.version: m for m in registry(settings).models if m.ref.name == name}
-    if version not in versions:
-        raise Misconfigured(
-            f"There is no model {name} {version}.", remedy="See pctnode models list."
-        )
-    return _verified(versions[version], settings)
-
-
-def _verified(model: "ModelFolder", settings: Settings) -> dict[str, Any]:
-    from node.infer.golden import verify
-    from node.infer.session import Session
-
-    providers = settings.inference.providers
-    ref = model.ref
-    row: dict[str, Any] = {"name": ref.name, "version": ref.version, "sha256": ref.sha256}
-    try:
-        sentence = verify(model, providers=providers)
-        provider = Session(model.file, providers=providers).provider
-    except Misconfigured as error:
-        return row | {"provider": "", "ok": False, "verdict": str(error)}
-    return row | {"provider": provider, "ok": True, "verdict": sentence}
-
-
-def _only_model(models: "Registry") -> ModelRef:
-    names = sorted({m.ref.name for m in models.models})
-    if len(names) == 1:
-        return models.find(names[0]).ref
-    raise Misconfigured(
-        f"There are {len(names)} models in {models.root}: {', '.join(names) or 'none'}.",
-        remedy="Choose one with --model, or write a route.",
-    )

@@ -14,6 +14,7 @@ from node.archive.backup import copy_archive
 from node.archive.files import Folder
 from node.archive.verify import verify_files
 from node.domain.errors import Defect, Misconfigured, NodeError
+from node.generators import verify_models
 from node.progress import Progress
 from node.settings import Settings
 from node.system import note_backup, unfiled
@@ -126,7 +127,7 @@ def _received(settings: Settings) -> str:
 
 
 def _models(settings: Settings) -> str:
-    rows = app.verify_models(settings, None)
+    rows = verify_models(settings, None)
     bad = [row for row in rows if not row["ok"]]
     if bad or not rows:
         words = "; ".join(f"{row['name']}: {row['verdict']}" for row in bad) or "none found"

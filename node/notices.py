@@ -2,23 +2,17 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from cryptography import x509
-
 from node.flow.notify import Expiry, Notices
 from node.settings import Settings
 from node.tls import Validity
 
 
 def notices(settings: Settings, validity: Callable[[], Iterable[Validity]]) -> Notices:
-    """Whom to tell, and what; ``validity`` gives the certificates of DICOM over TLS."""
+    """Whom to tell, and what; ``validity`` gives the certificates in use."""
 
     def certificates() -> Iterator[Expiry]:
         for one in validity():
             yield Expiry(name=one.file.name, ends_at=one.ends_at.timestamp())
-        page = settings.web.certificate
-        if page is not None:
-            first = x509.load_pem_x509_certificates(page.read_bytes())[0]
-            yield Expiry(name=page.name, ends_at=first.not_valid_after_utc.timestamp())
 
     return Notices(
         urls=settings.notifications.urls,

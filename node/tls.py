@@ -92,7 +92,7 @@ class Tls:
 
     def validity(self) -> tuple[Validity, ...]:
         """Of our certificate and of each authority."""
-        return (*_validity(self.files.certificate)[:1], *_validity(self.files.ca))
+        return (*validity_of(self.files.certificate)[:1], *validity_of(self.files.ca))
 
     def warn_of_ends(self, now: datetime | None = None) -> None:
         """Log every certificate that ends soon or has ended."""
@@ -175,7 +175,8 @@ def _unusable(what: str, error: Exception) -> Misconfigured:
     )
 
 
-def _validity(file: Path) -> tuple[Validity, ...]:
+def validity_of(file: Path) -> tuple[Validity, ...]:
+    """Of each certificate in a PEM file, in its order."""
     try:
         found = x509.load_pem_x509_certificates(file.read_bytes())
     except (OSError, ValueError) as error:

@@ -80,7 +80,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 def check_routes(settings: Settings) -> None:
     """Raise `Misconfigured` with file and line where a route names a model that is not there."""
-    from node.app import registry
+    from node.generators import registry
 
     names = {m.ref.name for m in registry(settings).models}
     for n, route in enumerate(settings.site.routes):

@@ -21,7 +21,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    from node.app import pull
+    from node.deeds import pull
 
     said = pull(
         settings_of(arguments),

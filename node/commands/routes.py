@@ -73,8 +73,9 @@ def _remove_route(arguments: argparse.Namespace) -> int:
 
 
 def _try_routes(arguments: argparse.Namespace) -> int:
-    from node.app import current_site, registry
+    from node.app import current_site
     from node.convert import examine_folder, finding_json
+    from node.generators import registry
 
     settings = settings_of(arguments)
     models = registry(settings)

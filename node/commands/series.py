@@ -49,7 +49,8 @@ def _show_series(arguments: argparse.Namespace) -> int:
 
 
 def _act_on_series(arguments: argparse.Namespace) -> int:
-    from node.app import act_on_series, queries
+    from node.app import queries
+    from node.deeds import act_on_series
 
     if arguments.action == "release":
         item = queries(settings_of(arguments)).series_detail(arguments.id)
@@ -67,7 +68,7 @@ def _act_on_series(arguments: argparse.Namespace) -> int:
 
 def _sign(arguments: argparse.Namespace, item: dict[str, Any], plan: dict[str, Any]) -> str:
     """Show what leaves, have each warning accepted, ask who signs; the sentence of what follows."""
-    from node.app import sign_series
+    from node.deeds import sign_series
 
     count = sum(output["instances"] for output in item["outputs"])
     print(f"{count} objects to {', '.join(plan['destinations']) or 'nobody'}.")

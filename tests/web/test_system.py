@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from node import log
+from node.app import tls_validity
 from node.archive import conflicts
 from node.archive.index import Index
 from node.archive.leases import Leases
@@ -17,6 +18,7 @@ from node.archive.records import StoredInstance
 from node.settings import load
 from node.system import last_backup, log_lines, note_backup, system
 from node.web.app import create_app
+from tests.peers.pki import Authority
 from tests.web.desks import desk_of
 from tests.web.guarded import Node, access_of, roles_into, store
 from tests.web.serving import listening
@@ -45,12 +47,21 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     engine = store(folder)
     _written(folder)
     note_backup(folder, Path("/backup"), 12)
-    settings = load(None, {"PCTNODE_NODE__DATA_DIR": str(folder)})
+    page = Authority(folder / "pki").issue("page", days=12)
+    settings = load(
+        None,
+        {
+            "PCTNODE_NODE__DATA_DIR": str(folder),
+            "PCTNODE_WEB__CERTIFICATE": str(page.certificate),
+            "PCTNODE_WEB__KEY": str(page.key),
+        },
+    )
     access = access_of(engine)
     app = create_app(
         queries=Queries(engine),
         access=access,
         archive_root=folder,
+        certificates=lambda: tls_validity(settings),
         ready=lambda: {"dicom": "Nothing listens on DICOM port 1.", "disk": None},
         desk=desk_of(
             engine,
@@ -131,6 +142,17 @@ def test_what_could_not_be_filed_is_told(node: Node) -> None:
 
     aside.unlink()
     assert "unfiled" not in client.get("/api/system").json()["checks"]
+
+
+def test_the_certificate_of_the_page_is_watched_as_well(node: Node) -> None:
+    """The page is served over TLS of its own: when its certificate ends is said and warned of."""
+    client = node.session("viewer")
+
+    (told,) = client.get("/api/system").json()["certificates"]
+    assert told["file"] == "page.pem"
+    assert 11 <= told["days_left"] <= 12
+    assert f"in {int(told['days_left'])} days" in client.get("/system").text
+    assert 'pctnode_certificate_days_left{file="page.pem"' in client.get("/metrics").text
 
 
 def test_a_silent_worker_is_told(node: Node) -> None:

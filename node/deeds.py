@@ -1,0 +1,71 @@
+"""What a person does to a series from a shell: in the database at once, with its audit line."""
+
+import getpass
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from node.app import database, engine_database, site_book
+from node.archive.actions import Actions
+from node.domain.errors import Rejected
+from node.settings import Settings
+
+if TYPE_CHECKING:
+    from node.archive.decisions import Signature
+
+
+def act_on_series(settings: Settings, series_id: int, action: str, *, reason: str) -> str:
+    """Run again, release, reject or resend a series; the sentence says what happens next."""
+    from node.archive.audit import Audit, By
+
+    engine, who = database(settings), getpass.getuser()
+    actions = Actions(engine)
+    if action == "retry":
+        sentence = actions.retry(series_id, who=who)
+    elif action == "release":
+        sentence = actions.release(series_id, who=who, reason=reason)
+    elif action == "reject":
+        sentence = actions.reject(series_id, who=who, reason=reason)
+    else:
+        sentence = actions.resend(series_id, who=who)
+    by = By(who=f"{who} (command)")
+    Audit(engine).add(by.act(action, f"series {series_id}", reason=reason))
+    return sentence
+
+
+def sign_series(
+    settings: Settings, series_id: int, signature: "Signature", *, name: str, password: str
+) -> str:
+    """Release an sCT in review by the signature of an account, proved by its password."""
+    from node.archive.accounts import Accounts
+    from node.archive.audit import By
+    from node.archive.decisions import Decisions
+    from node.domain.access import Role
+
+    engine = database(settings)
+    accounts = Accounts(engine)
+    by = By(who=f"{getpass.getuser()} (command)")
+    if accounts.any():
+        accounts.log_in(name, password, address="command")
+        role = next(Role(a["role"]) for a in accounts.all() if a["name"] == name.strip().lower())
+        if not role.covers(Role.PHYSICIST):
+            raise Rejected(
+                f"{name} is {role}; a signature needs the role physicist.",
+                code="ROLE",
+                remedy="Sign as a physicist or administrator.",
+            )
+        by = By(who=name.strip().lower(), role=role.value, address="command")
+    return Decisions(engine).sign(series_id, signature, by)
+
+
+def pull(
+    settings: Settings, peer: str, study: str, series: Sequence[str], *, within_s: float
+) -> dict[str, Any]:
+    """Have a running worker pull series from a peer."""
+    site_book(settings).current().archive(peer)
+    from node.flow.client import FlowClient
+
+    client = FlowClient(database(settings), engine_database(settings))
+    try:
+        return client.pull(peer, study, series, within_s=within_s)
+    finally:
+        client.close()
