@@ -144,10 +144,7 @@ def serve_scp(
         },
         "make_loop": loops(store) if own_loop else None,
     }
-    servers = [_server(entity, listener, InheritedServer, common)]
-    if secure is not None:
-        extra = {"tls": secure.tls, "refused": visits.refuse}
-        servers.append(_server(entity, secure.listener, TlsServer, common | extra))
+    servers = _servers(entity, listener, secure, common, visits)
     threads = [_accepting(server) for server in servers]
     log.info(
         "scp_listening", address=str(listener.getsockname()), pynetdicom=pynetdicom.__version__
@@ -155,16 +152,37 @@ def serve_scp(
     if ready:
         ready()
     _sweep_until(stop, folder, secure)
+    _close(servers, threads, [listener, *([secure.listener] if secure else ())])
+    _drain(servers, limits.drain_s)
+    log.info("scp_stopped")
+
+
+def _servers(
+    entity: AE,
+    listener: socket.socket,
+    secure: Secure | None,
+    common: Mapping[str, Any],
+    visits: Visits,
+) -> list[Any]:
+    """One for each port."""
+    servers = [_server(entity, listener, InheritedServer, common)]
+    if secure is not None:
+        extra = {"tls": secure.tls, "refused": visits.refuse}
+        servers.append(_server(entity, secure.listener, TlsServer, {**common, **extra}))
+    return servers
+
+
+def _close(
+    servers: Sequence[Any], threads: Sequence[threading.Thread], listeners: Sequence[socket.socket]
+) -> None:
+    """Accept nothing more."""
     for server, thread in zip(servers, threads, strict=True):
         server.shutdown()
         thread.join()
         # Nobody is let in while the last associations end: both ends of the port close here.
         server.socket.close()
-    listener.close()
-    if secure is not None:
-        secure.listener.close()
-    _drain(servers, limits.drain_s)
-    log.info("scp_stopped")
+    for listener in listeners:
+        listener.close()
 
 
 class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has no types
@@ -225,7 +243,7 @@ class TlsServer(HandshakeFirst, InheritedServer):
 
 
 def _server(
-    entity: AE, listener: socket.socket, kind: type[InheritedServer], values: dict[str, Any]
+    entity: AE, listener: socket.socket, kind: type[InheritedServer], values: Mapping[str, Any]
 ) -> Any:
     return entity.make_server(
         listener.getsockname(), server_class=kind, listener=listener, **values
