@@ -30,7 +30,9 @@ _SOLID_HU = -500.0
 
 def tiles_budget(shape: tuple[int, ...], model: ModelFolder) -> int:
     """Bytes for which a head of that shape is cut at least `PARTS` times."""
-    voxels = int(np.prod(padded_shape(shape, model.manifest.stride)))
+    voxels = int(
+        np.prod(padded_shape(shape, model.manifest.stride, model.manifest.stack_reach_voxels))
+    )
     return voxels * model.manifest.bytes_per_voxel // PARTS
 
 

@@ -1,12 +1,16 @@
 """The node's runtime against MONAI's sliding window with torch, same network, same volume.
 
-``python -m models.speed models/head-t1.toml onnx/head-t1/1.2.0``. Processor seconds are told beside
-wall seconds: on a machine with other work only those compare.
+``python -m models.speed models/head-t1.toml onnx/head-t1/1.2.0`` prints both tables. Each figure is
+a process of its own, for each has its own peak; processor seconds stand beside wall seconds, since
+on a machine with other work only those compare. Weights do not change the time: torch runs the
+config's network as it is initialised.
 """
 
 import argparse
 import json
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +20,18 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from models.config import read_config
-from models.export import load_deployed
+from models.export import Deployed
+from models.networks import SctNet
 from node.infer.manifest import read_manifest
 from node.infer.session import Session
 from node.infer.sliding import predict_within
 
 SHAPE = (192, 256, 256)
+SHAPES = ((64, 128, 128), (96, 192, 192), (144, 224, 192), SHAPE, (256, 288, 256))
+"""For the curve; a head's box with its margin is about the third."""
+WHOLE, SLABS = 8.0, 1.0
+"""Memory budgets of the node in GiB: what it takes by default, and a small one."""
+Shape = tuple[int, int, int]
 
 
 def measured(work: Callable[[], object]) -> dict[str, float]:
@@ -36,39 +46,82 @@ def measured(work: Callable[[], object]) -> dict[str, float]:
     }
 
 
-def ours(folder: Path, shape: tuple[int, int, int]) -> dict[str, float]:
+def ours(folder: Path, shape: Shape, budget_gib: float) -> dict[str, float]:
     """Session and tiling of the node."""
     manifest = read_manifest(folder / "manifest.json")
     session = Session(folder / manifest.file, providers=["cpu"])
     values = np.random.default_rng(0).random(shape, dtype=np.float32)
+    budget = int(budget_gib * 2**30)
     return measured(
-        lambda: predict_within(values, [session.run], manifest=manifest, budget_bytes=8 * 2**30)
+        lambda: predict_within(values, [session.run], manifest=manifest, budget_bytes=budget)
     )
 
 
 @torch.no_grad()
-def monai(config_path: Path, shape: tuple[int, int, int]) -> dict[str, float]:
-    """MONAI's sliding window, its usual tiles of 96 that overlap by half, torch eager."""
-    network = load_deployed(read_config(config_path))
+def monai(config_path: Path, shape: Shape, tile: Shape, overlap: float) -> dict[str, float]:
+    """MONAI's sliding window with Gaussian blending, torch eager."""
+    config = read_config(config_path)
+    network = Deployed(SctNet(config.widths, config.fine)).eval()
     values = torch.rand(1, 1, *shape)
     return measured(
         lambda: sliding_window_inference(
-            values, (96, 96, 96), 1, lambda x: network(x)[0], overlap=0.5, mode="gaussian"
+            values, tile, 1, lambda x: network(x)[0], overlap=overlap, mode="gaussian"
         )
     )
 
 
+def _alone(arguments: list[str]) -> dict[str, float]:
+    """The figures of one process."""
+    command = [sys.executable, "-W", "ignore", "-m", "models.speed", *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def tables(config: Path, model: Path) -> str:
+    """Both tables as Markdown: beside MONAI, and against the size of the volume."""
+    paths = [str(config), str(model)]
+    size = ["--shape", *map(str, SHAPE)]
+    told = "x".join(map(str, SHAPE))
+    lines = [f"| {told} | wall, s | processor, s | peak, MB |", "|---|---|---|---|"]
+    rows = {
+        "node, whole": [*paths, *size, "--ours", str(WHOLE)],
+        f"node, {SLABS:g} GiB": [*paths, *size, "--ours", str(SLABS)],
+        "MONAI, tiles of 96, overlap 0.5": [*paths, *size, "--tile", "96", "96", "96", "0.5"],
+        "MONAI, slabs of 64, overlap 0.25": [*paths, *size, "--tile", "64", "256", "256", "0.25"],
+    }
+    for name, arguments in rows.items():
+        lines.append(_line(name, _alone(arguments)))
+    lines += ["", "| node, by size | wall, s | processor, s | peak, MB |", "|---|---|---|---|"]
+    for shape in SHAPES:
+        row = _alone([*paths, "--shape", *map(str, shape), "--ours", str(WHOLE)])
+        voxels = float(np.prod(shape)) / 1e6
+        lines.append(_line(f"{'x'.join(map(str, shape))} ({voxels:.1f} M voxels)", row))
+    return "\n".join(lines)
+
+
+def _line(name: str, row: dict[str, float]) -> str:
+    return f"| {name} | {row['wall_s']} | {row['cpu_s']} | {row['peak_mb']} |"
+
+
 def main() -> None:
-    """Run one of them from the command line, for each has its own peak."""
+    """Print the tables, or one figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--which", choices=["ours", "monai"], required=True)
+    parser.add_argument("--ours", type=float, help="the node with this memory budget in GiB")
+    parser.add_argument("--tile", type=float, nargs=4, help="MONAI with this tile and overlap")
     parser.add_argument("--shape", type=int, nargs=3, default=SHAPE)
     given = parser.parse_args()
     shape = (given.shape[0], given.shape[1], given.shape[2])
-    found = ours(given.model, shape) if given.which == "ours" else monai(given.config, shape)
-    print(json.dumps({"which": given.which, "shape": shape} | found))  # noqa: T201
+    if given.ours:
+        found: object = json.dumps(ours(given.model, shape, given.ours))
+    elif given.tile:
+        s, r, c, overlap = given.tile
+        found = json.dumps(monai(given.config, shape, (int(s), int(r), int(c)), overlap))
+    else:
+        found = tables(given.config, given.model)
+    print(found)  # noqa: T201 - the command's answer
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,30 +116,48 @@ def cases(config: TrainConfig, count: int) -> Iterator[tuple[int, Pair]]:
             yield seed, Pair(mr=kept["mr"], ct=kept["ct"], tissues=kept["tissues"])
 
 
-def run(
-    model: ModelFolder, config: TrainConfig, count: int, small: tuple[int, int], objects: int
-) -> Tally:
-    """Clean cases, their spoilt answers and questions, objects; the first also by size.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much is injected."""
 
-    ``small`` is how many cases are halved by answer and by question.
-    """
-    generator, tally = Generator(model, providers=["cpu"]), Tally(model.manifest)
+    cases: int
+    """Clean held-out cases."""
+    answers: int
+    """Faults of the answer in each case, taken in turn from `ANSWER_FAULTS`."""
+    questions: int
+    """Cases whose MR is spoilt too, one kind each in turn; each is a pass of the network."""
+    objects: int
+    """Things that are no head; each is a pass of the network."""
+    halved: int
+    """Cases in which every fault of the answer is halved towards nothing."""
+    asked_by_size: int
+    """The same for faults of the MR, many passes each."""
+
+
+def run(model: ModelFolder, config: TrainConfig, amount: Amount) -> Tally:
+    """Clean cases, their spoilt answers and questions, objects; the first cases also by size."""
+    tally = Tally(model.manifest)
+    # The checks are called here, so that the generator need not.
+    unchecked = replace(model, manifest=replace(model.manifest, quality=None))
+    generator = Generator(unchecked, providers=["cpu"])
     names = tuple(QUESTIONS)
-    for number, (seed, pair) in enumerate(cases(config, count)):
+    for number, (seed, pair) in enumerate(cases(config, amount.cases)):
         clean = examined(generator, pair.mr)
         known = tally.add(CLEAN, clean)
-        for kind, size in ANSWER_FAULTS:
+        for turn in range(amount.answers):
+            kind, size = ANSWER_FAULTS[(number * amount.answers + turn) % len(ANSWER_FAULTS)]
             tally.add(f"{kind} {size:g}", spoil(clean, kind, size, seed), known)
-        name = names[number % len(names)]
-        for size in QUESTIONS[name].gross:
-            spoilt = examined(generator, ask(pair, name, size, seed))
-            tally.add(f"{name} {size:g}", spoilt, known)
-        if number < small[0]:
+        if number < amount.questions:
+            name = names[number % len(names)]
+            for size in QUESTIONS[name].gross:
+                spoilt = examined(generator, ask(pair, name, size, seed))
+                tally.add(f"{name} {size:g}", spoilt, known)
+        if number < amount.halved:
             _by_size(tally, clean, seed, known)
-        if number < small[1]:
+        if number < amount.asked_by_size:
             _questions_by_size(tally, generator, pair, seed, known)
-        print(f"{number + 1} of {count}: {tally.verdict()}", flush=True)  # noqa: T201 - progress
-    for number in range(objects):
+        print(f"{number + 1} of {amount.cases}: {tally.verdict()}", flush=True)  # noqa: T201
+    for number in range(amount.objects):
         thing = OBJECTS[number % len(OBJECTS)]
         tally.add(thing, examined(generator, object_in(thing, FIRST_SEED + number)))
     return tally
@@ -170,16 +189,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--cases", type=int, default=24)
-    parser.add_argument("--halve", type=int, nargs=2, default=(8, 2))
-    parser.add_argument("--objects", type=int, default=2 * len(OBJECTS))
+    for name, usual in (
+        ("cases", 24),
+        ("answers", len(ANSWER_FAULTS)),
+        ("questions", 24),
+        ("objects", 2 * len(OBJECTS)),
+        ("halved", 8),
+        ("asked-by-size", 2),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=usual)
     parser.add_argument("--json", type=Path, help="write kinds, cases and codes here")
-    given = parser.parse_args()
-    model = ModelFolder(path=given.model, manifest=read_manifest(given.model / "manifest.json"))
-    small = (given.halve[0], given.halve[1])
-    tally = run(model, read_config(given.config), given.cases, small, given.objects)
-    if given.json:
-        given.json.write_text(json.dumps(tally.summary() | {"smallest": tally.smallest}, indent=1))
+    given = vars(parser.parse_args())
+    path, config = given.pop("model"), read_config(given.pop("config"))
+    target: Path | None = given.pop("json")
+    model = ModelFolder(path=path, manifest=read_manifest(path / "manifest.json"))
+    tally = run(model, config, Amount(**given))
+    if target:
+        target.write_text(json.dumps(tally.summary() | {"smallest": tally.smallest}, indent=1))
     print(tally.tables())  # noqa: T201 - the command's answer
     print(tally.verdict())  # noqa: T201
 

@@ -106,11 +106,14 @@ class Manifest:
     padding: float
     """Value the input is padded with."""
     stride: int
-    """Input sizes must be multiples of this."""
+    """Input sizes must be multiples of this; slices need not where `stack_reach_voxels` is told."""
     reach_voxels: int
     """How far an input voxel can be from an output voxel that it changes."""
     stack_reach_voxels: int | None
-    """The same along slices, where that is much less; None: `reach_voxels`."""
+    """The same along slices, for a network that answers each slice from itself and its neighbours.
+
+    None: `reach_voxels`.
+    """
     bytes_per_voxel: int
     """Peak memory of one pass, per input voxel."""
     output: Output

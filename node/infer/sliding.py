@@ -43,10 +43,12 @@ class Tiling:
         return len(self.starts) == 1
 
 
-def padded_shape(shape: tuple[int, ...], stride: int) -> tuple[int, int, int]:
-    """The next multiples of ``stride``."""
+def padded_shape(
+    shape: tuple[int, ...], stride: int, stack_reach: int | None = None
+) -> tuple[int, int, int]:
+    """The next multiples of ``stride``; slices as they are where each is answered by itself."""
     s, r, c = (-(-n // stride) * stride for n in shape)
-    return s, r, c
+    return (s if stack_reach is None else shape[0]), r, c
 
 
 def plan_tiles(
@@ -65,7 +67,7 @@ def plan_tiles(
     if not budget_bytes or int(np.prod(shape)) * bytes_per_voxel <= budget_bytes:
         return Tiling(tile=shape, starts=((0, 0, 0),))
     if stack_reach is not None:
-        return _plan_slabs(shape, stride, stack_reach, budget_bytes // bytes_per_voxel)
+        return _plan_slabs(shape, stack_reach, budget_bytes // bytes_per_voxel)
     edge = int((budget_bytes / bytes_per_voxel) ** (1 / 3)) // stride * stride
     edge = max(edge, _SMALLEST_TILES * stride)
     tile = (min(edge, shape[0]), min(edge, shape[1]), min(edge, shape[2]))
@@ -74,10 +76,9 @@ def plan_tiles(
     return Tiling(tile=tile, starts=tuple((s, r, c) for s, r, c in product(*axes)))
 
 
-def _plan_slabs(shape: tuple[int, int, int], stride: int, reach: int, voxels: int) -> Tiling:
-    overlap = -(-2 * reach // stride) * stride
-    depth = voxels // (shape[1] * shape[2]) // stride * stride
-    depth = min(max(depth, overlap + stride), shape[0])
+def _plan_slabs(shape: tuple[int, int, int], reach: int, voxels: int) -> Tiling:
+    overlap = 2 * reach
+    depth = min(max(voxels // (shape[1] * shape[2]), 2 * overlap, 1), shape[0])
     starts = tuple((s, 0, 0) for s in _starts(shape[0], depth, overlap))
     return Tiling(tile=(depth, shape[1], shape[2]), starts=starts, trim=reach)
 
@@ -113,7 +114,7 @@ def predict_volume(
 ) -> tuple[list[Floats], Tiling]:
     """Pad to the stride, run whole or in tiles, cut the padding off again."""
     tiling = _tiling(values.shape, manifest, budget_bytes)
-    shape = padded_shape(values.shape, manifest.stride)
+    shape = padded_shape(values.shape, manifest.stride, manifest.stack_reach_voxels)
     spare = [(0, n - m) for n, m in zip(shape, values.shape, strict=True)]
     padded = np.pad(values, spare, constant_values=manifest.padding)
     answers = run_tiles(padded, tiling, predict, report)
@@ -161,7 +162,7 @@ def predict_within(
 
 def _tiling(shape: tuple[int, ...], manifest: Manifest, budget_bytes: int) -> Tiling:
     return plan_tiles(
-        padded_shape(shape, manifest.stride),
+        padded_shape(shape, manifest.stride, manifest.stack_reach_voxels),
         stride=manifest.stride,
         reach=manifest.reach_voxels,
         stack_reach=manifest.stack_reach_voxels,
@@ -185,7 +186,7 @@ def _starts(length: int, tile: int, overlap: int) -> list[int]:
     step = max(tile - overlap, 1)
     starts = list(range(0, max(length - tile, 0) + 1, step))
     if starts[-1] + tile < length:
-        starts.append(length - tile)  # both are multiples of the stride, so this is one too
+        starts.append(length - tile)  # strided axes are multiples of the stride, so this is one
     return starts
 
 

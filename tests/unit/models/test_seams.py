@@ -58,7 +58,7 @@ def test_the_tiled_answer_is_really_tiled() -> None:
     shape = (230, 230, 180)
 
     tiling = plan_tiles(
-        padded_shape(shape, model.manifest.stride),
+        padded_shape(shape, model.manifest.stride, model.manifest.stack_reach_voxels),
         stride=model.manifest.stride,
         reach=model.manifest.reach_voxels,
         stack_reach=model.manifest.stack_reach_voxels,
