@@ -1,8 +1,11 @@
-"""What the scale head says, turned into what the error is: a map that never falls.
+"""What the heads say, turned into what was met: a shift by tissue class, a map that never falls.
 
-The network learns a Laplace scale under a weighted loss, so its half widths are too wide in one
-place and too narrow in another. On pairs of the calibration subjects the 68th percentile of the
-error is taken in many bins of the scale; the map through them goes into the graph.
+The network learns HU and a Laplace scale under a weighted loss, so both are off by tissue: HU by a
+few units where the noise of training is larger than that, half widths too wide in one place and too
+narrow in another. On pairs the network learnt from, the median residual of each tissue class is
+added to the HU; on pairs of the calibration subjects each class's scale is made as wide as its
+errors are, and the 68th percentile of the error is taken in many bins of that scale. The classes
+weigh by their probability, and all of it goes into the graph.
 """
 
 import math
@@ -15,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 from torch import Tensor, nn
+from torch.nn import functional
 
 Array = NDArray[np.floating]
 
@@ -46,6 +50,45 @@ AS_TRAINED = Curve(
 """What the head means if its Laplace distribution is taken at its word."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """What each tissue class adds, weighed by its probability."""
+
+    hu: tuple[float, ...]
+    """To the HU."""
+    log_scale: tuple[float, ...]
+    """To the logarithm of the scale."""
+
+
+_ROUNDS = 5
+# A class shifts by the voxels that are more likely of it than not.
+_LIKELY = 0.5
+
+
+def fit_hu(hu: Array, truth: Array, likely: Array) -> tuple[float, ...]:
+    """The shift of each class that takes its median residual away; ``likely`` is (n, classes)."""
+    shift = np.zeros(likely.shape[1])
+    for _ in range(_ROUNDS):
+        shift += _each_class(truth - hu - likely @ shift, likely, percentile=50)
+    return tuple(round(float(s), 3) for s in shift)
+
+
+def fit_scale(log_scale: Array, error_hu: Array, likely: Array) -> tuple[float, ...]:
+    """The shift of each class under which 68 % of its errors are below the half width."""
+    shift = np.zeros(likely.shape[1])
+    floor = np.log(np.maximum(error_hu, 1e-3) / (1000 * HALF_WIDTH))
+    for _ in range(_ROUNDS):
+        shift += _each_class(floor - log_scale - likely @ shift, likely, percentile=68)
+    return tuple(round(float(s), 4) for s in shift)
+
+
+def _each_class(left: Array, likely: Array, percentile: float) -> Array:
+    members = [left[likely[:, number] > _LIKELY] for number in range(likely.shape[1])]
+    return np.array(
+        [float(np.percentile(m, percentile)) if m.size >= _LEAST_VOXELS else 0.0 for m in members]
+    )
+
+
 def fit(log_scale: Array, error_hu: Array) -> Curve:
     """The curve through the 68th percentiles of the error in bins of the same count."""
     if log_scale.size < _LEAST_VOXELS:
@@ -63,6 +106,20 @@ def fit(log_scale: Array, error_hu: Array) -> Curve:
         log_scale=tuple(float(t) for t in told),
         log_hu=tuple(round(float(r), 4) for r in rising[first]),
     )
+
+
+class Shifted(nn.Module):
+    """A shift as a layer beside the heads."""
+
+    def __init__(self, shift: Shift) -> None:
+        super().__init__()
+        rows = torch.tensor([shift.hu, shift.log_scale])
+        rows[0] /= 1000
+        self.by_class = nn.Parameter(rows[:, :, None, None], requires_grad=False)
+
+    def forward(self, classes: Tensor) -> Tensor:
+        """(n, classes, h, w) logits to what is added to HU / 1000 and scale, (n, 2, h, w)."""
+        return functional.conv2d(torch.softmax(classes, dim=1), self.by_class)
 
 
 class Calibrated(nn.Module):
