@@ -10,6 +10,7 @@ from node.domain.wording import Language
 from node.web.sentences_network import FORMS as network_forms  # noqa: N811 - it joins ours
 from node.web.sentences_site import ENDS, VISITS
 from node.web.sentences_site import FORMS as site_forms  # noqa: N811 - it joins ours
+from node.web.sentences_worker import FORMS as worker_forms  # noqa: N811 - it joins ours
 
 _FORMS: tuple[tuple[str, str], ...] = (
     (r"Instances are arriving\.", "Des images arrivent."),
@@ -110,27 +111,50 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"Refused: no stack can be used\.", "Refusée : aucun volume n’est utilisable."),
     (r"Given up after several tries: (.+)", r"Abandon après plusieurs essais : \1"),
 )
-ALL_FORMS = (*network_forms, *_FORMS, *site_forms)
+ALL_FORMS = (*network_forms, *_FORMS, *site_forms, *worker_forms)
 _COMPILED = tuple((re.compile(form, re.DOTALL), french) for form, french in ALL_FORMS)
 # A fault of a setting names its place first: ``peers[2].port: 0 is not between 1 and 65535.``
+_GROUP = re.compile(r"\\(\d)")
+_NEXT_SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z])")
+_KEPT_OUT = re.compile(r"(\d+) of (\d+) contexts not accepted: (.+)", re.DOTALL)
 _PLACE = re.compile(r"([a-z_]+(?:\[\d+\])?(?:\.[A-Za-z_0-9]+)*): (.+)", re.DOTALL)
 
 
 def spoken(sentence: str, language: str) -> str:
     """A sentence of the database in ``language``."""
-    if language != Language.FR:
-        return sentence
-    if placed := _PLACE.fullmatch(sentence):
-        return f"{placed[1]}\u00a0: {spoken(placed[2], language)}"
-    if told := _visit(sentence):
-        return _typeset(told)
+    told = _told(sentence) if language == Language.FR else None
+    return sentence if told is None else _typeset(told)
+
+
+def understood(sentence: str) -> bool:
+    """Whether the sentence has a form here."""
+    return _told(sentence) is not None
+
+
+def _told(text: str) -> str | None:
+    """``text`` in French, as a whole or sentence by sentence; None where a part has no form."""
+    if (placed := _PLACE.fullmatch(text)) and (fault := _told(placed[2])):
+        return f"{placed[1]}\u00a0: {fault}"
+    if visit := _visit(text):
+        return visit
     for form, french in _COMPILED:
-        if found := form.fullmatch(sentence):
-            said = found.expand(french)
-            if "Attempt" in form.pattern and found.lastindex == 3:  # what happened stands before
-                said = said.replace(found.group(1), spoken(found.group(1), language))
-            return _typeset(said)
-    return sentence
+        if found := form.fullmatch(text):
+            return _expanded(found, french)
+    parts = _NEXT_SENTENCE.split(text)
+    told = [_told(part) for part in parts] if len(parts) > 1 else [None]
+    known = [part for part in told if part is not None]
+    return " ".join(known) if len(known) == len(told) else None
+
+
+def _expanded(found: re.Match[str], french: str) -> str:
+    """``french`` with the groups it names; reasons and remedies among them are French, too."""
+    return _GROUP.sub(lambda named: _inner(found[int(named[1])] or ""), french)
+
+
+def _inner(text: str) -> str:
+    """A part of a sentence: in French where it has a form of its own."""
+    bare = text.strip()
+    return text.replace(bare, _told(bare) or bare) if bare else text
 
 
 def _visit(sentence: str) -> str:
@@ -139,14 +163,31 @@ def _visit(sentence: str) -> str:
     if end is None:
         return ""
     rest = sentence.removeprefix(end).strip().removesuffix(".")
-    parts = [_part(part) for part in re.split(r", (?!\d+ not)", rest)] if rest else []
-    return f"{ENDS[end]} {', '.join(parts)}".strip() + ("." if parts else "")
+    kept_out = _KEPT_OUT.search(rest)
+    served = rest[: kept_out.start()].strip().removesuffix(".") if kept_out else rest
+    told = [_part(part) for part in _listed(served)]
+    if kept_out:
+        reasons = " ; ".join(_inner(reason) for reason in kept_out[3].split("; "))
+        told.append(f"{kept_out[1]} contextes sur {kept_out[2]} non acceptés : {reasons}")
+    return f"{ENDS[end]} {', '.join(told)}".strip() + ("." if told else "")
+
+
+def _listed(text: str) -> list[str]:
+    """The parts between commas, those in parentheses and of a report aside."""
+    parts: list[str] = []
+    for piece in filter(None, text.strip().split(", ")):
+        unfinished = parts and parts[-1].count("(") > parts[-1].count(")")
+        if unfinished or (parts and re.match(r"\d+ not", piece)):
+            parts[-1] += f", {piece}"
+        else:
+            parts.append(piece)
+    return parts
 
 
 def _part(part: str) -> str:
     for form, french in VISITS:
         if found := re.fullmatch(form, part):
-            return found.expand(french)
+            return _expanded(found, french)
     return part
 
 
@@ -154,10 +195,3 @@ def _typeset(french: str) -> str:
     for mark in (" :", " ;", " %", " ?"):
         french = french.replace(mark, "\u00a0" + mark[1:])
     return french
-
-
-def understood(sentence: str) -> bool:
-    """Whether the sentence has a form here."""
-    placed = _PLACE.fullmatch(sentence)
-    told = placed[2] if placed else sentence
-    return bool(_visit(told)) or any(form.fullmatch(told) for form, _ in _COMPILED)

@@ -88,14 +88,6 @@ FORMS: tuple[tuple[str, str], ...] = (
         "Un défaut du nœud a arrêté l’envoi ; le journal en donne les détails.",
     ),
     (
-        r"(\S+) \((.+?)\) refused the association for good: (.+)",
-        r"\1 (\2) a refusé l’association définitivement : \3",
-    ),
-    (
-        r"(\S+) \((.+?)\) refused the association for now: (.+)",
-        r"\1 (\2) a refusé l’association pour l’instant : \3",
-    ),
-    (
         r"(\S+) \((.+?)\) accepts none of the object classes offered to it\.(.*)",
         r"\1 (\2) n’accepte aucune des classes d’objets proposées.\3",
     ),

@@ -16,6 +16,7 @@ VISITS: tuple[tuple[str, str], ...] = (
 ENDS = {
     "Released.": "Terminée.",
     "Aborted by the peer.": "Interrompue par le système.",
+    "The connection broke.": "La connexion s’est rompue.",
     "Aborted by the node: the peer was silent too long.":
         "Interrompue par le nœud : silence trop long.",
 }  # fmt: skip

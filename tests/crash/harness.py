@@ -169,6 +169,7 @@ def node_toml(
     takeover_s: float = 60.0,
     min_free_gb: float = 0,
     retention: str = "",
+    pacs_port: int = 1,
     more: str = "",
 ) -> str:
     """A node.toml: who may send, and a route to ``destinations`` (name, AE title, port)."""
@@ -196,7 +197,7 @@ min_free_gb = {min_free_gb}
 name = "pacs"
 ae_title = "PACS"
 host = "127.0.0.1"
-port = 1
+port = {pacs_port}
 may = ["send"]
 {"".join(map(_peer, *zip(*destinations, strict=True)))}
 [[routes]]

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page
 from pydicom.dataset import FileDataset
 
 from tests.crash.harness import Node, make_node
+from tests.peers.dcmqrscp import start_dcmqrscp
 from tests.peers.dcmtk import run_storescu
 from tests.peers.fixtures import StartStorescp
 from tests.peers.waiting import free_port, wait_until
@@ -161,5 +162,43 @@ def test_a_destination_is_down_and_comes_back(
         page.click(".row .name")
         page.wait_for_selector("#series-side:has-text('prochain essai')", timeout=_PATIENCE_MS)
         tps = start_storescp(port=port)
+        see_state(page, "Envoyé")
+        assert len(tps.files()) > 0
+
+
+def test_a_study_is_pulled_from_the_archive_by_its_form(
+    browser: Browser, start: Start, start_storescp: StartStorescp, tmp_path: Path
+) -> None:
+    """The archive does not answer at first, and the page says why; then its study becomes an sCT.
+
+    On the French page all of it is French.
+    """
+    tps, port = start_storescp(), free_port()
+    node = start(tps, pacs_port=port)
+    datasets = phantom()
+    with visit_to(browser, node, language="fr") as visit:
+        page = visit.go("/network")
+        row = page.locator("#systems tr", has_text="PACS")
+        row.get_by_role("button", name="C-ECHO").click()
+        page.wait_for_selector("#systems tr:has-text('PACS'):has-text('injoignable')",
+                               timeout=_PATIENCE_MS)  # fmt: skip
+
+        archive = start_dcmqrscp(
+            tmp_path / "qr", ae_title="PACS", port=port, hosts={"n": ("PCTNODE", node.dicom_port)}
+        )
+        try:
+            archive.fill(write(datasets, tmp_path / "mr"))
+            row.get_by_role("button", name="C-ECHO").click()
+            page.wait_for_selector("#systems tr:has-text('PACS') .state.ok", timeout=_PATIENCE_MS)
+            page.select_option("#pull-peer", "pacs")
+            page.fill("#pull-study", str(datasets[0].StudyInstanceUID))
+            page.click("#pull button")
+            page.wait_for_selector("#pull [role=status].ok", timeout=_PATIENCE_MS)
+        finally:
+            archive.stop()
+        count = len(datasets)
+        told = page.inner_text("#pull [role=status]")
+        assert f"pacs a envoyé {count} images sur {count}" in told
+        page = visit.go("/")
         see_state(page, "Envoyé")
         assert len(tps.files()) > 0
