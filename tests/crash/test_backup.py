@@ -51,6 +51,20 @@ def _ready(node: Node) -> bool:
         return False
 
 
+def _send(node: Node, files: list[Path]) -> None:
+    """Until all of them are taken: the port is open before an acceptor answers."""
+
+    def taken() -> bool:
+        return run_storescu(node.dicom_port, files).returncode == 0
+
+    wait_until(taken, "the node to take the series", timeout_s=_PATIENCE_S, every_s=0.5)
+
+
+def _is_tidy(node: Node) -> bool:
+    """Whether the run has put away its work file, which a backup copies, too."""
+    return not any((node.data / "work").glob("*.npz"))
+
+
 def test_a_restored_backup_has_the_series_and_the_sct(
     tmp_path: Path, new_node: MakeNode, start_storescp: StartStorescp
 ) -> None:
@@ -59,8 +73,10 @@ def test_a_restored_backup_has_the_series_and_the_sct(
     node = new_node(tps, quiet_s=1)
     node.start()
     files = mr_series(_SHAPE, _SPACING_MM, name="kept").write(tmp_path / "kept")
-    assert run_storescu(node.dicom_port, files).returncode == 0
+    _send(node, files)
     item = node.wait_state("delivered", timeout_s=_PATIENCE_S)
+    # What is delivered may be there before the last step has ended.
+    wait_until(lambda: _is_tidy(node), "the run to end", timeout_s=_PATIENCE_S)
     names = _archived(node, item["id"])
     before = _digests(node.data, names)
     copy = tmp_path / "backup"
@@ -69,8 +85,8 @@ def test_a_restored_backup_has_the_series_and_the_sct(
     again = _pctnode(node, "backup", str(copy))
     # Received after the backup: not in it.
     late = mr_series(_SHAPE, _SPACING_MM, name="late").write(tmp_path / "late")
-    assert run_storescu(node.dicom_port, late).returncode == 0
-    assert node.stop() == 0
+    _send(node, late)
+    node.kill_supervisor()
     shutil.rmtree(node.data)
     shutil.copytree(copy, node.data)
 
