@@ -101,7 +101,7 @@ class Deliveries:
         query = (
             sa.select(d.id, d.destination, d.tries, t.runs.c.workflow_id, t.runs.c.turn)
             .join(t.runs, t.runs.c.id == d.run_id)
-            .where(_is_open(), *which)
+            .where(is_open(), *which)
             .order_by(d.id)
         )
         with t.reading(self.engine).begin() as connection:
@@ -309,8 +309,8 @@ def _tell_withdrawal(connection: sa.Connection, run_id: int, sentence: str) -> N
     add_event(connection, connection.execute(query).scalar_one(), "withdrawal", sentence)
 
 
-def _is_open() -> sa.ColumnElement[bool]:
-    """Something is still to be sent, or to be proved."""
+def is_open() -> sa.ColumnElement[bool]:
+    """Whether something of a delivery is still to be sent, or to be proved."""
     d = t.deliveries.c
     return (d.state == _WAITING) | ((d.state == _SENT) & (d.proof > ""))
 

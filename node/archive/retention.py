@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.archive.deliveries import is_open
 from node.archive.files import TEMPORARY, Folder, fsync_folder
 from node.archive.index import add_event, lock_series
 from node.domain.states import DeliveryState, State
@@ -36,7 +37,7 @@ class Retention:
             sa.select(s.id)
             .where(s.state == State.DELIVERED.value, s.instances > 0)
             .where(s.state_at <= t.db_clock() - older_than_s)
-            .where(_delivered_somewhere(), ~_delivered_not_everywhere())
+            .where(_delivered_somewhere(), ~_delivered_not_everywhere(), ~_anything_open())
             .order_by(s.state_at, s.id)
             .limit(limit)
         )
@@ -53,6 +54,7 @@ class Retention:
                 t.series.c.instances > 0,
                 _delivered_somewhere(),
                 ~_delivered_not_everywhere(),
+                ~_anything_open(),
             )
             if connection.execute(still).first() is None:
                 return 0
@@ -161,3 +163,10 @@ def _delivered_somewhere() -> sa.ColumnElement[bool]:
 
 def _delivered_not_everywhere() -> sa.ColumnElement[bool]:
     return _of_current_run().where(t.deliveries.c.state.not_in(_CONFIRMED)).exists()
+
+
+def _anything_open() -> sa.ColumnElement[bool]:
+    """Whether any run still has something to send: an older one its withdrawal, above all."""
+    r, s, d = t.runs.c, t.series.c, t.deliveries.c
+    query = sa.select(d.id).join(t.runs, r.id == d.run_id).where(r.series_id == s.id, is_open())
+    return query.correlate(t.series).exists()

@@ -4,18 +4,20 @@ Waiting between tries is a time in our own row, not a sleeping workflow: it hold
 restarts and upgrades, and a person may shorten it.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 
 from node.archive.deliveries import LONGEST_WAIT_S, Answer, Deliveries, DeliveryJob
 from node.archive.files import Folder
+from node.archive.records import OutputFile
 from node.crashpoints import reach
-from node.domain.errors import NodeError, Retryable
+from node.domain.errors import Defect, NodeError, Retryable
 from node.domain.site import Peer, Site
 from node.flow import engine
 from node.flow.destinations import Destination
@@ -114,6 +116,8 @@ class DeliveryWork:
         if peer is None:
             sentence = f"There is no peer {name} any more; add it and send again."
             return self._failed(job, number, sentence)
+        if not job.total:
+            return self._failed(job, number, "Not sent: its objects are not here any more.")
         if job.proof:
             return self._prover.look(job, peer, number)
         with _Answers(self._deliveries, job, number, peer) as answers:
@@ -161,10 +165,25 @@ class DeliveryWork:
                 sop_class_uid=f.sop_class_uid,
                 sop_instance_uid=f.sop_instance_uid,
                 transfer_syntax_uid=f.transfer_syntax_uid,
-                path=self._folder.path(PurePosixPath(f.path)),
+                path=self._intact(f),
             )
             for f in job.files
         ]
+
+    def _intact(self, file: OutputFile) -> Path:
+        """Where the object lies, byte for byte as it was made: no receiver could tell."""
+        path = self._folder.path(PurePosixPath(file.path))
+        try:
+            with path.open("rb") as stream:
+                same = hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
+        except OSError:  # gone, or an unreadable sector
+            same = False
+        if not same:
+            raise Defect(
+                f"The file of object {file.sop_instance_uid} is not what was made.",
+                remedy="Run pctnode check --deep; restore it, or run the series again.",
+            )
+        return path
 
 
 class _Stopped(NodeError):

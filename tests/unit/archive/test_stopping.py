@@ -1,7 +1,8 @@
 """A person stops an sCT that is on its way: nothing more of it leaves, and who got some is told."""
 
+import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from node.archive.commitments import Commitments
 from node.archive.decisions import Decisions
 from node.archive.deliveries import Answer, Deliveries
 from node.archive.records import OutputFile
+from node.archive.retention import Retention
 from node.domain.errors import Rejected
 from node.domain.names import AETitle
 from node.domain.site import Peer, Site
@@ -90,6 +92,8 @@ def withdraw(archive: Archive) -> str:
         run = connection.execute(sa.select(t.runs.c.id)).scalar_one()
         values = {"run_id": run, "destination": "pacs", "state": "sent", "updated_at": 0.0}
         connection.execute(sa.insert(t.deliveries).values(values))
+    data = b"notice"
+    archive.folder.write(PurePosixPath("outputs/1.2.3/1.2.3.9.dcm"), data)
     notice = OutputFile(
         sop_instance_uid="1.2.3.9",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.59",
@@ -99,8 +103,8 @@ def withdraw(archive: Archive) -> str:
         kind="ko",
         stack=0,
         path="outputs/1.2.3/1.2.3.9.dcm",
-        size=1,
-        sha256="0" * 64,
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
     )
     what = decisions.withdrawable(archive.item()["id"])
     return decisions.withdraw(what, notice, BY, reason="wrong", concept="quality")
@@ -178,3 +182,44 @@ def test_an_older_sct_is_withdrawn_by_revision_and_attempt(archive: Archive) -> 
     assert decisions.withdrawable(series, 1, 1).run_id == first["id"]
     assert decisions.withdrawable(series, 1, 2).run_id == 2
     assert decisions.withdrawable(series).run_id == 2
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone"])
+def test_an_object_that_is_not_what_was_made_never_leaves(archive: Archive, damage: str) -> None:
+    """One bit turned on the disk since: nothing of the series is sent, and a person is told."""
+    victim = sorted((archive.root / "outputs").rglob("*.dcm"))[17]
+    if damage == "gone":
+        victim.unlink()
+    else:
+        victim.write_bytes(bytes([victim.read_bytes()[0] ^ 1]) + victim.read_bytes()[1:])
+    tps = Taking()
+
+    assert deliver(archive, tps) == ["failed"]
+
+    assert tps.taken == []
+    assert archive.item()["state"] == "failed"
+    assert "is not what was made" in delivery(archive)["sentence"]
+
+
+def test_nothing_is_removed_while_an_older_sct_has_its_withdrawal_to_send(
+    archive: Archive,
+) -> None:
+    """The newer one is delivered long ago; the notice waits for a peer that is away."""
+    deliver(archive, Taking())
+    withdraw(archive)
+    with archive.engine.begin() as connection:  # a second attempt was made and delivered since
+        first = connection.execute(sa.select(t.runs)).mappings().one()
+        newer = {"id": 2, "attempt": 2, "workflow_id": "w2", "withdrawn_at": None}
+        connection.execute(sa.insert(t.runs).values(dict(first) | newer))
+        connection.execute(sa.update(t.series).values(state="delivered", attempt=2))
+        values = {"run_id": 2, "destination": "tps", "state": "sent", "updated_at": 0.0}
+        connection.execute(sa.insert(t.deliveries).values(values))
+    retention = Retention(archive.engine, archive.folder)
+
+    assert list(retention.removable(older_than_s=0.0, limit=10)) == []
+    assert retention.remove(archive.item()["id"], "Too early.") == 0
+
+    with archive.engine.begin() as connection:
+        sent = sa.update(t.deliveries).where(t.deliveries.c.run_id == first["id"])
+        connection.execute(sent.values(state="sent"))
+    assert list(retention.removable(older_than_s=0.0, limit=10)) == [archive.item()["id"]]
