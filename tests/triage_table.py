@@ -1,7 +1,7 @@
 """The tables of the triage document: every code, and what the checks say of the real data.
 
-``python -m tests.triage_table ../shared/data docs/triage.md`` writes both anew. They hold names of
-files, verdicts and codes; nothing of a patient.
+``python -m tests.triage_table docs/triage.md`` writes that of the codes anew, with ../shared/data
+before it both. They hold names of files, verdicts and codes; nothing of a patient.
 """
 
 import sys
@@ -104,13 +104,14 @@ def _row(item: str, name: str, images: int, verdict: str, codes: list[str]) -> s
 
 
 def main() -> None:
-    """Write the table into the document."""
-    data, document = Path(sys.argv[1]), Path(sys.argv[2])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        table = "\n".join([_HEAD, *rows(data)])
+    """Write the tables into the document, that of real data where its folder is named."""
+    *data, document = map(Path, sys.argv[1:])
     text = between(document.read_text(), CODES_BEGIN, CODES_END, codes())
-    document.write_text(between(text, BEGIN, END, table))
+    for folder in data:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            text = between(text, BEGIN, END, "\n".join([_HEAD, *rows(folder)]))
+    document.write_text(text)
 
 
 if __name__ == "__main__":

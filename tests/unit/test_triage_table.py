@@ -21,7 +21,9 @@ def test_the_table_of_codes_is_whole() -> None:
     """Every code stands in it with its severity, as a fault of a setting promises."""
     text = DOCUMENT.read_text()
 
-    assert text == between(text, CODES_BEGIN, CODES_END, codes())
+    whole = between(text, CODES_BEGIN, CODES_END, codes())
+
+    assert text == whole, "python -m tests.triage_table docs/triage.md"
 
 
 @pytest.mark.realdata
