@@ -17,10 +17,16 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    JPEG2000MC,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
 )
 
 from node.dicom.implants import coded_implants, mentioned_implants
@@ -32,6 +38,15 @@ T = TypeVar("T")
 _NATIVE = {
     "", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
     DeflatedExplicitVRLittleEndian,
+}  # fmt: skip
+# Encodings that lose detail, always or where their writer chose to, by the defined terms of
+# LossyImageCompressionMethod.
+_ALWAYS_LOSSY: dict[str, str] = {
+    JPEGBaseline8Bit: "ISO_10918_1", JPEGExtended12Bit: "ISO_10918_1",
+    JPEGLSNearLossless: "ISO_14495_1",
+}  # fmt: skip
+_LOSSY: dict[str, str] = {
+    **_ALWAYS_LOSSY, JPEG2000: "ISO_15444_1", JPEG2000MC: "ISO_15444_1", HTJ2K: "ISO_15444_15",
 }  # fmt: skip
 PHILIPS_FRAME = 0x2005140F
 """Philips' private sequence in each frame's functional groups."""
@@ -96,7 +111,7 @@ def read_instance(dataset: Dataset) -> Instance:
         repetition_time_ms=_value(dataset, "RepetitionTime", _finite),
         field_strength_t=_value(dataset, "MagneticFieldStrength", _finite),
         contrast_agent=_contrast(dataset),
-        lossy=_lossy(dataset),
+        lossy=_lossy(dataset, _text(meta, "TransferSyntaxUID")),
         rows=_value(dataset, "Rows", int) or 0,
         columns=_value(dataset, "Columns", int) or 0,
         samples_per_pixel=_value(dataset, "SamplesPerPixel", int) or 0,
@@ -265,10 +280,18 @@ def _body_part(dataset: Dataset) -> str:
     return (said or _text(_item(dataset, "AnatomicRegionSequence"), "CodeMeaning")).upper()
 
 
-def _lossy(dataset: Dataset) -> str:
-    if _text(dataset, "LossyImageCompression") != "01":
+def _lossy(dataset: Dataset, transfer_syntax_uid: str) -> str:
+    """How the pixels lost detail: by the header's word, else by how they are encoded now.
+
+    PS3.3 C.7.6.1.1.5: once lossy always lossy. Some writers compress and do not say so; an encoding
+    that may lose is believed when the header says that nothing was lost.
+    """
+    said = _text(dataset, "LossyImageCompression")
+    if said == "01":
+        return "\\".join(_words(dataset, "LossyImageCompressionMethod")) or "method not stated"
+    if said == "00" and transfer_syntax_uid not in _ALWAYS_LOSSY:
         return ""
-    return "\\".join(_words(dataset, "LossyImageCompressionMethod")) or "method not stated"
+    return _LOSSY.get(transfer_syntax_uid, "")
 
 
 def _pixel_bytes(dataset: Dataset, meta: Dataset) -> int | None:
