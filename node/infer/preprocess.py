@@ -26,6 +26,8 @@ _THRESHOLD_SHARE = 0.75
 # Where the outer contour runs, as a share of the tissue's level, and what counts as beside it.
 _HALF_LEVEL = 0.5
 _NEARBY_MM = 3.0
+# The checks accept stacks that are skewed by 0.1 degree, and cosines with some rounding.
+_PERPENDICULAR = 3e-3
 # A body below this volume is noise or a marker.
 _LEAST_BODY_ML = 100.0
 
@@ -52,14 +54,18 @@ def to_sitk(values: NDArray[np.generic], affine: Affine) -> sitk.Image:
     """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     cosines = affine[:3, :3] / spacing
-    if np.abs(cosines.T @ cosines - np.eye(3)).max() > 1e-3:
+    if np.abs(cosines.T @ cosines - np.eye(3)).max() > _PERPENDICULAR:
         raise ValueError("the axes of the volume are not perpendicular")
     # Project onto the nearest orthonormal matrix: SimpleITK checks tighter than DICOM's rounding.
     left, _, right = np.linalg.svd(cosines)
     image = sitk.GetImageFromArray(np.ascontiguousarray(values))
     image.SetSpacing([float(step) for step in spacing[::-1]])
-    image.SetOrigin([float(x) for x in affine[:3, 3]])
-    image.SetDirection([float(x) for x in (left @ right)[:, ::-1].ravel()])
+    direction = left @ right
+    # The middle stays where it is, so that what the projection turns is shared by both ends.
+    middle = (np.array(values.shape) - 1) / 2
+    origin = affine[:3, 3] + (affine[:3, :3] - direction * spacing) @ middle
+    image.SetOrigin([float(x) for x in origin])
+    image.SetDirection([float(x) for x in direction[:, ::-1].ravel()])
     return image
 
 
