@@ -81,7 +81,7 @@ class Bench:
         self.keep_figures = keep_figures
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
-        self._result: tuple[int, SctResult] | None = None
+        self._result: tuple[str, SctResult] | None = None
 
     def load(self, run: Run) -> Loaded:
         """The instances of ``run``, verified against the index; raise `Rejected` if unreadable."""
@@ -99,15 +99,18 @@ class Bench:
             self._loaded = loaded
         return loaded
 
-    def keep_result(self, run: Run, result: SctResult) -> None:
-        """Keep the sCT for the next step of the same run."""
+    def keep_result(self, sha256: str, result: SctResult) -> None:
+        """Keep the sCT whose work file has that digest for the next step."""
         with self._lock:
-            self._result = (run.id, result)
+            self._result = (sha256, result)
 
-    def result(self, run: Run) -> SctResult | None:
-        """The sCT the last step of ``run`` made; None after a restart."""
+    def result(self, sha256: str) -> SctResult | None:
+        """The sCT of that work file, where this worker made it last; None after a restart.
+
+        By digest: should another worker's file be the one that is recorded, ours does not count.
+        """
         with self._lock:
-            return self._result[1] if self._result and self._result[0] == run.id else None
+            return self._result[1] if self._result and self._result[0] == sha256 else None
 
     def forget(self) -> None:
         """Let go of what was read: the run has ended."""

@@ -169,17 +169,22 @@ def synthesise_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     if refusal is not None:
         bench.runs.finish(run.id, State.REFUSED, refusal.sentence)
         return Done(sentence=refusal.sentence, ended=True)
-    bench.keep_result(run, made.result)
+    bench.keep_result(file.sha256, made.result)
     return Done(sentence=made.result.runtime, file=file)
 
 
 def encode_series(bench: Bench, run: Run, before: WorkFile | None) -> Done:
-    """Write the CT files, verified against the volume, and index them."""
+    """Write the CT files, verified against the volume, and index them.
+
+    What is indexed already stays as it is: a worker that comes late must not write over it.
+    """
+    if there := bench.runs.outputs(run.id):
+        return Done(sentence=_written(there))
     plan, number = _plan(bench, run)
     loaded = bench.load(run)
     stack = loaded.stacks[number]
     encoded = encode(
-        _result(bench, run, before),
+        _result(bench, before),
         plan,
         stack,
         loaded.datasets[stack.header.sop_instance_uid],
@@ -189,8 +194,7 @@ def encode_series(bench: Bench, run: Run, before: WorkFile | None) -> Done:
     reach("encode.written")
     bench.runs.record_outputs(run.id, files)
     reach("encode.indexed")
-    size_mb = sum(f.size for f in files) / 1e6
-    return Done(sentence=f"{len(files)} CT images, {size_mb:.1f} MB, read back and compared.")
+    return Done(sentence=_written(files))
 
 
 def release_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
@@ -295,13 +299,16 @@ def _plan(bench: Bench, run: Run) -> tuple[Plan, int]:
     return read_plan(recorded)
 
 
-def _result(bench: Bench, run: Run, file: WorkFile | None) -> SctResult:
-    kept = bench.result(run)
-    if kept is not None:
-        return kept
+def _result(bench: Bench, file: WorkFile | None) -> SctResult:
     if file is None:
         raise Defect("The step before left no work file.")
-    return unpack_result(read_work(bench.folder, file))
+    kept = bench.result(file.sha256)
+    return unpack_result(read_work(bench.folder, file)) if kept is None else kept
+
+
+def _written(files: Sequence[OutputFile]) -> str:
+    size_mb = sum(f.size for f in files) / 1e6
+    return f"{len(files)} CT images, {size_mb:.1f} MB, read back and compared."
 
 
 def _write_outputs(

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pydicom
 import pytest
 import sqlalchemy as sa
 
@@ -17,11 +19,13 @@ from node.archive.receive import Receiver
 from node.archive.records import StoredInstance
 from node.archive.runs import Runs
 from node.domain.errors import Defect
+from node.domain.plan import SctResult
 from node.domain.reading import Reader
 from node.domain.site import read_site
 from node.flow.bench import Bench, Rules
 from node.flow.series import SeriesWork
 from node.flow.steps import STEPS
+from node.flow.workfiles import WorkFile, pack_result, read_work, unpack_result, write_work
 from node.infer.generator import Generator
 from node.infer.registry import Registry
 from tests.interop.receiving import data_set_of
@@ -235,3 +239,64 @@ def test_what_the_plan_is_made_under_decides_about_release(bench: Bench) -> None
     assert [f["code"] for f in series(bench)["findings"] if f["severity"] == "hold"] == [
         "SLICES_THICK"
     ]
+
+
+def test_a_worker_that_comes_late_writes_over_nothing(bench: Bench, tmp_path: Path) -> None:
+    """Its work was taken over; on its hardware the same network gave another last bit."""
+    bench.runs.settle_quiet(-1.0)
+    (open_run,) = bench.runs.unqueued()
+    work, files = SeriesWork(bench), []
+    for name in ("collect", "check", "plan", "synthesise"):
+        said = work.perform(open_run.id, name, None)
+    files.append(said["file"])
+    write_affine_model(tmp_path / "other", slope=0.21, intercept=-200.0, spacing_mm=4.0)
+    late = Bench(
+        folder=bench.folder,
+        runs=bench.runs,
+        site=bench.site,
+        model_named=bench.model_named,
+        generator=lambda _ref: Generator(
+            Registry.scan(tmp_path / "other").find("tiny"), providers=("cpu",)
+        ),
+        rules=bench.rules,
+    )
+    files.append(SeriesWork(late).perform(open_run.id, "synthesise", None)["file"])
+    assert files[0]["sha256"] != files[1]["sha256"]
+
+    work.perform(open_run.id, "encode", files[0])
+    before = {p: p.read_bytes() for p in (bench.folder.root / "outputs").rglob("*.dcm")}
+    said = SeriesWork(late).perform(open_run.id, "encode", files[0])
+
+    assert said["word"] == "go"
+    assert {p: p.read_bytes() for p in before} == before
+    outputs = bench.runs.outputs(open_run.id)
+    for output in outputs:
+        data = (bench.folder.root / output.path).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == output.sha256
+
+
+def test_the_recorded_file_is_encoded_whoever_made_it(bench: Bench) -> None:
+    """What this worker made itself does not count once another's file is in the record."""
+    made = _made(bench)
+    other = replace(made, sct=replace(made.sct, values=made.sct.values + 1))
+    file = write_work(bench.folder, "other", pack_result(other))
+    bench.keep_result("0" * 64, made)
+    (run,) = bench.runs.unfinished() or bench.runs.unqueued()
+
+    SeriesWork(bench).perform(run.id, "encode", file.as_json())
+
+    first = min((bench.folder.root / "outputs").rglob("*.dcm"))
+    dataset = pydicom.dcmread(first)
+    number = int(dataset.InstanceNumber) - 1
+    hu = dataset.pixel_array.astype(int) - 1024
+    np.testing.assert_array_equal(hu, other.sct.values[number])
+
+
+def _made(bench: Bench) -> SctResult:
+    """What the synthesis of the phantom's run gives."""
+    bench.runs.settle_quiet(-1.0)
+    (open_run,) = bench.runs.unqueued()
+    work = SeriesWork(bench)
+    for name in ("collect", "check", "plan", "synthesise"):
+        said = work.perform(open_run.id, name, None)
+    return unpack_result(read_work(bench.folder, WorkFile.from_json(said["file"])))
