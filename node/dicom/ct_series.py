@@ -4,8 +4,10 @@ The header is built and encoded once; a slice adds its place, its UID and its pi
 """
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,6 +145,19 @@ def _readable(dataset: Dataset) -> Dataset:
     return dataset
 
 
+def local(moment: datetime, dataset: Dataset) -> datetime:
+    """``moment`` as the clock stood where the study was made.
+
+    PS3.3 C.12.1: TimezoneOffsetFromUTC holds for every date and time of an object; without one they
+    are local, as ``moment`` is taken to be.
+    """
+    match = re.fullmatch(r"([+-])(\d\d)(\d\d)", str(dataset.get("TimezoneOffsetFromUTC") or ""))
+    if match is None:
+        return moment
+    offset = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return moment.astimezone(timezone(-offset if match[1] == "-" else offset))
+
+
 def _general(dataset: Dataset, plan: Plan, stack: Stack, series: str) -> None:
     header = stack.header
     dataset.SOPClassUID = CTImageStorage
@@ -157,7 +172,8 @@ def _general(dataset: Dataset, plan: Plan, stack: Stack, series: str) -> None:
     dataset.AcquisitionNumber = None
     dataset.KVP = None
     if plan.created_at is not None:
-        date, time = plan.created_at.strftime("%Y%m%d"), plan.created_at.strftime("%H%M%S")
+        at = local(plan.created_at, dataset)
+        date, time = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
         dataset.SeriesDate = dataset.ContentDate = dataset.InstanceCreationDate = date
         dataset.SeriesTime = dataset.ContentTime = dataset.InstanceCreationTime = time
 
@@ -191,7 +207,7 @@ def _equipment(dataset: Dataset, plan: Plan, stack: Stack, source: Dataset) -> N
     made.SoftwareVersions = dataset.SoftwareVersions
     made.ContributionDescription = f"{model.name} {model.version}, ONNX sha256 {model.sha256}"
     if plan.created_at is not None:
-        made.ContributionDateTime = plan.created_at.strftime("%Y%m%d%H%M%S%z")
+        made.ContributionDateTime = local(plan.created_at, dataset).strftime("%Y%m%d%H%M%S%z")
     scanner = Dataset()
     scanner.PurposeOfReferenceCodeSequence = [codes.ACQUISITION_EQUIPMENT.item()]
     scanner.Manufacturer = stack.header.manufacturer or "unknown"

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.dicom.ct_series import EncodedInstance
+from node.dicom.ct_series import EncodedInstance, local
 from node.dicom.uids import derived_uid
 from node.domain.errors import Rejected
 
@@ -61,8 +61,8 @@ def withdrawal_notice(
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     document.SeriesDescription = _DESCRIPTION
-    document.ContentDate = created_at.strftime("%Y%m%d")
-    document.ContentTime = created_at.strftime("%H%M%S")
+    at = local(created_at, evidence[0])
+    document.ContentDate, document.ContentTime = at.strftime("%Y%m%d"), at.strftime("%H%M%S")
     data = _written(document)
     return EncodedInstance(
         sop_instance_uid=instance_uid,

@@ -130,7 +130,8 @@ def plan_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
             revision=run.revision,
             attempt=run.attempt,
             software_version=bench.rules.software_version,
-            created_at=run.created_at,
+            # As the clock stands here: what is written into an image bears no time zone.
+            created_at=run.created_at.astimezone(),
             settings=bench.rules.settings,
             label=RESEARCH if sign_off is None else bench.rules.label,
             sign_off=sign_off,

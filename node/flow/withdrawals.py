@@ -40,7 +40,7 @@ def withdraw(
         reason=reason,
         who=by.who,
         successor_series_uid=what.successor_series_uid,
-        created_at=datetime.now(UTC),
+        created_at=datetime.now(UTC).astimezone(),
     )
     name = PurePosixPath(_NOTICES, notice.series_instance_uid, f"{notice.sop_instance_uid}.dcm")
     folder.write(name, notice.data)

@@ -1,8 +1,10 @@
 """The steps on a stored series: what they read and write, without engine and network."""
 
 import hashlib
+import time
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -300,3 +302,29 @@ def _made(bench: Bench) -> SctResult:
     for name in ("collect", "check", "plan", "synthesise"):
         said = work.perform(open_run.id, name, None)
     return unpack_result(read_work(bench.folder, WorkFile.from_json(said["file"])))
+
+
+@pytest.fixture
+def five_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine far from Greenwich."""
+    monkeypatch.setenv("TZ", "Etc/GMT-5")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("five_hours_east")
+def test_an_sct_is_made_by_the_clock_on_the_wall(bench: Bench) -> None:
+    """The times of its MR are local; one in UTC would seem made before the MR was."""
+    line(bench)
+    (file, *_) = (bench.folder.root / "outputs").rglob("*.dcm")
+    dataset = pydicom.dcmread(file)
+    with bench.runs.engine.connect() as connection:
+        planned = datetime.fromtimestamp(
+            connection.execute(sa.select(tables.runs.c.created_at)).scalar_one(), UTC
+        )
+
+    there = planned + timedelta(hours=5)
+    assert dataset.SeriesDate + dataset.SeriesTime == there.strftime("%Y%m%d%H%M%S")
+    assert str(dataset.ContributingEquipmentSequence[0].ContributionDateTime).endswith("+0500")
