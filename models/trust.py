@@ -132,6 +132,8 @@ class Amount:
     """Cases in which every fault of the answer is halved towards nothing."""
     asked_by_size: int
     """The same for faults of the MR, many passes each."""
+    threads: int
+    """Of the runtime; 0: one for each core. On a busy machine 1 wastes the least."""
 
 
 def run(model: ModelFolder, config: TrainConfig, amount: Amount) -> Tally:
@@ -139,7 +141,7 @@ def run(model: ModelFolder, config: TrainConfig, amount: Amount) -> Tally:
     tally = Tally(model.manifest)
     # The checks are called here, so that the generator need not.
     unchecked = replace(model, manifest=replace(model.manifest, quality=None))
-    generator = Generator(unchecked, providers=["cpu"])
+    generator = Generator(unchecked, providers=["cpu"], threads=amount.threads)
     names = tuple(QUESTIONS)
     for number, (seed, pair) in enumerate(cases(config, amount.cases)):
         clean = examined(generator, pair.mr)
@@ -196,6 +198,7 @@ def main() -> None:
         ("objects", 2 * len(OBJECTS)),
         ("halved", 8),
         ("asked-by-size", 2),
+        ("threads", 0),
     ):
         parser.add_argument(f"--{name}", type=int, default=usual)
     parser.add_argument("--json", type=Path, help="write kinds, cases and codes here")

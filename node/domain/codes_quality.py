@@ -116,6 +116,22 @@ QUALITY = {
             "Comparez sur la page les cavités aériennes et l'IRM.",
         ),
     ),
+    "AIR_IN_VAULT": row(
+        "hold",
+        en=(
+            "Air inside the skull",
+            "{volume_ml} ml deep in the upper head is air in the sCT; up to {limit_ml} ml is "
+            "accepted.",
+            "Look at the MR there: signal may be missing beside metal or for a broken coil.",
+        ),
+        fr=(
+            "Air dans le crâne",
+            "{volume_ml} ml au fond du haut de la tête sont de l'air dans le scanner "
+            "synthétique ; jusqu'à {limit_ml} ml est accepté.",
+            "Regardez l'IRM à cet endroit : le signal peut manquer près d'un métal ou par une "
+            "antenne défectueuse.",
+        ),
+    ),
     "UNCERTAINTY_HIGH": row(
         "warning",
         en=(

@@ -16,7 +16,7 @@ from node.infer.edges import SIDES, faces, height_mm
 from node.infer.manifest import Manifest, Quality
 from node.infer.order import MOST
 from node.infer.outline import SKIN_MM, shift_mm, spilt_ml, surface_bone
-from node.infer.skull import bone_level_hu, distance, histogram, look_at_vault
+from node.infer.skull import bone_level_hu, distance, histogram, look_at_vault, vault_air_ml
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -33,6 +33,8 @@ _SPILT_ML = 0.05
 # Body on a face beyond this share of its largest section: a head cut off. Four real heads gave 0.07
 # at most (ears); a centimetre of the head missing gives about this, half of it 0.6 to 1.
 _CUT_SHARE = 0.25
+# Four real heads and a dozen synthetic ones had none; a hole of 40 mm in the MR gave 11 ml.
+_VAULT_AIR_ML = 1.0
 # From the vertex to the skull base are some 130 mm; with less than this no vault can be judged.
 _LEAST_HEIGHT_MM = 100.0
 
@@ -106,6 +108,7 @@ def check(case: Examined, manifest: Manifest) -> tuple[Finding, ...]:
         _share("AIR_SHARE", shares.air, quality.air_share),
         _unsure(shares, quality),
         _vault(case, quality),
+        _vault_air(case, manifest),
         _histogram(case, quality),
         _outline(case, quality),
         _bare(case, quality),
@@ -175,6 +178,13 @@ def _vault(case: Examined, quality: Quality) -> Finding | None:
         limit_percent=round(100 * quality.open_share, 1),
         where_mm=(round(x, 1), round(y, 1), round(z, 1)),
     )
+
+
+def _vault_air(case: Examined, manifest: Manifest) -> Finding | None:
+    volume = vault_air_ml(case.hu, case.body, case.work.spacing_mm)
+    if manifest.region != "head" or volume <= _VAULT_AIR_ML:
+        return None
+    return finding("AIR_IN_VAULT", volume_ml=round(volume, 1), limit_ml=_VAULT_AIR_ML)
 
 
 def _histogram(case: Examined, quality: Quality) -> Finding | None:

@@ -13,6 +13,7 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 BONE_HU = 250.0
+AIR_HU = -400.0
 BINS_HU = (
     -1100.0,
     -600.0,
@@ -34,6 +35,8 @@ CENTRE_MM = 60.0
 _RAYS = 900
 _REACH_MM = 160.0
 _STEP_MM = 0.75
+# Frontal sinuses end lower than this below the vertex, or lie within this depth of the skin.
+_NO_SINUS_MM, _DEEP_MM = 75.0, 20.0
 # A body this thin below its top has no vault to look for.
 _LEAST_MM = 90.0
 
@@ -103,6 +106,29 @@ def bone_level_hu(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]
     part = upper_head(hu, body, spacing_mm)
     bone = part[part > BONE_HU]
     return float(np.median(bone)) if bone.size else None
+
+
+def vault_air_ml(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]) -> float:
+    """Volume of air deep in the upper head, above all sinuses, where there is none.
+
+    Signal that is missing inside a head comes out as air there.
+    """
+    top = top_slice(body)
+    if top is None:
+        return 0.0
+    low = max(0, int(top - _NO_SINUS_MM / spacing_mm[0]))
+    inside = body[low : top + 1]
+    deep = inside.copy()
+    for axis, step in enumerate(spacing_mm):
+        n = max(1, round(_DEEP_MM / step))
+        along, whole = np.moveaxis(deep, axis, 0), np.moveaxis(inside, axis, 0)
+        along[:-n] &= whole[n:]
+        along[-n:] = False
+        if axis:  # the upper head goes on below
+            along[n:] &= whole[:-n]
+            along[:n] = False
+    air = deep & (hu[low : top + 1] < AIR_HU)
+    return float(air.sum()) * float(np.prod(spacing_mm)) / 1000.0
 
 
 def distance(shares: NDArray[np.float64], usual: NDArray[np.float64]) -> float:

@@ -177,3 +177,18 @@ def test_a_wrong_slope_shows_in_the_bones_level(tmp_path: Path) -> None:
     found = stopped(replace(case, hu=case.hu * 1.5), manifest)
     assert found["BONE_HU_UNUSUAL"]["median_hu"] == "1350"
     assert stopped(replace(case, hu=np.minimum(case.hu, 40)), manifest) == {}
+
+
+def test_air_deep_in_the_vault_is_held_wherever_it_lies(tmp_path: Path) -> None:
+    """A hole of 20 mm radius in the brain; the same beside the skin is a sinus."""
+    case = ball(WHOLE, MIDDLE)
+    z, y, x = np.ogrid[:100, :100, :100]
+
+    def hole(row: int) -> Examined:
+        away = STEP_MM * np.sqrt((z - 65) ** 2 + (y - row) ** 2 + (x - 50) ** 2)
+        return replace(case, hu=np.where(away < 20, -500, case.hu).astype(np.float32))
+
+    assert stopped(case, limits(tmp_path)) == {}
+    found = stopped(hole(50), limits(tmp_path))["AIR_IN_VAULT"]
+    assert float(found["volume_ml"]) == pytest.approx(33.5, rel=0.05)
+    assert "AIR_IN_VAULT" not in stopped(hole(16), limits(tmp_path))
