@@ -27,6 +27,14 @@ _DEFECT = (
 )
 
 
+# What Python says when the system has no memory, or no number, for one more thread.
+_NO_THREAD = "can't start new thread"
+
+
+class _NoThread(RuntimeError):
+    """The system gives no thread: a shortage that passes, not a defect."""
+
+
 class SeriesWork:
     """Runs the line on one stored series after the other."""
 
@@ -55,7 +63,7 @@ class SeriesWork:
         """
         try:
             return self._perform(run_id, name, file)
-        except (OSError, MemoryError, DBAPIError) as error:
+        except (OSError, MemoryError, DBAPIError, _NoThread) as error:
             raise _resource_short(run_id, name, error) from error
 
     def _perform(self, run_id: int, name: str, file: dict[str, Any] | None) -> dict[str, Any]:
@@ -80,7 +88,9 @@ class SeriesWork:
             word = self._stop(run, name, lost)
         except (OSError, MemoryError, DBAPIError):
             raise
-        except Exception:  # a worker's edge: one series must not stop the others
+        except Exception as error:  # a worker's edge: one series must not stop the others
+            if str(error) == _NO_THREAD:
+                raise _NoThread(_NO_THREAD) from error
             log.exception("step_defect", series=run.series_instance_uid, run=run_id, step=name)
             word = _end(self._bench.runs, run_id, State.FAILED, _DEFECT.format(doing=name))
         if word != GO:

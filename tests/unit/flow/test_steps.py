@@ -1,6 +1,7 @@
 """The steps on a stored series: what they read and write, without engine and network."""
 
 import hashlib
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,7 @@ from node.archive.index import Index
 from node.archive.receive import Receiver
 from node.archive.records import StoredInstance
 from node.archive.runs import Runs
-from node.domain.errors import Defect
+from node.domain.errors import Defect, Retryable
 from node.domain.plan import SctResult
 from node.domain.reading import Reader
 from node.domain.site import read_site
@@ -224,6 +225,25 @@ def grow_stricter(bench: Bench) -> None:
     thinner = replace(model, limits=replace(model.limits, slice_limit_mm=3.0))
     bench.site = lambda: site
     bench.model_named = lambda _name: thinner
+
+
+def test_a_thread_that_cannot_be_had_is_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too little memory shows as any of several errors; none of them fails the series."""
+    bench.runs.settle_quiet(-1.0)
+    (open_run,) = bench.runs.unqueued()
+
+    def start(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")  # as CPython says it
+
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", start)
+        with pytest.raises(Retryable, match="can't start new thread"):
+            SeriesWork(bench).perform(open_run.id, "collect", None)
+
+    assert series(bench)["state"] != "failed"
+    assert SeriesWork(bench).perform(open_run.id, "collect", None)["word"] == "go"
 
 
 def test_what_the_plan_is_made_under_decides_about_release(bench: Bench) -> None:
