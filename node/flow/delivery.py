@@ -130,6 +130,7 @@ class DeliveryWork:
         sentence = f"{job.total} objects stored at {peer.name}{stands}."
         if proof:
             sentence += f" Waiting for the proof it asks for ({proof})."
+        sentence += answers.remarks
         self._deliveries.sent(job.delivery_id, number, sentence, proof=proof)
         log.info("delivery_sent", delivery=job.delivery_id, destination=peer.name)
         reach("delivery.recorded")
@@ -203,8 +204,16 @@ class _Answers:
         self._peer = peer
         self._classes = {f.sop_instance_uid: f.sop_class_uid for f in job.files}
         self._stored: Counter[str] = Counter()
+        self._remarks: list[str] = []
         self._count = 0
         self._new: list[Answer] = []
+
+    @property
+    def remarks(self) -> str:
+        """A sentence about objects that were stored with a warning; empty without."""
+        if not self._remarks:
+            return ""
+        return f" Remarks on {len(self._remarks)} of them, the last: {self._remarks[-1]}."
 
     def __enter__(self) -> Self:
         return self
@@ -222,6 +231,8 @@ class _Answers:
 
     def __call__(self, answer: Answer) -> None:
         self._count += 1
+        if answer.stored and answer.status:  # stored, and perhaps not as it was sent
+            self._remarks.append(answer.sentence)
         if answer.stored:
             self._stored[self._classes[answer.sop_instance_uid]] += 1
         self._new.append(answer)

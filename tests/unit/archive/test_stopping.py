@@ -18,10 +18,12 @@ from node.archive.retention import Retention
 from node.domain.errors import Rejected
 from node.domain.names import AETitle
 from node.domain.site import Peer, Site
+from node.domain.wording import Language
 from node.flow.delivery import DeliveryWork, RetryRule
 from node.flow.destinations import Answered
 from node.flow.proof import ProofRule, Prover
 from node.scu.store import Outgoing
+from node.web.sentences import spoken
 from tests.unit.archive.delivered import Archive, make_archive
 
 OBJECTS = 40
@@ -40,8 +42,11 @@ def archive(tmp_path: Path) -> Archive:
 class Taking:
     """A destination that takes objects; somebody does something while it does."""
 
-    def __init__(self, at: int = 0, what: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self, at: int = 0, what: Callable[[], object] = lambda: None, status: int = 0
+    ) -> None:
         self.taken: list[str] = []
+        self._status = status
         self._at, self._what = at, what
 
     def send(
@@ -53,7 +58,8 @@ class Taking:
             if len(self.taken) == self._at:
                 self._what()
             uid = file.sop_instance_uid
-            answered(Answer(sop_instance_uid=uid, status=0, stored=True, sentence="success"))
+            said = f"0x{self._status:04X} (warning: coerced)"
+            answered(Answer(sop_instance_uid=uid, status=self._status, stored=True, sentence=said))
 
 
 def deliver(archive: Archive, destination: Taking, *, proof: str = "none") -> list[str]:
@@ -223,3 +229,17 @@ def test_nothing_is_removed_while_an_older_sct_has_its_withdrawal_to_send(
         sent = sa.update(t.deliveries).where(t.deliveries.c.run_id == first["id"])
         connection.execute(sent.values(state="sent"))
     assert list(retention.removable(older_than_s=0.0, limit=10)) == [archive.item()["id"]]
+
+
+def test_what_was_stored_with_a_warning_is_said(archive: Archive) -> None:
+    """A peer may change what it stores (0xB000, coercion): a person has to know."""
+    deliver(archive, Taking(status=0xB000), proof="commitment")
+
+    sentence = delivery(archive)["sentence"]
+
+    assert sentence.endswith(
+        f"(commitment). Remarks on {OBJECTS} of them, the last: 0xB000 (warning: coerced)."
+    )
+    told = spoken(sentence, Language.FR)
+    assert "Remarques sur" in told
+    assert "avertissement: coerced" in told
