@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from node.archive import tables as t
 from node.archive.actions import asked_series, no_sct
 from node.archive.audit import By, append
-from node.archive.deliveries import WITHDRAWAL
+from node.archive.deliveries import WITHDRAWAL, reached
 from node.archive.index import add_event, insert_missing, move_series
 from node.archive.records import OutputFile
 from node.archive.run_rows import latest_run, output_value, release_run, send_again
@@ -20,8 +20,6 @@ from node.archive.sign_offs import must_be_free
 from node.domain.errors import Rejected
 from node.domain.release import to_read
 from node.domain.states import DeliveryState, State
-
-_SENT = (DeliveryState.SENT.value, DeliveryState.CONFIRMED.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +173,7 @@ class Decisions:
         query = (
             sa.select(r.id, r.attempt, r.revision, r.withdrawn_at)
             .where(r.series_id == series_id)
-            .where(sa.exists().where(d.run_id == r.id, _reached()))
+            .where(sa.exists().where(d.run_id == r.id, reached()))
             .order_by(r.id.desc())
         )
         if attempt is not None:
@@ -197,11 +195,18 @@ class Decisions:
                     code="STATE",
                     remedy="An sCT in review is rejected instead.",
                 )
+            files = tuple(_outputs(connection, run.id))
+            if not files:
+                raise Rejected(
+                    f"The files of series {series_id} were removed after its delivery.",
+                    code="REMOVED",
+                    remedy="Tell whoever has the sCT; nothing here names its images any more.",
+                )
             return Withdrawable(
                 series_id=series_id,
                 run_id=run.id,
                 attempt=run.attempt,
-                files=tuple(_outputs(connection, run.id)),
+                files=files,
                 successor_series_uid=_successor(connection, series_id, run.id),
             )
 
@@ -277,12 +282,6 @@ def _because(reason: str) -> str:
     return f": {reason.strip().rstrip('.')}" if reason.strip() else ""
 
 
-def _reached() -> sa.ColumnElement[bool]:
-    """Whether anything of a delivery was stored at its destination."""
-    d, i = t.deliveries.c, t.delivery_instances.c
-    return d.state.in_(_SENT) | sa.exists().where(i.delivery_id == d.id, i.stored.is_(True))
-
-
 def _outputs(connection: sa.Connection, run_id: int) -> list[OutputFile]:
     o = t.outputs.c
     query = sa.select(t.outputs).where(o.run_id == run_id).order_by(o.stack, o.kind, o.number)
@@ -320,7 +319,7 @@ def _renew_deliveries(connection: sa.Connection, run_id: int) -> list[str]:
     """Have the notice sent to everybody who got anything; stop what nobody got."""
     d = t.deliveries
     rows = connection.execute(
-        sa.select(d.c.id, d.c.destination, _reached().label("reached")).where(d.c.run_id == run_id)
+        sa.select(d.c.id, d.c.destination, reached().label("reached")).where(d.c.run_id == run_id)
     ).all()
     names = []
     for row in rows:

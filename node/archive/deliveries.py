@@ -309,6 +309,13 @@ def _tell_withdrawal(connection: sa.Connection, run_id: int, sentence: str) -> N
     add_event(connection, connection.execute(query).scalar_one(), "withdrawal", sentence)
 
 
+def reached() -> sa.ColumnElement[bool]:
+    """Whether anything of a delivery was stored at its destination."""
+    d, i = t.deliveries.c, t.delivery_instances.c
+    there = d.state.in_((_SENT, DeliveryState.CONFIRMED.value))
+    return there | sa.exists().where(i.delivery_id == d.id, i.stored.is_(True))
+
+
 def is_open() -> sa.ColumnElement[bool]:
     """Whether something of a delivery is still to be sent, or to be proved."""
     d = t.deliveries.c
@@ -326,6 +333,11 @@ def _tell(
     try:
         _run, series = current_run(connection, run_id)
     except Superseded:
+        if state in (DeliveryState.SENT, DeliveryState.CONFIRMED):
+            old = f"{sentence} This sCT has been replaced meanwhile."
+            query = sa.select(t.runs.c.series_id).where(t.runs.c.id == run_id)
+            number = connection.execute(query).scalar_one()
+            add_event(connection, number, f"delivery {state}", old)
         return None
     add_event(connection, series["id"], f"delivery {state}", sentence)
     return series

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.archive.deliveries import reached
 from node.archive.index import moment, stored_instance
 from node.archive.queue_queries import QueueReads
 from node.archive.records import OutputFile, StoredInstance
@@ -63,6 +64,7 @@ class Queries(QueueReads, ViewReads):
                 "runs": runs,
                 "steps": _steps(connection, runs),
                 "timeline": _timeline(connection, series_id),
+                "earlier": _earlier(connection, row),
                 "conflicts": _conflicts(connection, row["series_instance_uid"]),
             }
 
@@ -342,6 +344,25 @@ def _timeline(connection: sa.Connection, series_id: int) -> list[Item]:
             "who": row["who"],
         }
         for row in connection.execute(query).mappings()
+    ]
+
+
+def _earlier(connection: sa.Connection, row: sa.RowMapping) -> list[Item]:
+    """Other attempts whose sCT reached somebody and was not withdrawn, newest first."""
+    r, d = t.runs.c, t.deliveries.c
+    present = (r.revision == row["revision"]) & (r.attempt == row["attempt"])
+    query = (
+        sa.select(r.revision, r.attempt, d.destination, d.via)
+        .join(t.deliveries, d.run_id == r.id)
+        .where(r.series_id == row["id"], ~present, r.withdrawn_at.is_(None), reached())
+        .order_by(r.id.desc(), d.id)
+    )
+    found: dict[tuple[int, int], list[str]] = defaultdict(list)
+    for revision, attempt, destination, via in connection.execute(query):
+        found[revision, attempt].append(via or destination)
+    return [
+        {"revision": revision, "attempt": attempt, "destinations": names}
+        for (revision, attempt), names in found.items()
     ]
 
 

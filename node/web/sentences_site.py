@@ -253,6 +253,8 @@ FORMS: tuple[tuple[str, str], ...] = (
      "Un scanner synthétique en relecture se rejette."),
     (r"Attempt (\S+) of series (\S+) was delivered in several revisions\.",
      r"La tentative \1 de la série \2 a été envoyée dans plusieurs révisions."),
+    (r"Tell whoever has the sCT; nothing here names its images any more\.",
+     "Prévenez ceux qui ont ce scanner synthétique ; rien ici ne désigne plus ses images."),
     (r"Name the revision, too\.", "Nommez aussi la révision."),
     (r"This sCT is withdrawn already\.", "Ce scanner synthétique est déjà retiré."),
     (r"(\S+) warning\(s\) are not ticked: (.+)\.",

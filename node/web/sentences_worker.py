@@ -20,6 +20,8 @@ FORMS: tuple[tuple[str, str], ...] = (
      r"Le fichier de l’objet \1 n’est pas celui qui a été fait."),
     (r"Run pctnode check --deep; restore it, or run the series again\.",
      "Lancez pctnode check --deep ; restaurez-le, ou relancez la série."),
+    (r"This sCT has been replaced meanwhile\.",
+     "Ce scanner synthétique a été remplacé entre-temps."),
     (r"Not sent: its objects are not here any more\.",
      "Pas envoyé : ses objets ne sont plus ici."),
     (r"Check the disk; then send the series again\.",

@@ -16,7 +16,9 @@ from node.archive.commitments import Commitments
 from node.archive.deliveries import Deliveries
 from node.archive.echoes import Echoes
 from node.archive.files import Folder
+from node.archive.index import begin_revision, lock_series
 from node.archive.model_book import ModelBook
+from node.archive.retention import Retention
 from node.archive.site_book import SiteBook
 from node.domain.findings import finding
 from node.domain.names import AETitle
@@ -339,3 +341,49 @@ def test_a_withdrawn_present_sct_ends_rejected_and_is_found_by_nobody(
     review.deliver((_peer("ECLIPSE_RT", tps.port),))
     assert review.item()["state"] == "rejected"
     assert review.shelf.queries.output_files(review.series, released_only=True) == []
+
+
+def test_an_sct_that_late_images_have_outdated_is_shown_and_withdrawn_from_the_page(
+    review: Review, start_storescp: StartStorescp
+) -> None:
+    """It lies at the planning system while the newer revision is not even made."""
+    tps = start_storescp(ae_title="ECLIPSE_RT")
+    peers = (_peer("ECLIPSE_RT", tps.port),)
+    review.post("physicist", "sign", **review.signature())
+    review.deliver(peers)
+    sent = len(tps.files())
+    assert review.item()["earlier"] == []
+    with review.shelf.engine.begin() as connection:
+        begin_revision(connection, lock_series(connection, review.series))
+
+    told = {"revision": 1, "attempt": 1, "destinations": ["ECLIPSE_RT"]}
+    assert (review.item()["state"], review.item()["earlier"]) == ("receiving", [told])
+    client = review.node.session("physicist")
+    client.cookies.set("pctnode_language", "en")
+    page = client.get(f"/series/{review.series}").text
+    assert "Attempt 1 of revision 1 is at ECLIPSE_RT." in page
+    assert 'name="revision" value="1"' in page
+    form = {"concept": "safety", "attempt": "1", "revision": "1", "comment": "Images were missing"}
+    answer = client.post(f"/series/{review.series}/withdraw", data=form | {"password": PASSWORD})
+    assert answer.status_code in (200, 303), answer.text
+    review.deliver(peers)
+
+    assert len(tps.files()) == sent + 1
+    assert review.item()["earlier"] == []
+    assert "of revision 1" not in client.get(f"/series/{review.series}").text
+
+
+def test_what_retention_removed_cannot_be_withdrawn_and_says_so(review: Review) -> None:
+    """A notice names images; nothing here names them any more."""
+    review.post("physicist", "sign", **review.signature())
+    with review.shelf.engine.begin() as connection:
+        connection.execute(sa.update(t.deliveries).values(state="sent"))
+        connection.execute(sa.update(t.series).values(state="delivered"))
+    assert Retention(review.shelf.engine, Folder(review.shelf.root)).remove(review.series, "Old.")
+
+    answer = review.post(
+        "physicist", "withdraw", concept="safety", reason="Wrong.", password=PASSWORD
+    )
+
+    assert answer.status_code == 422
+    assert "were removed" in answer.json()["detail"]

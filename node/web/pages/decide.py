@@ -106,6 +106,8 @@ def withdraw(
     request: Request,
     series_id: int,
     concept: Annotated[Literal["quality", "safety"], Form()],
+    attempt: Annotated[int | None, Form(ge=1, le=2**31)] = None,
+    revision: Annotated[int | None, Form(ge=1, le=2**31)] = None,
     comment: Text = "",
     password: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
@@ -114,7 +116,12 @@ def withdraw(
         request,
         series_id,
         lambda to: to.withdraw(
-            series_id, prove_again(request, password), reason=comment, concept=concept
+            series_id,
+            prove_again(request, password),
+            reason=comment,
+            concept=concept,
+            attempt=attempt,
+            revision=revision,
         ),
     )
 

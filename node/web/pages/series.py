@@ -87,7 +87,9 @@ def _possible(request: Request, item: dict[str, Any], state: State) -> dict[str,
         "can_hold": state in _MOVING and item["held_by"] is None,
         "can_resume": state in _BEFORE and item["held_by"] is not None,
         "tested": _tested(desk, item),
-        "can_withdraw": state in _SENT and reached,
+        "can_withdraw": bool((state in _SENT and reached) or item["earlier"]),
+        # The present one where it has left, else the newest of those that did.
+        "to_withdraw": None if state in _SENT and reached else next(iter(item["earlier"]), None),
         "models": sorted({m["name"] for m in desk.models()}) if desk else [],
         "others": [name for name in peers if name not in sent],
     }

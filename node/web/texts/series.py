@@ -52,6 +52,18 @@ SERIES: dict[str, tuple[str, str]] = {
     "series.provenance.source": ("MR series", "Série IRM"),
     "series.provenance.study": ("Study", "Examen"),
     "series.provenance.sct": ("Synthetic CT series", "Série du scanner synthétique"),
+    "series.earlier.title": (
+        "An earlier synthetic CT has left",
+        "Une version antérieure est partie",
+    ),
+    "series.earlier": (
+        "Attempt {attempt} of revision {revision} is at {names}.",
+        "La tentative {attempt} de la révision {revision} est chez {names}.",
+    ),
+    "series.earlier.do": (
+        "Make sure that nobody plans on it; withdraw it where it must not be used.",
+        "Assurez-vous que personne ne planifie dessus ; retirez-la si elle ne doit pas servir.",
+    ),
     "series.provenance.predecessor": ("Replaces", "Remplace"),
     "series.provenance.model": ("Model", "Modèle"),
     "series.provenance.hash": ("Model hash (SHA-256)", "Empreinte du modèle (SHA-256)"),

@@ -180,6 +180,9 @@ def test_an_older_sct_is_withdrawn_by_revision_and_attempt(archive: Archive) -> 
         connection.execute(sa.insert(t.runs).values(second))
         values = {"run_id": 2, "destination": "tps", "state": "sent", "updated_at": 0.0}
         connection.execute(sa.insert(t.deliveries).values(values))
+        made = connection.execute(sa.select(t.outputs).limit(1)).mappings().one()
+        other = {"run_id": 2, "sop_instance_uid": "1.2.3.4"}
+        connection.execute(sa.insert(t.outputs).values(dict(made) | other))
     decisions, series = Decisions(archive.engine), archive.item()["id"]
 
     with pytest.raises(Rejected, match="several revisions"):
