@@ -109,7 +109,11 @@ def _folder(path: Path) -> ModelFolder:
     return ModelFolder(path=path, manifest=manifest)
 
 
-def _version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    # Numbers by value, other words after them by letter: 1.10.0 is newer than 1.9.0.
-    parts = re.split(r"[.\-+]", version)
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
+def _version_key(version: str) -> tuple[tuple[tuple[int, int, str], ...], ...]:
+    """Numbers by value: 1.10.0 is newer than 1.9.0; and 1.2.0-rc1 is older than 1.2.0 (SemVer)."""
+    release, _, candidate = version.partition("-")
+    parts = [
+        tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"[.+]", text))
+        for text in (release, candidate)
+    ]
+    return (parts[0], parts[1] if candidate else ((2, 0, ""),))

@@ -20,6 +20,19 @@ def test_the_newest_version_is_found_by_number(tmp_path: Path) -> None:
     assert found.ref.name == "tiny"
 
 
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [("1.2.0-rc1", "1.2.0"), ("1.1.9", "1.2.0-rc1"), ("1.2.0-a", "1.2.0-b"),
+     ("1.2.0-rc.2", "1.2.0-rc.10"), ("1.2.0", "1.2.0+site")],
+)  # fmt: skip
+def test_a_candidate_is_older_than_what_it_became(tmp_path: Path, older: str, newer: str) -> None:
+    """What was put there to be tried is not used once the release lies beside it."""
+    for version in (older, newer):
+        write_affine_model(tmp_path, version=version)
+
+    assert Registry.scan(tmp_path).find("tiny").ref.version == newer
+
+
 def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
     """The message names the models of the folder."""
     write_affine_model(tmp_path, name="one")
