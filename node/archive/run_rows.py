@@ -89,9 +89,21 @@ def release_run(
         .where(t.runs.c.id == run["id"])
         .values(released_at=t.db_clock(), released_by=who, finished_at=t.db_clock())
     )
-    target = State.DELIVERING if names else State.DELIVERED
-    towards = f"On its way to {', '.join(names)}." if names else "The route names no destination."
+    if not names:
+        target, towards = State.DELIVERED, "The route names no destination."
+    elif _is_there(connection, run["id"]):
+        target, towards = State.DELIVERED, f"Delivered to {', '.join(names)}."
+    else:
+        target, towards = State.DELIVERING, f"On its way to {', '.join(names)}."
     move_series(connection, series, target, f"{sentence} {towards}")
+
+
+def _is_there(connection: sa.Connection, run_id: int) -> bool:
+    """Whether nothing is left to send or to prove: it was held after that, or meanwhile."""
+    d = t.deliveries.c
+    open_ = (d.state == DeliveryState.WAITING.value) | (d.proof > "")
+    query = sa.select(d.id).where(d.run_id == run_id, open_)
+    return connection.execute(query).first() is None
 
 
 def _reopen(connection: sa.Connection, run_id: int) -> None:

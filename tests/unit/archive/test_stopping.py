@@ -246,3 +246,16 @@ def test_what_was_stored_with_a_warning_is_said(archive: Archive) -> None:
     told = spoken(sentence, Language.FR)
     assert "Remarques sur" in told
     assert "avertissement: coerced" in told
+
+
+def test_what_was_proved_while_it_was_held_is_delivered_once_it_is_let_go(archive: Archive) -> None:
+    """Nothing is left to do, and nobody would come to say so."""
+    deliver(archive, Taking(), proof="commitment")
+    row = delivery(archive)
+    hold(archive)
+    Deliveries(archive.engine).confirmed(row["id"], row["tries"], "Committed to.")
+    assert archive.item()["state"] == "review"
+
+    Actions(archive.engine).release(archive.item()["id"], who="kemper")
+
+    assert archive.item()["state"] == "delivered"
