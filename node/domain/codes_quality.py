@@ -16,6 +16,21 @@ QUALITY = {
             "Regardez l'IRM ; envoyez une autre série.",
         ),
     ),
+    "QUALITY_UNCHECKED": row(
+        "warning",
+        en=(
+            "Result not checked",
+            "Model {model} has no limits for its results: nothing of this one was checked.",
+            "Look at the whole volume; have the model exported with limits of its population.",
+        ),
+        fr=(
+            "Résultat non contrôlé",
+            "Le modèle {model} n'a pas de limites pour ses résultats : rien de celui-ci n'a été "
+            "contrôlé.",
+            "Regardez tout le volume ; faites exporter le modèle avec les limites de sa "
+            "population.",
+        ),
+    ),
     "NOT_BODY_REGION": row(
         "refuse",
         en=(

@@ -202,7 +202,7 @@ class Generator:
     ) -> tuple[Finding, ...]:
         manifest = self.model.manifest
         if manifest.quality is None:
-            return ()
+            return (finding("QUALITY_UNCHECKED", model=f"{manifest.name} {manifest.version}"),)
         return check(
             Examined(
                 hu=answer.hu,

@@ -68,7 +68,7 @@ def test_values_are_whole_hu_within_the_stored_range(tmp_path: Path) -> None:
     assert result.sct.values.min() == -1024
     assert result.sct.values.max() == 3071
     assert result.uncertainty is None
-    assert result.findings == ()
+    assert [f.code for f in result.findings] == ["QUALITY_UNCHECKED"]
 
 
 def test_the_same_input_twice_gives_the_same_bits(tmp_path: Path) -> None:
