@@ -1,6 +1,6 @@
 """Whole against tiled, mirrored and repeated answers, and the outline, head by head.
 
-``python -m models.seams onnx/head-t1/1.2.0 HEAD...`` prints a Markdown table. A head is a folder, a
+``python -m models.seams onnx/head-t1/1.3.0 HEAD...`` prints a Markdown table. A head is a folder, a
 file or an archive of DICOM, or a pair's folder (`models.heads`).
 """
 

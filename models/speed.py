@@ -1,6 +1,6 @@
 """The node's runtime against MONAI's sliding window with torch, same network, same volume.
 
-``python -m models.speed models/head-t1.toml onnx/head-t1/1.2.0`` prints both tables. Each figure is
+``python -m models.speed models/head-t1.toml onnx/head-t1/1.3.0`` prints both tables. Each figure is
 a process of its own, for each has its own peak; processor seconds stand beside wall seconds, since
 on a machine with other work only those compare. Weights do not change the time: torch runs the
 config's network as it is initialised.

@@ -1,6 +1,6 @@
 """Soft tissue and bone of synthetic CTs beside a template: percentiles, and how far they overlap.
 
-``python -m models.template onnx/head-t1/1.2.0 TEMPLATE HEAD...``. The template is a CT in HU, such
+``python -m models.template onnx/head-t1/1.3.0 TEMPLATE HEAD...``. The template is a CT in HU, such
 as an averaged one: a prior, not a truth, for averaging blurs edges and thin bone. A head is what
 `models.heads` reads. Only the upper 120 mm of each head count, so that the neck does not.
 """

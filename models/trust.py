@@ -1,6 +1,6 @@
 """Inject gross faults into held-out cases and count what the checks miss.
 
-``python -m models.trust models/head-t1.toml onnx/head-t1/1.2.0``. Subjects and seeds are others
+``python -m models.trust models/head-t1.toml onnx/head-t1/1.3.0``. Subjects and seeds are others
 than those that set the limits. Then each kind's size is halved towards nothing, for the smallest
 fault that is still caught. The drawn cases are kept in the pool's folder for the next model.
 """

@@ -179,7 +179,7 @@ def _general(dataset: Dataset, plan: Plan, stack: Stack, series: str) -> None:
 
 
 def series_description(plan: Plan, stack: Stack) -> str:
-    """``RESEARCH sCT HEAD head-t1 v1.2.0 (MR s4)``, at most 64 characters (VR LO)."""
+    """``RESEARCH sCT HEAD head-t1 v1.3.0 (MR s4)``, at most 64 characters (VR LO)."""
     number = stack.header.series_number
     words = (
         plan.status_label,
