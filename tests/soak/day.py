@@ -43,7 +43,7 @@ _LONGEST_BURST = 6
 _LOOK_S = 2.0
 # What a process may gain between the second quarter of the day and the last.
 MOST_GROWTH = {"memory_mb": 16.0, "descriptors": 6.0, "threads": 3.0}
-MOST_LEFT_OVER_MB = 1.0
+MOST_LEFT_OVER_MB = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +150,9 @@ class Day:
         known = Retention(engine, Folder(self.node.data)).stored_bytes() / 1e6
         engine.dispose()
         databases = sum(p.stat().st_size for p in self.node.data.glob("*.sqlite*")) / 1e6
-        # The journal has its length from the start; the page's files are of the newest series.
-        fixed = sum(_size_mb(self.node.data / name) for name in ("view", "journal"))
+        # The journal has a length of its own, logs are cut at one, and the page's files are of the
+        # newest series.
+        fixed = sum(_size_mb(self.node.data / name) for name in ("view", "journal", "log"))
         return _size_mb(self.node.data) - known - databases - fixed
 
     def latencies_s(self, destination: str) -> list[float]:
