@@ -5,13 +5,13 @@ repeated or late workflow cannot send a series behind the back of a newer one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive import transfers
+from node.archive.delivery_values import Answer, DeliveryJob, DueDelivery
 from node.archive.index import add_event, move_series
 from node.archive.records import OutputFile
 from node.archive.run_rows import Superseded, current_run, output_value
@@ -23,53 +23,6 @@ WITHDRAWAL = "ko"
 _WAITING, _SENT = DeliveryState.WAITING.value, DeliveryState.SENT.value
 # Nothing waits longer than this for its next try.
 LONGEST_WAIT_S = 600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueDelivery:
-    """A try that the engine should be asked for."""
-
-    delivery_id: int
-    destination: str
-    number: int
-    """Of the try, from 0."""
-    workflow_id: str
-    turn: int
-    """Of the run it delivers."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryJob:
-    """What one try has to send."""
-
-    delivery_id: int
-    destination: str
-    attempts: int
-    """Associations tried, this one included."""
-    files: tuple[OutputFile, ...]
-    """What the destination has not confirmed storing yet; where ``proof`` is wanted, everything."""
-    total: int
-    """Objects of the run."""
-    via: str | None = None
-    """Name of the peer that stands in for the destination; None: nobody does."""
-    proof: str = ""
-    """Proof that is wanted of what was sent; empty while it is still to be sent."""
-    proof_tries: int = 0
-    """Times that proof was looked for."""
-    studies: Mapping[str, str] = field(default_factory=dict)
-    """Study of each series of the run, where proof is wanted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a destination said of one object."""
-
-    sop_instance_uid: str
-    status: int
-    """DIMSE status of its C-STORE."""
-    stored: bool
-    """Whether the destination has it now."""
-    sentence: str
 
 
 class Deliveries:
@@ -231,7 +184,12 @@ class Deliveries:
         """Send everything to ``via`` in place of the destination."""
         i = t.delivery_instances
         with self.engine.begin() as connection:
+            row = _locked(connection, delivery_id)
+            there = len(_stored(connection, delivery_id))
             connection.execute(sa.delete(i).where(i.c.delivery_id == delivery_id))
+            if there:
+                told = f"{there} object(s) of it lie at {row['destination']} and stay there."
+                add_event(connection, _series_of(connection, row["run_id"]), "delivery sent", told)
         self._again(delivery_id, number, DeliveryState.WAITING, sentence, 0.0, via=via, attempts=0)
 
     def failed(self, delivery_id: int, number: int, sentence: str) -> None:
@@ -305,8 +263,12 @@ def _withdrawn(connection: sa.Connection, run_id: int) -> bool:
 
 
 def _tell_withdrawal(connection: sa.Connection, run_id: int, sentence: str) -> None:
+    add_event(connection, _series_of(connection, run_id), "withdrawal", sentence)
+
+
+def _series_of(connection: sa.Connection, run_id: int) -> int:
     query = sa.select(t.runs.c.series_id).where(t.runs.c.id == run_id)
-    add_event(connection, connection.execute(query).scalar_one(), "withdrawal", sentence)
+    return int(connection.execute(query).scalar_one())
 
 
 def reached() -> sa.ColumnElement[bool]:
@@ -335,9 +297,7 @@ def _tell(
     except Superseded:
         if state in (DeliveryState.SENT, DeliveryState.CONFIRMED):
             old = f"{sentence} This sCT has been replaced meanwhile."
-            query = sa.select(t.runs.c.series_id).where(t.runs.c.id == run_id)
-            number = connection.execute(query).scalar_one()
-            add_event(connection, number, f"delivery {state}", old)
+            add_event(connection, _series_of(connection, run_id), f"delivery {state}", old)
         return None
     add_event(connection, series["id"], f"delivery {state}", sentence)
     return series

@@ -13,7 +13,8 @@ from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 
-from node.archive.deliveries import LONGEST_WAIT_S, Answer, Deliveries, DeliveryJob
+from node.archive.deliveries import LONGEST_WAIT_S, Deliveries
+from node.archive.delivery_values import Answer, DeliveryJob
 from node.archive.files import Folder
 from node.archive.records import OutputFile
 from node.crashpoints import reach

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from dbos import DBOSClient
 
 from node.archive.commitments import Commitments
-from node.archive.deliveries import Deliveries, DueDelivery
+from node.archive.deliveries import Deliveries
+from node.archive.delivery_values import DueDelivery
 from node.archive.records import OpenRun
 from node.archive.run_rows import Superseded
 from node.archive.runs import Runs

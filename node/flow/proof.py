@@ -15,7 +15,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from node.archive.commitments import Commitments, Result
-from node.archive.deliveries import Deliveries, DeliveryJob
+from node.archive.deliveries import Deliveries
+from node.archive.delivery_values import DeliveryJob
 from node.archive.files import Folder
 from node.archive.records import OutputFile
 from node.dicom.sameness import differences

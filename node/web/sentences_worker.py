@@ -20,6 +20,8 @@ FORMS: tuple[tuple[str, str], ...] = (
      r"Le fichier de l’objet \1 n’est pas celui qui a été fait."),
     (r"Run pctnode check --deep; restore it, or run the series again\.",
      "Lancez pctnode check --deep ; restaurez-le, ou relancez la série."),
+    (r"(\d+) object\(s\) of it lie at (\S+) and stay there\.",
+     r"\1 objet(s) en sont déjà chez \2 et y restent."),
     (r"This sCT has been replaced meanwhile\.",
      "Ce scanner synthétique a été remplacé entre-temps."),
     (r"Not sent: its objects are not here any more\.",
@@ -215,6 +217,17 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"and (\d+) more", r"et \1 de plus"),
     (r"send", "d’envoyer"),
     (r"query", "d’interroger"),
+    # -- what lies aside (node.archive.conflicts) --------------------------------------------------
+    (r"SOP instance (\S+) arrived twice with different bytes\.",
+     r"L’instance SOP \1 est arrivée deux fois avec des contenus différents."),
+    (r"SOP instance (\S+) arrived for this series and is filed with another one: it is missing "
+     r"here\.",
+     r"L’instance SOP \1 est arrivée pour cette série et se trouve dans une autre : elle manque "
+     r"ici."),
+    (r"SOP instance (\S+) arrived and the database takes no row of it: it is missing from the "
+     r"series and lies in (\S+)\.",
+     r"L’instance SOP \1 est arrivée et la base refuse sa ligne : elle manque à la série et se "
+     r"trouve dans \2."),
     # -- refused instances (node.archive) ----------------------------------------------------------
     (r"(.+) (\S+) is not a UID\.", r"\1 \2 n’est pas un UID."),
     (r"(\w+) is missing\.", r"\1 est absent."),

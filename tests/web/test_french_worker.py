@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from node.archive.conflicts import Aside, Standing
 from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.domain.wording import Language
@@ -129,3 +130,10 @@ def test_each_reason_of_a_handshake_is_told() -> None:
     reasons = [*secure._REASONS.values()]
     assert len(reasons) >= 5
     assert [why for why in reasons if not understood(why)] == []
+
+
+@pytest.mark.parametrize("standing", Standing)
+def test_what_lies_aside_is_told_in_the_timeline(standing: Standing) -> None:
+    """The timeline keeps the sentence of the finding."""
+    found = Aside(sop_instance_uid="1.2.3", path="conflicts/a/b.dcm", standing=standing)
+    assert understood(found.as_finding().sentence)

@@ -100,6 +100,9 @@ SERIES: dict[str, tuple[str, str]] = {
     "timeline.sign": ("Sign", "Signature"),
     "timeline.send": ("Send", "Envoi"),
     "timeline.withdraw": ("Withdraw", "Retrait"),
+    "timeline.withdrawal": ("Withdrawal", "Retrait"),
+    "timeline.conflict": ("Set aside", "Mise à part"),
+    "timeline.removed": ("Removed", "Suppression"),
     "timeline.delivery": ("Delivery", "Envoi"),
     # -- viewer ------------------------------------------------------------------------------
     "viewer.label": ("Images", "Images"),

@@ -12,7 +12,8 @@ from node.archive.actions import Actions
 from node.archive.audit import By
 from node.archive.commitments import Commitments
 from node.archive.decisions import Decisions
-from node.archive.deliveries import Answer, Deliveries
+from node.archive.deliveries import Deliveries
+from node.archive.delivery_values import Answer
 from node.archive.records import OutputFile
 from node.archive.retention import Retention
 from node.domain.errors import Rejected
@@ -259,3 +260,25 @@ def test_what_was_proved_while_it_was_held_is_delivered_once_it_is_let_go(archiv
     Actions(archive.engine).release(archive.item()["id"], who="kemper")
 
     assert archive.item()["state"] == "delivered"
+
+
+def test_what_a_destination_got_before_another_stood_in_for_it_is_remembered(
+    archive: Archive,
+) -> None:
+    """Half a series lies there: whoever looks for what went where must find it."""
+    deliveries = Deliveries(archive.engine)
+    (due,) = deliveries.due()
+    job = deliveries.begin(due.delivery_id, due.number)
+    assert job is not None
+    some = [
+        Answer(sop_instance_uid=f.sop_instance_uid, status=0, stored=True, sentence="success")
+        for f in job.files[:7]
+    ]
+    deliveries.record(due.delivery_id, due.number, some)
+
+    deliveries.divert(due.delivery_id, due.number, "spare", "tps is away. Sent to spare instead.")
+
+    with archive.engine.connect() as connection:
+        told = connection.execute(sa.select(t.events.c.sentence)).scalars().all()
+    assert "7 object(s) of it lie at tps and stay there." in told
+    assert delivery(archive)["via"] == "spare"
