@@ -1,7 +1,9 @@
 """Training on tiny pairs: it learns, it resumes, what it exports is what it trained."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from models.data import (  # noqa: E402
 )
 from models.networks import OFFSETS, SctNet, with_neighbours  # noqa: E402
 from models.tissues import Tissue  # noqa: E402
-from models.train import learning_rate, loss_of, save, start, step  # noqa: E402
+from models.train import LONGEST_STEP_S, learning_rate, loss_of, save, start, step, train  # noqa: E402
 
 CONFIG = Path(__file__).parents[3] / "models" / "head-t1.toml"
 
@@ -75,6 +77,27 @@ def test_steps_lower_the_loss_and_a_resumed_run_goes_on(config: TrainConfig) -> 
     assert (again.step, again.elapsed_s) == (12, 77.0)
     for ours, theirs in zip(run.network.parameters(), again.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_time_stood_still_is_no_training(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stopped for an hour between two steps takes them none the less."""
+    for subject in ("02", "18"):
+        write_sample(tmp_path / f"pair_0000_{subject}.npy", sample())
+    phase = replace(PHASE, minutes=2.5 * LONGEST_STEP_S / 60)
+    short = replace(
+        config, pool=tmp_path, train=("02",), validate=("18",), pairs=0, phases=(phase,)
+    )
+    hours = itertools.count(0.0, 3600.0)
+    monkeypatch.setattr("models.train.time", SimpleNamespace(monotonic=lambda: next(hours)))
+    monkeypatch.setattr("models.train.SAVE_EVERY_S", float("inf"))
+
+    train(short)
+
+    run = start(short)
+    assert (run.step, run.elapsed_s) == (3, 3 * LONGEST_STEP_S)
+    assert (tmp_path / "slices.png").exists()
 
 
 def test_a_sample_comes_back_from_disk(tmp_path: Path) -> None:
