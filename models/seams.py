@@ -83,17 +83,18 @@ def mirrored(mr: Volume) -> Volume:
     return replace(mr, values=np.ascontiguousarray(mr.values[:, :, ::-1]))
 
 
-def measure(model: ModelFolder, mr: Volume) -> dict[str, float]:
+def measure(model: ModelFolder, mr: Volume, threads: int = 0) -> dict[str, float]:
     """The figures of one head on its 1 mm axial lattice."""
     grid: Grid = axial_grid(mr.grid, spacing_mm=model.manifest.spacing_mm, max_matrix=100_000)
     signal = resample(mr, grid)
     lying = replace(mr, values=signal, affine=grid.affine)
-    whole = Generator(model, providers=["cpu"])
+    whole = Generator(model, providers=["cpu"], threads=threads)
     first, again = (whole.synthesise(lying, grid) for _ in range(2))
     turned = whole.synthesise(mirrored(lying), grid)
     body = first.body
     box = [int(np.ptp(w)) + 1 for w in np.nonzero(body)]
-    small = Generator(model, providers=["cpu"], memory_budget_bytes=tiles_budget(tuple(box), model))
+    budget = tiles_budget(tuple(box), model)
+    small = Generator(model, providers=["cpu"], memory_budget_bytes=budget, threads=threads)
     tiled = small.synthesise(lying, grid)
     off = np.abs(tiled.sct.values.astype(np.float64) - first.sct.values)[body]
     flipped = np.abs(turned.sct.values[:, :, ::-1].astype(np.float64) - first.sct.values)[body]
@@ -129,9 +130,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("heads", type=Path, nargs="+")
+    parser.add_argument("--threads", type=int, default=0, help="of the runtime; 0: every core")
     given = parser.parse_args()
     model = ModelFolder(path=given.model, manifest=read_manifest(given.model / "manifest.json"))
-    rows = {name_of(path): measure(model, read_head(path)) for path in given.heads}
+    rows = {name_of(path): measure(model, read_head(path), given.threads) for path in given.heads}
     print(table(rows))  # noqa: T201 - the command's answer
 
 

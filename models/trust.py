@@ -102,9 +102,9 @@ def _stops(found: Iterable[Finding]) -> frozenset[str]:
     return frozenset(f.code for f in found if f.severity in (Severity.HOLD, Severity.REFUSE))
 
 
-def cases(config: TrainConfig, count: int) -> Iterator[tuple[int, Pair]]:
+def cases(config: TrainConfig, numbers: range) -> Iterator[tuple[int, Pair]]:
     """Seed and pair of each clean held-out case, drawn once and then kept."""
-    for number in range(count):
+    for number in numbers:
         seed, subject = FIRST_SEED + number, config.validate[number % len(config.validate)]
         path = config.pool / f"clean_{seed}_{subject}.npz"
         if not path.exists():
@@ -120,6 +120,8 @@ def cases(config: TrainConfig, count: int) -> Iterator[tuple[int, Pair]]:
 class Amount:
     """How much is injected."""
 
+    first: int
+    """Number of the first case, so that several processes may share the cases out."""
     cases: int
     """Clean held-out cases."""
     answers: int
@@ -143,7 +145,8 @@ def run(model: ModelFolder, config: TrainConfig, amount: Amount) -> Tally:
     unchecked = replace(model, manifest=replace(model.manifest, quality=None))
     generator = Generator(unchecked, providers=["cpu"], threads=amount.threads)
     names = tuple(QUESTIONS)
-    for number, (seed, pair) in enumerate(cases(config, amount.cases)):
+    numbers = range(amount.first, amount.first + amount.cases)
+    for number, (seed, pair) in enumerate(cases(config, numbers)):
         clean = examined(generator, pair.mr)
         known = tally.add(CLEAN, clean)
         for turn in range(amount.answers):
@@ -160,8 +163,8 @@ def run(model: ModelFolder, config: TrainConfig, amount: Amount) -> Tally:
             _questions_by_size(tally, generator, pair, seed, known)
         print(f"{number + 1} of {amount.cases}: {tally.verdict()}", flush=True)  # noqa: T201
     for number in range(amount.objects):
-        thing = OBJECTS[number % len(OBJECTS)]
-        tally.add(thing, examined(generator, object_in(thing, FIRST_SEED + number)))
+        thing, seed = OBJECTS[number % len(OBJECTS)], FIRST_SEED + amount.first + number
+        tally.add(thing, examined(generator, object_in(thing, seed)))
     return tally
 
 
@@ -192,6 +195,7 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("model", type=Path)
     for name, usual in (
+        ("first", 0),
         ("cases", 24),
         ("answers", len(ANSWER_FAULTS)),
         ("questions", 24),
