@@ -42,7 +42,13 @@ VARIANTS: dict[str, Change] = {
     T1_LIKE: lambda c: _phase(c, repainted=0.0),
     "no tissue classes": lambda c: replace(c, class_weight=0.0),
     "every tissue counts the same": lambda c: _phase(
-        c, bone_weight=1.0, water_weight=1.0, eye_weight=1.0, air_weight=1.0
+        c,
+        bone_weight=1.0,
+        water_weight=1.0,
+        eye_weight=1.0,
+        air_weight=1.0,
+        brain_weight=1.0,
+        skin_weight=1.0,
     ),
 }
 """What is left out, by name."""

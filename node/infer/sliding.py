@@ -101,7 +101,9 @@ def run_tiles(
         weight[where] += window
         if report:
             report((number + 1) / len(tiling.starts))
-    return [kept / weight for kept in total]
+    for kept in total:
+        np.divide(kept, weight, out=kept)
+    return total
 
 
 def predict_volume(

@@ -62,7 +62,8 @@ def test_each_variant_leaves_out_what_it_says() -> None:
     assert VARIANTS["no repainted slabs"](config).phases == (replace(whole, repainted=0.0),)
     assert VARIANTS["no tissue classes"](config) == replace(config, class_weight=0.0)
     flat = VARIANTS["every tissue counts the same"](config).phases[0]
-    assert {flat.bone_weight, flat.water_weight, flat.eye_weight, flat.air_weight} == {1.0}
+    kinds = ("bone", "water", "eye", "air", "brain", "skin")
+    assert {getattr(flat, f"{kind}_weight") for kind in kinds} == {1.0}
     assert flat.repainted == whole.repainted
 
 
