@@ -23,6 +23,7 @@ from node.archive.arrival import Arrival, ReceiveContext, identify
 from node.archive.files import CONFLICTS, Folder, fsync_folder, instance_name
 from node.archive.index import Index
 from node.archive.journal import JOURNAL, SUFFIX, Journal, Place, Record, claimed, metas, records
+from node.archive.records import StoredInstance
 from node.crashpoints import reach
 from node.domain.errors import NodeError
 from node.log import get_logger
@@ -336,7 +337,15 @@ def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:
     taken = path.rename(path.with_suffix(_TAKEN))
     count = refused = 0
     entries: list[_Entry] = []
+    damaged: list[bytes] = []
     for meta, data, offset in records(descriptor):
+        if data is None:
+            damaged.append(meta)
+            continue
+        for lost in damaged:  # the last may have been cut off unacknowledged; these were not last
+            _tell_lost(index, lost, taken.with_suffix(_REFUSED))
+        refused += len(damaged)
+        damaged.clear()
         count += 1
         try:
             context, at = read_meta(meta)
@@ -358,6 +367,23 @@ def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:
     fsync_folder(path.parent)
     if count:
         log.warning("journal_recovered", segment=path.name, instances=count, refused=refused)
+
+
+def _tell_lost(index: Index, meta: bytes, segment: Path) -> None:
+    """Let a series know of an acknowledged instance whose bytes the disk has changed since."""
+    context, at = read_meta(meta)
+    lost = StoredInstance(
+        sop_instance_uid=context.sop_instance_uid or "",
+        sop_class_uid=context.sop_class_uid or "",
+        transfer_syntax_uid=context.transfer_syntax_uid,
+        series_instance_uid=json.loads(meta)[_SERIES_AT],
+        path=f"{JOURNAL}/{segment.name}",
+        size=0,
+        sha256="",
+        received_at=at,
+    )
+    log.error("journal_record_damaged", segment=segment.name, sop_instance=lost.sop_instance_uid)
+    conflicts.record(index, lost, context.calling_ae, path=lost.path, size=0)
 
 
 def _meta(arrival: Arrival) -> bytes:

@@ -6,7 +6,7 @@ who come together share it. Files and rows follow (`node.archive.filing`); what 
 filed when it ended is found in its segments, which are locked as long as it lives.
 
 A segment begins with its epoch. Records carry it, so that what an earlier pass left behind is
-nothing; a record that was cut off fails its digest. Nothing follows a record that failed.
+nothing; a record that was cut off, or that the disk has changed, fails its digest.
 """
 
 import fcntl
@@ -255,8 +255,12 @@ def _write(segment: Segment, parts: Sequence[bytes], start: int) -> None:
         raise OSError("the journal took only a part of a record")
 
 
-def records(descriptor: int) -> Iterator[tuple[bytes, bytes, int]]:
-    """Meta data, data and the data's offset of each record of a segment, up to its end."""
+def records(descriptor: int) -> Iterator[tuple[bytes, bytes | None, int]]:
+    """Meta data, data and the data's offset of each record of a segment, up to its end.
+
+    None stands for data that are not what was written: the last record was cut off, or the disk
+    has changed one since. What follows is read none the less.
+    """
     magic, epoch = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0).ljust(_HEAD.size, b"\0"))
     position, size = _HEAD_BYTES, os.fstat(descriptor).st_size
     while magic == _MAGIC:
@@ -273,9 +277,8 @@ def records(descriptor: int) -> Iterator[tuple[bytes, bytes, int]]:
             return
         position += meta_bytes
         data = os.pread(descriptor, data_bytes, position)
-        if hashlib.sha256(data).digest() != digest:
-            return
-        yield meta, data, position
+        whole = hashlib.sha256(data).digest() == digest
+        yield meta, data if whole else None, position
         position += data_bytes
 
 

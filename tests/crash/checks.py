@@ -47,7 +47,8 @@ def journaled(data_dir: Path) -> dict[str, bytes]:
         with suppress(FileNotFoundError), path.open("rb") as file:
             for meta, data, _ in records(file.fileno()):
                 context, _ = read_meta(meta)
-                found[str(context.sop_instance_uid)] = data
+                if data is not None:
+                    found[str(context.sop_instance_uid)] = data
     return found
 
 

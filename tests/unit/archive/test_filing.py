@@ -197,6 +197,30 @@ def test_another_process_files_what_a_dead_one_acknowledged(store: Store) -> Non
         assert connection.execute(sa.select(tables.series.c.peer)).scalar_one() == "pacs"
 
 
+def test_a_record_that_the_disk_has_changed_is_told_and_hides_no_other(store: Store) -> None:
+    """All others are filed; its series is held, and the segment is kept."""
+    sent = new_series(FEW)
+    assert killed(store.root, sent) == len(sent)
+    (segment,) = (p for p in store.segments() if sent[4].data_set in p.read_bytes())
+    at = segment.read_bytes().index(sent[4].data_set) + 1000
+    with segment.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 0xFF]))
+
+    assert recover(store.folder, store.index)
+
+    store.assert_holds([*sent[:4], *sent[5:]])
+    (kept,) = store.segments()
+    assert kept.suffix == ".refused"
+    assert conflicts.unfiled(store.engine) == [f"journal/{kept.name}"]
+    with store.engine.connect() as connection:
+        series = connection.execute(sa.select(tables.series.c.series_instance_uid)).scalar_one()
+        (aside,) = conflicts.of_series(connection, series)
+    assert aside.as_finding().code == "INSTANCE_UNFILED"
+
+
 def test_recovering_twice_changes_nothing(store: Store) -> None:
     """A second one may end in the middle, and a third begin anew."""
     sent = new_series(FEW)
@@ -468,7 +492,7 @@ def _paths(folder: Path) -> list[Path]:
 def _read(path: Path) -> list[bytes]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return [data for _, data, _ in records(descriptor)]
+        return [data for _, data, _ in records(descriptor) if data is not None]
     finally:
         with suppress(OSError):
             os.close(descriptor)
