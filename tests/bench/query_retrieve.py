@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -35,6 +35,7 @@ from node.scu.association import associate
 from tests.bench.table import Row
 from tests.interop.receiving import data_set_of, mr_image, start_node, write_image
 from tests.peers.dcmqrscp import run_getscu
+from tests.peers.dcmtk import AS_INSTALLED, ENVIRONMENT
 from tests.peers.orthanc import Modality, Orthanc, start_orthanc
 
 ROOT = "1.2.826.0.1.3680043.8.498.99"
@@ -79,18 +80,24 @@ def rows(folder: Path, *, rounds: int) -> list[Row]:
             "node": (node.port, "PCTNODE"),
             "orthanc": (orthanc.dicom_port, orthanc.ae_title),
         }
-        found = get_times(folder, getters, rounds)
-    return [
-        Row(
-            part="C-GET",
-            what=f"CT x {SLICES} by getscu",
-            ours=found["get_node_per_s"],
-            unit="instances/s",
-            peer="Orthanc",
-            theirs=found["get_orthanc_per_s"],
-            rounds=rounds,
-        )
-    ]
+        found = []
+        for what, environment, turns in (
+            ("getscu, TCP_NODELAY=1", ENVIRONMENT, rounds),
+            ("getscu as installed", AS_INSTALLED, 1),  # nine seconds a turn
+        ):
+            times = get_times(folder / what, getters, turns, environment)
+            found.append(
+                Row(
+                    part="C-GET",
+                    what=f"CT x {SLICES} by {what}",
+                    ours=times["get_node_per_s"],
+                    unit="instances/s",
+                    peer="Orthanc",
+                    theirs=times["get_orthanc_per_s"],
+                    rounds=turns,
+                )
+            )
+    return found
 
 
 def fill(data_dir: Path, count: int) -> None:
@@ -179,7 +186,12 @@ def _find(association: Any, patient_id: str, name: str = "") -> None:
         raise AssertionError(f"{patient_id}{name}: {responses}")
 
 
-def get_times(folder: Path, getters: dict[str, tuple[int, str]], rounds: int) -> dict[str, float]:
+def get_times(
+    folder: Path,
+    getters: dict[str, tuple[int, str]],
+    rounds: int,
+    environment: Mapping[str, str] = ENVIRONMENT,
+) -> dict[str, float]:
     """Seconds of a C-GET of the 200 slices by getscu, alternated."""
     keys = ["QueryRetrieveLevel=SERIES", f"StudyInstanceUID={ROOT}.3"]
     keys.append(f"SeriesInstanceUID={ROOT}.2")
@@ -190,7 +202,9 @@ def get_times(folder: Path, getters: dict[str, tuple[int, str]], rounds: int) ->
 
             def fetch(port: int = port, title: str = title, target: Path = target) -> None:
                 options = ["-pdu", "131072"]
-                done = run_getscu(port, keys, target, called=title, options=options)
+                done = run_getscu(
+                    port, keys, target, called=title, options=options, environment=environment
+                )
                 if done.returncode or len(list(target.iterdir())) != SLICES:
                     raise AssertionError(done.stdout + done.stderr)
 
