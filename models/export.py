@@ -150,11 +150,21 @@ def write_onnx(deployed: Deployed, path: Path, properties: dict[str, str]) -> No
     if program is None:
         raise RuntimeError("the exporter gave nothing")
     model = program.model_proto
+    forget_making(model)
     for key, value in properties.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def forget_making(model: onnx.ModelProto) -> None:
+    """Remove what the exporter notes at each node: lines of our code, with this machine's paths."""
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.initializer):
+        part.ClearField("metadata_props")
+    for value in (*graph.input, *graph.output):
+        value.ClearField("metadata_props")
 
 
 @torch.no_grad()

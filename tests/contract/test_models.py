@@ -68,6 +68,13 @@ def test_hash_size_card_and_golden_case(model: ModelFolder) -> None:
     assert model.manifest.sha256 in (model.path / "README.md").read_text()
 
 
+def test_the_file_tells_no_path_of_the_machine_it_was_made_on(model: ModelFolder) -> None:
+    """An exporter notes file and line of each node's code unless it is told not to."""
+    data = (model.path / "model.onnx").read_bytes()
+    assert b"stack_trace" not in data
+    assert b"export.py" not in data
+
+
 def test_output_has_the_input_grid_and_the_promised_range(model: ModelFolder) -> None:
     """Shape, place and range are the manifest's; the half width is never negative."""
     mr = head(model.manifest.spacing_mm)
