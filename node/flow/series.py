@@ -26,7 +26,6 @@ _DEFECT = (
     "Run the series again; if it stops again, send us the log."
 )
 
-
 # What Python says when the system has no memory, or no number, for one more thread.
 _NO_THREAD = "can't start new thread"
 
