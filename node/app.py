@@ -173,7 +173,8 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
 
 def _filer(settings: Settings, folder: Folder, index: "Index") -> "Filer | None":
     """The journal of an acceptor, after what an earlier one has left is filed."""
-    from node.archive.filing import LATEST_S, Filer, recover
+    from node.archive.filing import LATEST_S, Filer
+    from node.archive.recovery import recover
 
     try:
         recover(folder, index)

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node import __version__
-from node.archive import conflicts, filing, system_queries
+from node.archive import conflicts, recovery, system_queries
 from node.archive.files import Folder
 from node.archive.leases import Leases
 from node.log import FOLDER
@@ -72,7 +72,7 @@ def system(settings: Settings, engine: sa.Engine) -> dict[str, Any]:
 def unfiled(folder: Folder, engine: sa.Engine) -> list[str]:
     """Files of what was acknowledged and is among the images of no series, while they are there."""
     aside = (path for path in conflicts.unfiled(engine) if (folder.root / path).exists())
-    return [*aside, *filing.refused(folder)]
+    return [*aside, *recovery.refused(folder)]
 
 
 def worker_facts(settings: Settings) -> dict[str, Any]:

@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from node.archive import peek
 from node.archive.files import Spool, instance_name, instance_path, part10_header
 from node.archive.records import ReceivedHeader, StoredInstance
-from node.domain.errors import Rejected
+from node.domain.errors import Defect, Rejected
 from node.domain.names import is_uid
 
 
@@ -30,24 +31,52 @@ class ReceiveContext:
     """Name of the peer that sent it; None for an unknown one."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Arrival:
     """One instance whose identity has been checked.
 
-    Nothing changes in it but that `data_set` is let go once it lies elsewhere.
+    Nothing changes in it but that `data_set` is let go once it lies elsewhere. What only file and
+    row need is worked out when it is asked for.
     """
 
-    data_set: bytes | Spool
+    data_set: bytes | Spool | None
+    """None while only the journal has it."""
     size: int
     """Bytes of the data set."""
-    sha256: str
-    """Of the data set."""
     sop_class_uid: str
     sop_instance_uid: str
     series_instance_uid: str
-    header: ReceivedHeader
+    study_instance_uid: str
+    values: Mapping[int, bytes]
+    """Raw values by tag, as `node.archive.peek` reads them."""
     context: ReceiveContext
     at: datetime
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the data set. Raises `Defect` when that was let go before anybody asked."""
+        return _sha256(self.kept)
+
+    @property
+    def kept(self) -> bytes | Spool:
+        """The data set. Raises `Defect` when it was let go."""
+        if self.data_set is None:
+            raise Defect("The data set of an instance was let go and is asked for.")
+        return self.data_set
+
+    def learn(self, data_set: bytes) -> None:
+        """Take the digest of ``data_set``, which is the one that was let go."""
+        self.__dict__.setdefault("sha256", _sha256(data_set))
+
+    @cached_property
+    def header(self) -> ReceivedHeader:
+        """What is indexed of its series."""
+        return _header(self.values, self.study_instance_uid, self.context)
+
+    @property
+    def patient_id(self) -> str:
+        """Patient ID; empty when absent."""
+        return peek.text(self.values, peek.PATIENT_ID)
 
     @property
     def name(self) -> PurePosixPath:
@@ -120,14 +149,15 @@ def identify(data_set: bytes | Spool, context: ReceiveContext, at: datetime) -> 
     _require_equal(
         "SOPInstanceUID", sop_instance, context.sop_instance_uid, "SOP_INSTANCE_MISMATCH"
     )
+    study = _uid(values, peek.STUDY_INSTANCE_UID, "StudyInstanceUID")
     return Arrival(
         data_set=data_set,
         size=data_set.size if isinstance(data_set, Spool) else len(data_set),
-        sha256=_sha256(data_set),
         sop_class_uid=sop_class,
         sop_instance_uid=sop_instance,
         series_instance_uid=series,
-        header=_header(values, context),
+        study_instance_uid=study,
+        values=values,
         context=context,
         at=at,
     )
@@ -159,9 +189,9 @@ def _require_equal(keyword: str, data_set: str, command: str | None, code: str) 
         )
 
 
-def _header(values: Mapping[int, bytes], context: ReceiveContext) -> ReceivedHeader:
+def _header(values: Mapping[int, bytes], study: str, context: ReceiveContext) -> ReceivedHeader:
     return ReceivedHeader(
-        study_instance_uid=_uid(values, peek.STUDY_INSTANCE_UID, "StudyInstanceUID"),
+        study_instance_uid=study,
         patient_id=peek.text(values, peek.PATIENT_ID),
         patient_name=peek.text(values, peek.PATIENT_NAME),
         accession_number=peek.text(values, peek.ACCESSION_NUMBER),

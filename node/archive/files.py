@@ -73,17 +73,14 @@ class Folder:
             self.rename(temporary, target)
         return target
 
-    def place_part(
-        self, name: PurePosixPath, header: bytes, descriptor: int, offset: int, count: int
-    ) -> Path:
-        """Write ``header`` and a part of another file to ``name``; nothing is synced.
+    def place_unsynced(self, name: PurePosixPath, header: bytes, data_set: bytes) -> Path:
+        """Write a file under its ``name``; nothing is synced.
 
         The name shows a whole file, which is on the disk once `sync_all` has returned.
         """
         target = self.path(name)
         with self._new_file() as (own, temporary):
-            _write_all(own, [header])
-            _copy_part(own, descriptor, offset, count)
+            _write_all(own, [header, data_set])
             self.rename(temporary, target)
         return target
 
@@ -323,15 +320,6 @@ def _write_all(descriptor: int, chunks: Sequence[bytes | memoryview]) -> None:
     rest = memoryview(b"".join(chunks))[written:]  # a short write, rare: a signal, a full quota
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def _copy_part(target: int, source: int, offset: int, count: int) -> None:
-    """Copy inside the kernel: the bytes need not come up here."""
-    while count:
-        copied = os.sendfile(target, source, offset, count)
-        if not copied:
-            raise OSError(f"the source ends {count} bytes early")
-        offset, count = offset + copied, count - copied
 
 
 def _remove_orphan(path: Path, older_than: float) -> bool:

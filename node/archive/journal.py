@@ -6,7 +6,7 @@ who come together share it. Files and rows follow (`node.archive.filing`); what 
 filed when it ended is found in its segments, which are locked as long as it lives.
 
 A segment begins with its epoch. Records carry it, so that what an earlier pass left behind is
-nothing; a record that was cut off, or that the disk has changed, fails its digest.
+nothing; a record that was cut off, or that the disk has changed, fails its check.
 """
 
 import fcntl
@@ -27,13 +27,17 @@ from node.crashpoints import reach
 
 JOURNAL = "journal"
 SUFFIX = ".segment"
+REFUSED = ".refused"
+"""Suffix of a segment with records that nobody can read."""
 _SEGMENTS = 2
-_MAGIC, _RECORD_MAGIC = b"PCTNSEG1", b"PCTNREC1"
+_MAGIC, _RECORD_MAGIC = b"PCTNSEG1", b"PCTNREC2"
 _HEAD = struct.Struct("<8sQ")
 _HEAD_BYTES = 4096  # records begin on a page of their own: rewriting the head touches no record
-# Magic, epoch, length of the meta data, length and SHA-256 of the data; then a CRC of all that and
-# of the meta data.
-_RECORD, _CHECK = struct.Struct("<8sQIQ32s"), struct.Struct("<I")
+# Magic, epoch, length of the meta data, length and CRC of the data; then a CRC of all that and of
+# the meta data.
+_RECORD, _CHECK = struct.Struct("<8sQIQ4s"), struct.Struct("<I")
+# What the journal wrote first is read on: there the data had their SHA-256.
+_FIRST_MAGIC, _FIRST_RECORD = b"PCTNREC1", struct.Struct("<8sQIQ32s")
 _ZEROS = bytes(1 << 20)
 # A segment can be used at this length, and grows to its own while nothing else is to be done.
 _FIRST_BYTES, _STEP_BYTES = 32 << 20, 16 << 20
@@ -51,8 +55,10 @@ class Segment:
     end: int = _HEAD_BYTES
     unfiled: int = 0
     """Records that have no file and row yet."""
+    lost: int = 0
+    """Of these, records that the disk has changed; they stay for a person to look at."""
     broken: bool = False
-    """A write or sync failed; nothing is added any more."""
+    """A write or sync failed, or a record was changed; nothing is added any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +67,8 @@ class Record:
 
     meta: bytes
     data: bytes
-    digest: bytes
-    """SHA-256 of ``data``."""
+    crc: bytes
+    """Of ``data``; see `crc`."""
 
     @property
     def size(self) -> int:
@@ -71,18 +77,32 @@ class Record:
 
     def parts(self, epoch: int) -> list[bytes]:
         """As it is written."""
-        head = _RECORD.pack(_RECORD_MAGIC, epoch, len(self.meta), len(self.data), self.digest)
+        head = _RECORD.pack(_RECORD_MAGIC, epoch, len(self.meta), len(self.data), self.crc)
         check = _CHECK.pack(zlib.crc32(self.meta, zlib.crc32(head)))
         return [head, check, self.meta, self.data]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a record's data lies."""
+    """Where the data of a record lie."""
 
-    segment: Segment
     offset: int
     size: int
+    check: bytes
+    """What tells that they are what was written."""
+    segment: Segment | None = None
+    """None where another process wrote it."""
+
+    def read(self, descriptor: int) -> bytes | None:
+        """The data; None when they are not what was written."""
+        data = os.pread(descriptor, self.size, self.offset)
+        right = crc(data) if len(self.check) == _CHECK.size else hashlib.sha256(data).digest()
+        return data if right == self.check else None
+
+
+def crc(data: bytes) -> bytes:
+    """The check of a record's data: whether they are whole, not whose they are."""
+    return _CHECK.pack(zlib.crc32(data))
 
 
 class Journal:
@@ -143,11 +163,23 @@ class Journal:
         """Forget records that have their file and row."""
         with self._lock:
             for place in places:
-                place.segment.unfiled -= 1
+                if place.segment is not None:
+                    place.segment.unfiled -= 1
+
+    def lose(self, segment: Segment) -> None:
+        """Count a record as lost that the disk has changed; `rewind` sets the segment aside."""
+        with self._lock:
+            segment.lost += 1
+            segment.broken = True
 
     def rewind(self) -> None:
-        """Begin the segments anew of which every record is filed."""
+        """Begin the segments anew of which every record is filed; set aside what has lost one."""
         with self._lock:
+            for segment in [s for s in self._segments if s.lost and s.lost == s.unfiled]:
+                segment.path.rename(segment.path.with_suffix(REFUSED))
+                fsync_folder(self._folder)
+                self._segments.remove(segment)
+                os.close(segment.descriptor)
             for segment in self._segments:
                 if segment.end > _HEAD_BYTES and not segment.unfiled and not segment.broken:
                     _rewind(segment)
@@ -175,11 +207,12 @@ class Journal:
                     parts[id(segment)] = []
                 parts[id(segment)] += record.parts(segment.epoch)
                 segment.end += record.size
-                places.append(Place(segment, segment.end - len(record.data), len(record.data)))
+                size = len(record.data)
+                places.append(Place(segment.end - size, size, record.crc, segment))
             for segment, start in touched:
                 _write(segment, parts[id(segment)], start)
             for place in places:
-                if place is not None:
+                if place is not None and place.segment is not None:
                     place.segment.unfiled += 1
         return places
 
@@ -255,30 +288,31 @@ def _write(segment: Segment, parts: Sequence[bytes], start: int) -> None:
         raise OSError("the journal took only a part of a record")
 
 
-def records(descriptor: int) -> Iterator[tuple[bytes, bytes | None, int]]:
-    """Meta data, data and the data's offset of each record of a segment, up to its end.
+def records(descriptor: int) -> Iterator[tuple[bytes, Place]]:
+    """Meta data and place of each record of a segment, up to its end.
 
-    None stands for data that are not what was written: the last record was cut off, or the disk
-    has changed one since. What follows is read none the less.
+    Data that are not what was written are the last record's, which was cut off, or the disk has
+    changed them since; what follows is found none the less.
     """
     magic, epoch = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0).ljust(_HEAD.size, b"\0"))
     position, size = _HEAD_BYTES, os.fstat(descriptor).st_size
     while magic == _MAGIC:
-        head = os.pread(descriptor, _RECORD.size, position)
-        if len(head) < _RECORD.size:
+        start = os.pread(descriptor, _FIRST_RECORD.size + _CHECK.size, position)
+        layout = _FIRST_RECORD if start.startswith(_FIRST_MAGIC) else _RECORD
+        if len(start) < layout.size + _CHECK.size:
             return
-        mark, its_epoch, meta_bytes, data_bytes, digest = _RECORD.unpack(head)
-        if mark != _RECORD_MAGIC or its_epoch != epoch or meta_bytes + data_bytes > size:
+        mark, its_epoch, meta_bytes, data_bytes, check = layout.unpack_from(start)
+        if mark not in (_RECORD_MAGIC, _FIRST_MAGIC) or its_epoch != epoch:
             return
-        check = os.pread(descriptor, _CHECK.size, position + _RECORD.size)
-        position += _RECORD.size + _CHECK.size
+        if meta_bytes + data_bytes > size:
+            return
+        position += layout.size + _CHECK.size
         meta = os.pread(descriptor, meta_bytes, position)
-        if check != _CHECK.pack(zlib.crc32(meta, zlib.crc32(head))):
+        whole = _CHECK.pack(zlib.crc32(meta, zlib.crc32(start[: layout.size])))
+        if start[layout.size :][: _CHECK.size] != whole:
             return
         position += meta_bytes
-        data = os.pread(descriptor, data_bytes, position)
-        whole = hashlib.sha256(data).digest() == digest
-        yield meta, data if whole else None, position
+        yield meta, Place(position, data_bytes, check)
         position += data_bytes
 
 
@@ -286,30 +320,9 @@ def metas(descriptor: int) -> list[bytes]:
     """Meta data of each record of a segment that may be in use, without a look at the data."""
     while True:
         head = os.pread(descriptor, _HEAD.size, 0)
-        found = _metas(descriptor, head)
+        found = [meta for meta, _ in records(descriptor)]
         if os.pread(descriptor, _HEAD.size, 0) == head:  # else it began anew meanwhile
             return found
-
-
-def _metas(descriptor: int, head: bytes) -> list[bytes]:
-    magic, epoch = _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))
-    position, size, found = _HEAD_BYTES, os.fstat(descriptor).st_size, []
-    while magic == _MAGIC:
-        start = os.pread(descriptor, _RECORD.size + _CHECK.size, position)
-        if len(start) < _RECORD.size + _CHECK.size:
-            break
-        mark, its_epoch, meta_bytes, data_bytes, _ = _RECORD.unpack_from(start)
-        if mark != _RECORD_MAGIC or its_epoch != epoch or meta_bytes + data_bytes > size:
-            break
-        position += len(start)
-        meta = os.pread(descriptor, meta_bytes, position)
-        if start[_RECORD.size :] != _CHECK.pack(
-            zlib.crc32(meta, zlib.crc32(start[: _RECORD.size]))
-        ):
-            break
-        found.append(meta)
-        position += meta_bytes + data_bytes
-    return found
 
 
 @contextmanager

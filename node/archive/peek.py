@@ -45,6 +45,14 @@ _LONG = frozenset(
         b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV",
     }
 )  # fmt: skip
+# PS3.5 7.1.2, table 7.1-1 and -2: from an element's first byte to its value.
+_PLAIN, _LENGTH = struct.Struct("<HH2sH"), struct.Struct("<I")
+_SHORT_STEP, _LONG_STEP = 8, 12
+_SHORT = (
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN",
+    b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
+)  # fmt: skip
+_STEPS = dict.fromkeys(_SHORT, _SHORT_STEP) | dict.fromkeys(_LONG, _LONG_STEP)
 _RESEND = "Export the object again at the sender and send it once more."
 
 
@@ -88,9 +96,8 @@ def read_header(data_set: Data, transfer_syntax_uid: str, *, start: int = 0) -> 
         return _walk(data_set, _IMPLICIT, start)
     if transfer_syntax_uid == ExplicitVRBigEndian:
         return _walk(data_set, _BIG_ENDIAN, start)
-    return _walk(
-        data_set, _EXPLICIT, start
-    )  # PS3.5 A.4: every encapsulated syntax is Explicit VR LE
+    # PS3.5 A.4: every encapsulated syntax is Explicit VR LE.
+    return _walk(data_set, _EXPLICIT, start)
 
 
 def text(values: Mapping[int, bytes], tag: int) -> str:
@@ -123,10 +130,35 @@ def inflate(data_set: bytes | memoryview) -> bytes:
     return inflated
 
 
+def _stride(data: Data, position: int, found: dict[int, bytes]) -> int:
+    """Pass plain Explicit VR LE elements, keeping what is wanted; stop before any other.
+
+    Nine tenths of a header are elements that need no question; `_walk` asks the rest.
+    """
+    last = len(data) - 12
+    while position <= last:
+        group, number, vr, length = _PLAIN.unpack_from(data, position)
+        step = _STEPS.get(vr)
+        if step is None:
+            return position
+        start = position + step
+        if step == _LONG_STEP:
+            (length,) = _LENGTH.unpack_from(data, position + 8)
+        tag, after = group << 16 | number, start + length
+        if tag > _LAST_WANTED or after > last:
+            return position
+        if tag in WANTED and tag not in found:
+            found[tag] = data[start:after]
+        position = after
+    return position
+
+
 def _walk(data: Data, encoding: _Encoding, position: int = 0) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     end, checked_end = len(data), False
     while position < end:
+        if encoding is _EXPLICIT:
+            position = _stride(data, position, found)
         if end - position < 8:
             if not any(data[position:]):
                 break  # padding after the last element, harmless

@@ -54,7 +54,7 @@ class Receipt:
     sop_instance_uid: str
     series_instance_uid: str
     path: str
-    """Where it lies, or is about to, relative to the data folder."""
+    """Where it lies, relative to the data folder; empty while only the journal has it."""
     study_instance_uid: str
     patient_id: str
 
@@ -123,10 +123,10 @@ class Receiver:
 
     def _place(self, arrival: Arrival) -> Receipt:
         if self._filer is not None:
-            pending = self._filer.pending(arrival.sop_instance_uid)
-            if pending == arrival.sha256:
-                return _receipt(arrival, Outcome.DUPLICATE, arrival.path)
-            if pending is not None:
+            same = self._filer.has_same(arrival)
+            if same:
+                return _receipt(arrival, Outcome.DUPLICATE)
+            if same is False:
                 self._filer.wait()
         known = self._index.find_instance(arrival.sop_instance_uid)
         if known is not None and self._is_same(arrival, known):
@@ -136,7 +136,7 @@ class Receiver:
         if known is not None:
             return self._keep_aside(arrival, known)
         if self._filer is not None and self._filer.take(arrival):
-            return _receipt(arrival, Outcome.STORED, arrival.path)
+            return _receipt(arrival, Outcome.STORED)
         return self._store(arrival)
 
     def _is_same(self, arrival: Arrival, known: StoredInstance) -> bool:
@@ -146,7 +146,7 @@ class Receiver:
         if known.sha256 == arrival.sha256:
             return True
         # A sender that negotiates another transfer syntax the next time sends other bytes.
-        data_set = arrival.data_set
+        data_set = arrival.kept
         if isinstance(data_set, Spool):  # too long to be compared in memory while others wait
             return False
         syntax = arrival.context.transfer_syntax_uid
@@ -201,10 +201,11 @@ class Receiver:
     def _place_file(self, arrival: Arrival, name: PurePosixPath) -> tuple[Path, int]:
         """Write and name the file: its path and its size."""
         header = arrival.part10()
-        if isinstance(arrival.data_set, Spool):
-            target = self._folder.place_spool(name, arrival.data_set)
+        data_set = arrival.kept
+        if isinstance(data_set, Spool):
+            target = self._folder.place_spool(name, data_set)
         else:
-            target = self._folder.place(name, header, arrival.data_set)
+            target = self._folder.place(name, header, data_set)
         return target, len(header) + arrival.size
 
 
@@ -231,13 +232,13 @@ class _Turns:
                     del self._users[uid], self._locks[uid]
 
 
-def _receipt(arrival: Arrival, outcome: Outcome, path: str) -> Receipt:
+def _receipt(arrival: Arrival, outcome: Outcome, path: str = "") -> Receipt:
     return Receipt(
         outcome=outcome,
         sop_class_uid=arrival.sop_class_uid,
         sop_instance_uid=arrival.sop_instance_uid,
         series_instance_uid=arrival.series_instance_uid,
         path=path,
-        study_instance_uid=arrival.header.study_instance_uid,
-        patient_id=arrival.header.patient_id,
+        study_instance_uid=arrival.study_instance_uid,
+        patient_id=arrival.patient_id,
     )

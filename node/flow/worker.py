@@ -16,10 +16,10 @@ from node.archive.commitments import Commitments, judge
 from node.archive.deliveries import Deliveries
 from node.archive.expectations import Expectations
 from node.archive.files import Folder
-from node.archive.filing import recover, waiting_series
 from node.archive.index import Index
 from node.archive.leases import Leases
 from node.archive.model_book import ModelBook
+from node.archive.recovery import recover, waiting_series
 from node.archive.runs import Runs
 from node.domain.plan import ModelRef
 from node.domain.site import Site

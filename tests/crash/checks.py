@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pydicom
 
-from node.archive.filing import read_meta
+from node.archive.entries import read_meta
 from node.archive.journal import JOURNAL, records
 from node.archive.records import OutputFile
 from tests.crash.watched import Watched
@@ -45,7 +45,8 @@ def journaled(data_dir: Path) -> dict[str, bytes]:
     found = {}
     for path in (data_dir / JOURNAL).glob("*"):
         with suppress(FileNotFoundError), path.open("rb") as file:
-            for meta, data, _ in records(file.fileno()):
+            for meta, place in records(file.fileno()):
+                data = place.read(file.fileno())
                 context, _ = read_meta(meta)
                 if data is not None:
                     found[str(context.sop_instance_uid)] = data

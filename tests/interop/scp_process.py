@@ -14,9 +14,10 @@ from node.archive import tables
 from node.archive.catalogue import Catalogue
 from node.archive.commitments import Commitments
 from node.archive.files import Folder
-from node.archive.filing import Filer, recover
+from node.archive.filing import Filer
 from node.archive.index import Index
 from node.archive.receive import Receiver
+from node.archive.recovery import recover
 from node.domain.reading import Reader
 from node.domain.site import read_site
 from node.scp.admission import Policy

@@ -1,6 +1,5 @@
 """The journal: what it acknowledged is never lost, whatever ends the process or fails later."""
 
-import hashlib
 import multiprocessing
 import os
 import shutil
@@ -21,10 +20,11 @@ from node.archive import conflicts, tables
 from node.archive.arrival import ReceiveContext
 from node.archive.backup import copy_archive
 from node.archive.files import Folder
-from node.archive.filing import Filer, recover, waiting_series
+from node.archive.filing import Filer
 from node.archive.index import Index
-from node.archive.journal import Journal, Record, claimed, records
+from node.archive.journal import Journal, Record, claimed, crc, records
 from node.archive.receive import Outcome, Receiver
+from node.archive.recovery import recover, waiting_series
 from node.archive.runs import Runs
 from node.domain.errors import Retryable
 from tests.bench.series import SMALL, Instance, Kind, new_series
@@ -357,7 +357,7 @@ def test_a_disk_that_fails_under_the_journal_is_the_senders_failure(
 
 
 def _record(data: bytes) -> Record:
-    return Record(meta=b"meta", data=data, digest=hashlib.sha256(data).digest())
+    return Record(meta=b"meta", data=data, crc=crc(data))
 
 
 def test_a_record_that_was_cut_off_ends_the_segment(tmp_path: Path) -> None:
@@ -492,7 +492,8 @@ def _paths(folder: Path) -> list[Path]:
 def _read(path: Path) -> list[bytes]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return [data for _, data, _ in records(descriptor) if data is not None]
+        found = [place.read(descriptor) for _, place in records(descriptor)]
+        return [data for data in found if data is not None]
     finally:
         with suppress(OSError):
             os.close(descriptor)
