@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.config import Phase
 from models.networks import OFFSETS
-from models.pairs import apply, draw, repaint
+from models.pairs import PairParameters, apply, draw, repaint
 from models.tissues import Tissue, TissueMap, read_tissues
 from node.infer.preprocess import Normalisation, body_mask, normalise
 
@@ -67,7 +67,12 @@ def cached_tissues(labels: Path, folder: Path, subject: str) -> TissueMap:
 
 def make_sample(tissues: TissueMap, seed: int) -> Sample:
     """Draw and apply one pair, then normalise it exactly as the node does."""
-    pair = apply(draw(seed), tissues)
+    return sample_of(draw(seed), tissues)
+
+
+def sample_of(parameters: PairParameters, tissues: TissueMap) -> Sample:
+    """Apply what was drawn, then normalise it exactly as the node does."""
+    pair = apply(parameters, tissues)
     body = body_mask(pair.mr, (1.0, 1.0, 1.0))
     mr = normalise(pair.mr, body, NORMALISATION).astype(np.float16)
     return Sample(mr=mr, ct=pair.ct, tissues=pair.tissues, counts=count(pair.tissues))

@@ -8,12 +8,23 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.ablate import ALONE, VARIANTS, alone, rows  # noqa: E402
+from models.ablate import (  # noqa: E402
+    ALONE,
+    OTHERS,
+    SAME_FAT,
+    VARIANTS,
+    ablate,
+    alone,
+    from_nothing,
+    same_fat,
+)
 from models.config import read_config  # noqa: E402
 from models.data import Sample, count, write_sample  # noqa: E402
 from models.networks import OFFSETS  # noqa: E402
+from models.pairs import draw  # noqa: E402
 
 CONFIG = Path(__file__).parents[3] / "models" / "head-t1.toml"
+WITHOUT_DRAWING = [name for name in VARIANTS if name != SAME_FAT]
 
 
 def ball(radius: float) -> Sample:
@@ -43,28 +54,66 @@ def test_each_variant_gives_figures(tmp_path: Path) -> None:
         slices=2,
     )
 
-    head, _, *lines = rows(config, {"18": ball(16)}, steps=2)
+    config = replace(config, source="pairs", folder=tmp_path / "out")
+    columns = {"18": [ball(16)], "both": [ball(16), ball(17)]}
 
-    assert head == "| 2 steps | 18 |"
-    assert [line.split(" | ")[0] for line in lines] == [f"| {name}" for name in VARIANTS]
+    first = ablate(config, columns, 2, only=["nothing"])
+    head, _, *lines = ablate(config, columns, 2, only=WITHOUT_DRAWING).splitlines()
+
+    assert first.splitlines()[2] == lines[0]
+    assert head == "| left out, 2 steps | 18 | both |"
+    assert [line.split(" | ")[0] for line in lines] == [f"| {name}" for name in WITHOUT_DRAWING]
     for line in lines:
-        mae, dice = (float(v) for v in line.split(" | ")[1].rstrip(" |").split(", "))
+        mae, soft, dice = (float(v) for v in line.split(" | ")[1].split(", "))
         assert mae > 0
+        assert soft > 0
         assert 0 <= dice <= 1
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    """A row on disk is told as it stands, whatever the pool holds by now."""
+    (tmp_path / "rows-7.json").write_text('{"nothing": {"18": [60.0, 20.0, 0.9]}}')
+    config = replace(read_config(CONFIG), pool=tmp_path / "nowhere", folder=tmp_path)
+
+    assert ablate(config, {}, 7, only=["nothing"]).splitlines()[2] == "| nothing | 60, 20, 0.900 |"
 
 
 def test_each_variant_leaves_out_what_it_says() -> None:
     """Nothing else of the config changes."""
-    config = read_config(CONFIG)
-    whole = config.phases[-1]
+    config = from_nothing(read_config(CONFIG))
+    (whole,) = config.phases
 
-    assert VARIANTS["as shipped"](config) == config
-    assert VARIANTS["no repainted slabs"](config).phases == (replace(whole, repainted=0.0),)
-    assert VARIANTS["no tissue classes"](config) == replace(config, class_weight=0.0)
-    flat = VARIANTS["every tissue counts the same"](config).phases[0]
+    assert whole.learning_rate == read_config(CONFIG).phases[0].learning_rate
+    assert VARIANTS["nothing"](config) == config
+    assert VARIANTS["nothing, another seed"](config) == replace(config, seed=config.seed + 1)
+    assert VARIANTS["repainted slabs"](config).phases == (replace(whole, repainted=0.0),)
+    assert VARIANTS["tissue classes"](config) == replace(config, class_weight=0.0)
+    flat = VARIANTS["weights of tissues"](config).phases[0]
     kinds = ("bone", "water", "eye", "air", "brain", "skin")
     assert {getattr(flat, f"{kind}_weight") for kind in kinds} == {1.0}
     assert flat.repainted == whole.repainted
+
+
+def test_fat_alike_is_all_that_changes_in_a_pair() -> None:
+    """Two subjects that differ in fat and skin no longer do; everything else is as drawn."""
+    pairs = [draw(seed) for seed in (6000, 6001, 6003)]
+    alike = [same_fat(p) for p in pairs]
+
+    assert len({(a.anatomy.skin_mm, a.anatomy.fat_edge, a.anatomy.orbit_fat) for a in alike}) == 1
+    assert all(a.anatomy.fat_depth_mm >= 2 for a in alike)
+    for before, after in zip(pairs, alike, strict=True):
+        assert replace(after, anatomy=before.anatomy) == before
+        assert after.anatomy.skull_mm == before.anatomy.skull_mm
+
+
+def test_each_kind_of_held_out_pair_can_be_drawn() -> None:
+    """Among the first thousand seeds; none of a kind is of the other."""
+    drawn = [draw(900_000 + n) for n in range(1000)]
+
+    found = {kind: [p for p in drawn if fits(p)] for kind, fits in OTHERS.items()}
+
+    assert all(len(pairs) >= 2 for pairs in found.values())
+    assert not any(OTHERS["free contrast"](p) for p in found["another scanner"])
 
 
 def test_a_slice_alone_knows_no_neighbours() -> None:
