@@ -176,15 +176,20 @@ def tighten(signal: Floats, body: Mask, spacing_mm: tuple[float, float, float]) 
         return body
     box = shapes.box_of(body)
     inner, part = body[box], signal[box]
+
+    def level(tissue: Mask) -> Floats:
+        """Mean signal of the tissue nearby."""
+        share, total = (
+            shapes.recursive_gaussian(values, body.shape, box, spacing_mm, _NEARBY_MM)
+            for values in (tissue.astype(np.float32), np.where(tissue, part, 0).astype(np.float32))
+        )
+        return np.asarray(total / np.maximum(share, 1e-3), np.float32)
+
     tissue = inner & (part > 0.35 * float(np.median(part[inner])))
-
-    def nearby(values: Floats) -> Floats:
-        return shapes.recursive_gaussian(values, body.shape, box, spacing_mm, _NEARBY_MM)
-
-    share = nearby(tissue.astype(np.float32))
-    level = nearby(np.where(tissue, part, 0).astype(np.float32))
+    # Beside bright fat even the slope of the edge is brighter than tissue elsewhere.
+    tissue &= part > _HALF_LEVEL * level(tissue)
     above = np.zeros_like(body)
-    above[box] = inner & (part > _HALF_LEVEL * level / np.maximum(share, 1e-3))
+    above[box] = inner & (part > _HALF_LEVEL * level(tissue))
     largest = _largest(above, spacing_mm)
     whole = (sitk.GetArrayFromImage(largest) > 0) | _filled(largest)
     return shapes.fill_slices(whole & body)

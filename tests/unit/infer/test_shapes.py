@@ -62,12 +62,17 @@ def body_by_itk(values: Floats, spacing_mm: Spacing) -> Mask:
 
 def contour_by_itk(signal: Floats, body: Mask, spacing_mm: Spacing) -> Mask:
     """`tighten` as ITK's filters, one after the other."""
+
+    def level(tissue: Mask) -> Floats:
+        share, level = (
+            sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(image_of(v, spacing_mm), 3.0))
+            for v in (tissue.astype(np.float32), np.where(tissue, signal, 0).astype(np.float32))
+        )
+        return level / np.maximum(share, 1e-3)
+
     tissue = body & (signal > 0.35 * float(np.median(signal[body])))
-    share, level = (
-        sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(image_of(v, spacing_mm), 3.0))
-        for v in (tissue.astype(np.float32), np.where(tissue, signal, 0).astype(np.float32))
-    )
-    above = (body & (signal > 0.5 * level / np.maximum(share, 1e-3))).astype(np.uint8)
+    tissue &= signal > 0.5 * level(tissue)
+    above = (body & (signal > 0.5 * level(tissue))).astype(np.uint8)
     part = largest(image_of(above, spacing_mm))
     return filled_by_itk(mask_of(sitk.Or(part, closed_by_itk(part))) & body)
 
