@@ -1,6 +1,6 @@
 """Whole against tiled, mirrored and repeated answers, and the outline, head by head.
 
-``python -m models.seams onnx/head-t1/1.3.0 HEAD...`` prints a Markdown table. A head is a folder, a
+``python -m models.seams onnx/head-t1/1.3.0 HEAD...`` prints Markdown tables. A head is a folder, a
 file or an archive of DICOM, or a pair's folder (`models.heads`).
 """
 
@@ -11,21 +11,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.contours import compare
 from models.heads import name_of, read_head
 from node.domain.geometry import Grid, axial_grid
+from node.domain.plan import SctResult
 from node.domain.volume import Volume
 from node.infer.generator import Generator
 from node.infer.manifest import read_manifest
-from node.infer.preprocess import body_mask, resample
+from node.infer.preprocess import resample
 from node.infer.registry import ModelFolder
 from node.infer.sliding import padded_shape
 
-Floats = NDArray[np.float32]
+Figures = dict[str, float]
 Mask = NDArray[np.bool_]
 
 PARTS = 2
 """The tiled answer gets this share of the memory that the whole head takes."""
-_SOLID_HU = -500.0
+SURE_HU = 30.0
+"""Half width below which the model counts as sure of a voxel."""
 
 
 def tiles_budget(shape: tuple[int, ...], model: ModelFolder) -> int:
@@ -57,49 +60,35 @@ def worst_seam(
     return plane, voxel
 
 
-def outline_off_mm(hu: Floats, signal: Floats, body: Mask) -> tuple[float, float]:
-    """Distance of the outlines' centres along the worst axis, and their mean distance in depth.
-
-    Both outlines are found anew: the sCT's from its HU, the MR's at half of the body's signal.
-    """
-    skin = 0.5 * float(np.median(signal[body]))
-    ours, theirs = (_outline(v) for v in (hu > _SOLID_HU, signal > skin))
-    apart = np.abs(_centre(ours) - _centre(theirs)).max()
-    crossings = sum(int((np.diff(theirs, axis=axis)).sum()) for axis in range(3))
-    # Seen along an axis a surface shows the cosine of its tilt; over all directions three halves.
-    return float(apart), abs(float(ours.sum()) - float(theirs.sum())) / (crossings / 1.5)
-
-
-def _outline(solid: Mask) -> Mask:
-    return body_mask(np.where(solid, 1000.0, 0.0).astype(np.float32), (1.0, 1.0, 1.0))
-
-
-def _centre(mask: Mask) -> NDArray[np.float64]:
-    return np.array([float(w.mean()) for w in np.nonzero(mask)])
-
-
 def mirrored(mr: Volume) -> Volume:
     """The same voxels with left and right exchanged about the volume's middle."""
     return replace(mr, values=np.ascontiguousarray(mr.values[:, :, ::-1]))
 
 
-def measure(model: ModelFolder, mr: Volume, threads: int = 0) -> dict[str, float]:
-    """The figures of one head on its 1 mm axial lattice."""
+def measure(model: ModelFolder, mr: Volume, threads: int = 0) -> dict[str, Figures]:
+    """The tables' figures of one head on its 1 mm axial lattice."""
     grid: Grid = axial_grid(mr.grid, spacing_mm=model.manifest.spacing_mm, max_matrix=100_000)
     signal = resample(mr, grid)
     lying = replace(mr, values=signal, affine=grid.affine)
     whole = Generator(model, providers=["cpu"], threads=threads)
     first, again = (whole.synthesise(lying, grid) for _ in range(2))
     turned = whole.synthesise(mirrored(lying), grid)
-    body = first.body
-    box = [int(np.ptp(w)) + 1 for w in np.nonzero(body)]
+    box = [int(np.ptp(w)) + 1 for w in np.nonzero(first.body)]
     budget = tiles_budget(tuple(box), model)
     small = Generator(model, providers=["cpu"], memory_budget_bytes=budget, threads=threads)
     tiled = small.synthesise(lying, grid)
-    off = np.abs(tiled.sct.values.astype(np.float64) - first.sct.values)[body]
-    flipped = np.abs(turned.sct.values[:, :, ::-1].astype(np.float64) - first.sct.values)[body]
-    plane, voxel = worst_seam(first.sct.values, tiled.sct.values, body)
-    apart, depth = outline_off_mm(first.sct.values.astype(np.float32), signal, body)
+    same = first.sct.values.tobytes() == again.sct.values.tobytes()
+    return {
+        "seams": tiled_off(first, tiled) | {"same bits": float(same)},
+        "mirrored": mirrored_off(first, turned),
+        "outline": outline(mr, first),
+    }
+
+
+def tiled_off(whole: SctResult, tiled: SctResult) -> Figures:
+    """How far the tiled answer is from the whole one."""
+    off = np.abs(tiled.sct.values.astype(np.float64) - whole.sct.values)[whole.body]
+    plane, voxel = worst_seam(whole.sct.values, tiled.sct.values, whole.body)
     tiles = next((w for w in tiled.runtime.split(", ") if "tiles" in w), "0").split()[0]
     return {
         "tiles": float(tiles),
@@ -107,20 +96,53 @@ def measure(model: ModelFolder, mr: Volume, threads: int = 0) -> dict[str, float
         "largest, HU": float(off.max()),
         "seam, plane's mean, HU": plane,
         "seam, one voxel, HU": voxel,
-        "mirrored: mean, HU": float(flipped.mean()),
-        "mirrored: 95th, HU": float(np.percentile(flipped, 95)),
-        "centres, mm": apart,
-        "depth, mm": depth,
-        "same bits": float(first.sct.values.tobytes() == again.sct.values.tobytes()),
     }
 
 
-def table(rows: dict[str, dict[str, float]]) -> str:
+def mirrored_off(first: SctResult, turned: SctResult) -> Figures:
+    """How far the answer to the mirrored MR, turned back, is from the answer; all in the body.
+
+    Sure is what the model tells less than `SURE_HU` of; beyond told is further off than that.
+    """
+    body = first.body
+    off = np.abs(turned.sct.values[:, :, ::-1].astype(np.float64) - first.sct.values)[body]
+    figures = {"mean, HU": float(off.mean()), "95th, HU": float(np.percentile(off, 95))}
+    if first.uncertainty is None:
+        return figures
+    told = first.uncertainty.values[body]
+    sure = told < SURE_HU
+    return figures | {
+        "sure, % of the body": 100 * float(sure.mean()),
+        "sure: mean, HU": float(off[sure].mean()),
+        "sure: 95th, HU": float(np.percentile(off[sure], 95)),
+        "unsure, % of the difference": 100 * float(off[~sure].sum() / max(off.sum(), 1e-9)),
+        "beyond told, %": 100 * float((off > told).mean()),
+        "beyond twice told, %": 100 * float((off > 2 * told).mean()),
+    }
+
+
+def outline(mr: Volume, answer: SctResult) -> Figures:
+    """Where the answer ends beside where the MR ends; see `models.contours`."""
+    found = compare(mr, answer.sct, answer.body)
+    return {
+        "larger, mm": found.median_mm,
+        "shifted, mm": float(np.linalg.norm(found.shift_mm)),
+        "apart, mm": found.typical_mm,
+        "95th, mm": found.far_mm,
+        "no edge, %": 100 * float(np.isinf(found.off_mm).mean()),
+        "left out: cut, %": 100 * found.cut,
+        "folded, %": 100 * found.folded,
+        "faint, %": 100 * found.faint,
+        "coarse, %": 100 * found.coarse,
+    }
+
+
+def table(rows: dict[str, Figures]) -> str:
     """Rows by head as Markdown."""
     keys = list(next(iter(rows.values())))
     lines = [f"| head | {' | '.join(keys)} |", "|---" * (len(keys) + 1) + "|"]
     lines += [
-        f"| {name} | {' | '.join(f'{row[k]:.4g}' for k in keys)} |" for name, row in rows.items()
+        f"| {name} | {' | '.join(f'{row[k]:.3g}' for k in keys)} |" for name, row in rows.items()
     ]
     return "\n".join(lines)
 
@@ -134,7 +156,8 @@ def main() -> None:
     given = parser.parse_args()
     model = ModelFolder(path=given.model, manifest=read_manifest(given.model / "manifest.json"))
     rows = {name_of(path): measure(model, read_head(path), given.threads) for path in given.heads}
-    print(table(rows))  # noqa: T201 - the command's answer
+    for part in next(iter(rows.values())):
+        print(table({name: row[part] for name, row in rows.items()}), "\n")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ import pytest
 pytest.importorskip("torch")
 
 from models.heads import name_of, read_head
-from models.seams import outline_off_mm, table, tiles_budget, worst_seam
+from models.seams import mirrored_off, table, tiles_budget, worst_seam
 from models.template import figures, overlap
+from node.domain.plan import SctResult
+from node.domain.volume import Unit, Volume
 from node.infer.registry import Registry
 from node.infer.sliding import padded_shape, plan_tiles
 from tests.phantoms.mr import mr_series
@@ -36,20 +38,33 @@ def test_a_seam_is_what_a_step_has_more_than_the_whole() -> None:
     assert worst_seam(whole, tiled, body) == (0.0, 0.0)
 
 
-def test_outlines_are_compared_where_they_lie() -> None:
-    """A ball in both, then the answer 1 mm off along one axis, then 1 mm thicker."""
-    axis = np.arange(120) - 60
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij", sparse=True)
-    away = np.sqrt(z**2 + y**2 + x**2)
-    signal, hu = (away < 45).astype(np.float32), np.where(away < 45, 40, -1000).astype(np.float32)
-    thick = np.where(away < 46, 40, -1000).astype(np.float32)
+def answer(hu: np.ndarray, told: np.ndarray) -> SctResult:
+    """An answer that is body throughout."""
+    affine = np.eye(4)
+    sct, scale = (
+        Volume(values=v, affine=affine, frame_of_reference_uid="1.2.3", unit=Unit.HU)
+        for v in (hu, told)
+    )
+    body = np.ones(hu.shape, bool)
+    return SctResult(sct=sct, uncertainty=scale, body=body, findings=(), runtime="")
 
-    same = outline_off_mm(hu, signal, away < 45)
-    moved = outline_off_mm(np.roll(hu, 1, axis=1), signal, away < 45)
 
-    assert same == pytest.approx((0.0, 0.0), abs=1e-6)
-    assert moved[0] == pytest.approx(1.0, abs=0.05)
-    assert outline_off_mm(thick, signal, away < 45)[1] == pytest.approx(1.0, abs=0.3)
+def test_a_mirrored_answer_is_told_apart_where_the_model_is_sure() -> None:
+    """Off by 4 HU where 8 are told, by 300 in the unsure tenth where 100 are told."""
+    hu, told = np.zeros((4, 5, 10), np.int16), np.full((4, 5, 10), 8, np.float32)
+    hu[:, :, 2], told[:, :, 9] = 70, 100
+    turned = hu[:, :, ::-1] + 4
+    turned[:, :, 0] += 296
+
+    row = mirrored_off(answer(hu, told), answer(turned, told))
+
+    assert row["mean, HU"] == pytest.approx(0.9 * 4 + 0.1 * 300)
+    assert row["sure, % of the body"] == pytest.approx(90)
+    assert row["sure: mean, HU"] == row["sure: 95th, HU"] == 4
+    assert row["unsure, % of the difference"] == pytest.approx(100 * 30 / 33.6)
+    assert row["beyond told, %"] == row["beyond twice told, %"] == pytest.approx(10)
+    same = mirrored_off(answer(hu, told), answer(hu[:, :, ::-1], told))
+    assert same["mean, HU"] == same["beyond told, %"] == 0
 
 
 def test_the_tiled_answer_is_really_tiled() -> None:
