@@ -253,6 +253,7 @@ def main() -> None:
     parser.add_argument("pairs", type=Path, nargs="*")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--slices", type=int, help="in a step; the config's when left out")
+    parser.add_argument("--narrow", type=int, default=1, help="divide the network's widths by this")
     parser.add_argument("--pool", type=Path, help="instead of the config's")
     parser.add_argument("--drawn", type=int, help="how many pairs; the config's when left out")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
@@ -262,6 +263,8 @@ def main() -> None:
         config,
         folder=given.folder,
         slices=given.slices or config.slices,
+        widths=tuple(n // given.narrow for n in config.widths),
+        fine=config.fine // given.narrow,
         pool=given.pool or config.pool,
         pairs=given.drawn or config.pairs,
     )
