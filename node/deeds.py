@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from node.archive.decisions import Signature
 
 
-def act_on_series(settings: Settings, series_id: int, action: str, *, reason: str) -> str:
-    """Run again, release, reject or resend a series; the sentence says what happens next."""
+def act_on_series(
+    settings: Settings, series_id: int, action: str, *, reason: str, seen: str | None = None
+) -> str:
+    """Run again, release, reject or resend a series; the sentence says what happens next.
+
+    Only the attempt ``seen``, as ``1.2``, is released; None releases the one there is.
+    """
     from node.archive.audit import Audit, By
 
     engine, who = database(settings), getpass.getuser()
@@ -22,7 +27,7 @@ def act_on_series(settings: Settings, series_id: int, action: str, *, reason: st
     if action == "retry":
         sentence = actions.retry(series_id, who=who)
     elif action == "release":
-        sentence = actions.release(series_id, who=who, reason=reason)
+        sentence = actions.release(series_id, who=who, reason=reason, seen=seen)
     elif action == "reject":
         sentence = actions.reject(series_id, who=who, reason=reason)
     else:

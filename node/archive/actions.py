@@ -48,10 +48,16 @@ class Actions:
             add_event(connection, series_id, "retry", sentence, who=who)
             return sentence
 
-    def release(self, series_id: int, *, who: str, reason: str = "") -> str:
-        """Let the sCT of a series in review leave."""
+    def release(
+        self, series_id: int, *, who: str, reason: str = "", seen: str | None = None
+    ) -> str:
+        """Let the sCT of a series in review leave.
+
+        ``seen`` is revision and attempt that were looked at, as ``1.2``; another one is refused.
+        """
         with self.engine.begin() as connection:
             row = asked_series(connection, series_id, "released", (State.REVIEW,))
+            _must_be(row, seen)
             run = latest_run(connection, row)
             if run is None or run["plan"] is None:
                 raise no_sct(series_id)
@@ -96,6 +102,17 @@ class Actions:
             move_series(connection, row, State.DELIVERING, sentence)
             add_event(connection, series_id, "resend", sentence, who=who)
             return sentence
+
+
+def _must_be(row: sa.RowMapping, seen: str | None) -> None:
+    attempt = f"{row['revision']}.{row['attempt']}"
+    if seen is not None and seen != attempt:
+        raise Rejected(
+            f"The sCT is not the one that was looked at: that was attempt {seen}, and attempt "
+            f"{attempt} is there now.",
+            code="CHANGED",
+            remedy="Look at it again and release what is there now.",
+        )
 
 
 def asked_series(

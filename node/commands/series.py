@@ -23,6 +23,9 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         verb.add_argument("id", type=int)
         verb.add_argument("--reason", default="", help="why; needed to reject")
         if word == "release":
+            verb.add_argument(
+                "--attempt", default="", metavar="REVISION.ATTEMPT"
+            ).help = "the one that was looked at, as 1.2; another one is refused"
             verb.add_argument("--as", dest="account", default="", help="account that signs")
             accept = verb.add_argument("--accept", action="append", default=[], metavar="N:CODE")
             accept.help = "a warning that was read and is acceptable; asked for where not given"
@@ -52,21 +55,29 @@ def _act_on_series(arguments: argparse.Namespace) -> int:
     from node.app import queries
     from node.deeds import act_on_series
 
+    seen = None
     if arguments.action == "release":
         item = queries(settings_of(arguments)).series_detail(arguments.id)
         plan = item["runs"][-1]["plan"] if item and item["runs"] else None
+        seen = arguments.attempt or (_attempt(item) if item else None)
         if item and plan and plan["release"] == ReleasePolicy.SIGNATURE:
-            print(_sign(arguments, item, plan))
+            print(_sign(arguments, item, plan, seen))
             return 0
+    # What the policy was read of is what leaves: a new attempt may ask for a signature.
+    settings = settings_of(arguments)
     print(
-        act_on_series(
-            settings_of(arguments), arguments.id, arguments.action, reason=arguments.reason
-        )
+        act_on_series(settings, arguments.id, arguments.action, reason=arguments.reason, seen=seen)
     )
     return 0
 
 
-def _sign(arguments: argparse.Namespace, item: dict[str, Any], plan: dict[str, Any]) -> str:
+def _attempt(item: dict[str, Any]) -> str:
+    return f"{item['revision']}.{item['attempts']}"
+
+
+def _sign(
+    arguments: argparse.Namespace, item: dict[str, Any], plan: dict[str, Any], seen: str | None
+) -> str:
     """Show what leaves, have each warning accepted, ask who signs; the sentence of what follows."""
     from node.deeds import sign_series
 
@@ -75,7 +86,7 @@ def _sign(arguments: argparse.Namespace, item: dict[str, Any], plan: dict[str, A
     ticked = [key for key in to_read(item["findings"]) if _accepted(key, item, arguments.accept)]
     account = arguments.account or _asked("Account: ")
     signature = Signature(
-        attempt=f"{item['revision']}.{item['attempts']}",
+        attempt=seen or _attempt(item),
         ticked=ticked,
         destinations=plan["destinations"],
         instances=count,

@@ -2,10 +2,14 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
+from node import deeds
+from node.archive import tables as t
 from node.archive.accounts import Accounts
 from node.archive.audit import Audit
 from node.archive.migrate import upgrade
@@ -109,6 +113,43 @@ def test_a_signature_from_a_shell_stands_in_the_audit_trail(
     assert (act["who"], act["role"], act["address"]) == ("physicist", "physicist", "command")
     assert act["details"]["comment"] == "seen"
     assert Audit(shelf.engine).verify().broken_at is None
+
+
+@pytest.mark.parametrize("policy", [ReleasePolicy.CHECKS_PASSED, ReleasePolicy.SIGNATURE])
+def test_only_the_attempt_that_was_looked_at_leaves(
+    shelf: Shelf,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    policy: ReleasePolicy,
+) -> None:
+    """A series run again meanwhile has another sCT: it stays, until somebody names it."""
+    in_review(shelf, policy)
+
+    assert release(monkeypatch, PASSWORD, *WHOLE, "--attempt", "1.2") == 3
+    assert "attempt 1.2" in capsys.readouterr().err
+    detail = shelf.queries.series_detail(1)
+    assert detail is not None
+    assert detail["state"] == "review"
+    assert release(monkeypatch, PASSWORD, *WHOLE, "--attempt", "1.1") == 0
+
+
+def test_a_new_attempt_between_reading_and_releasing_stays(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The policy that was read is that of what leaves, so no new attempt leaves by an old one."""
+    in_review(shelf, ReleasePolicy.CHECKS_PASSED)
+    act = deeds.act_on_series
+
+    def run_again_first(*given: Any, **more: Any) -> str:
+        with shelf.engine.begin() as connection:
+            connection.execute(sa.update(t.series).values(attempt=2))
+            connection.execute(sa.update(t.runs).values(attempt=2))
+        return act(*given, **more)
+
+    monkeypatch.setattr(deeds, "act_on_series", run_again_first)
+    assert release(monkeypatch, "", "--reason", "read") == 3
+    assert "attempt 1.2 is there now" in capsys.readouterr().err
+    assert not [r for r in Audit(shelf.engine).rows() if r["action"] == "release"]
 
 
 def test_other_policies_are_released_without_a_password_and_written_down(
