@@ -5,6 +5,7 @@ opens one stream, whatever the number of its tabs (``static/app.js``).
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from threading import Event
 
@@ -22,6 +23,14 @@ _LOOK_S = 1.0
 _SIGN_OF_LIFE_S = 15.0
 
 
+def _event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"
+
+
+def _marks_of(now: Mapping[str, str]) -> str:
+    return _event("marks", json.dumps(dict(now)))
+
+
 class Notifier:
     """Compares what the pages show with what it was a second ago."""
 
@@ -36,11 +45,12 @@ class Notifier:
         """Server-sent events for one listener, until it leaves or the process ends."""
         inbox: asyncio.Queue[str] = asyncio.Queue(maxsize=8)
         self._listeners.add(inbox)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._watch())
         try:
-            # Whoever comes back after a restart has missed what happened meanwhile.
-            yield "retry: 2000\nevent: change\ndata: all\n\n"
+            # A page knows what it was made of, so it asks again only for what is another by now.
+            now = await self._look()
+            yield "retry: 2000\n" + (_event("change", "all") if now is None else _marks_of(now))
+            if self._task is None or self._task.done():
+                self._task = asyncio.create_task(self._watch(now))
             quiet_s = 0.0
             while not self.closing.is_set():
                 try:
@@ -51,17 +61,23 @@ class Notifier:
                         quiet_s = 0.0
                         yield ": here\n\n"
                     continue
-                yield f"event: change\ndata: {topic}\n\n"
+                yield _event("change", topic)
         finally:
             self._listeners.discard(inbox)
 
-    async def _watch(self) -> None:
-        before: Mapping[str, str] | None = None
+    async def _look(self) -> Mapping[str, str] | None:
+        """What the pages show now; None while the database is silent."""
+        try:
+            return await asyncio.to_thread(self._marks)
+        except SQLAlchemyError as error:
+            log.warning("database_silent", error=type(error).__name__)
+            return None
+
+    async def _watch(self, before: Mapping[str, str] | None) -> None:
+        """Tell what differs from ``before``, and then from look to look."""
         while self._listeners and not self.closing.is_set():
-            try:
-                now = await asyncio.to_thread(self._marks)
-            except SQLAlchemyError as error:
-                log.warning("database_silent", error=type(error).__name__)
+            now = await self._look()
+            if now is None:
                 now = before or {}
             if before is not None:
                 for topic in (name for name, mark in now.items() if before.get(name) != mark):

@@ -22,8 +22,9 @@ from node.web.assets import asset
 from node.web.faults import to_do, why
 from node.web.names import body, decimal, gigabytes, person, thousands
 from node.web.sentences import spoken
+from node.web.story import finding_sentence
 from node.web.texts import Translator
-from node.web.when import ago, clock_time, day_time, iso, lasted
+from node.web.when import ago, clock_time, day_clock, day_time, iso, lasted
 from node.web.words import LOOKS
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -89,6 +90,7 @@ class Frame:
             body=body,
             iso=iso,
             spoken=spoken,
+            told=finding_sentence,
         )
         env.filters["thousands"] = thousands
 
@@ -112,6 +114,7 @@ class Frame:
             "now": datetime.now(UTC),
             "clock": clock_time,
             "day_time": day_time,
+            "day_clock": day_clock,
             "ago": ago,
             "lasted": lasted,
             "decimal": partial(decimal, language=said),
@@ -127,8 +130,9 @@ class Frame:
 class Layout:
     """`Frame` for one request."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, live: bool = False) -> None:
         self._request = request
+        self._marks = dict(request.app.state.queries.marks()) if live else {}
         self.say = Translator(language(request))
 
     def page(
@@ -136,12 +140,17 @@ class Layout:
     ) -> HTMLResponse:
         """Render ``template``; ``place`` marks the navigation."""
         frame: Frame = self._request.app.state.frame
+        values = {"marks": self._marks, **values}
         return frame.page(self._request, template, place=place, status=status, **values)
 
 
-def layout(request: Request) -> Layout:
-    """The frame for one request."""
-    return Layout(request)
+def layout(request: Request, *, live: bool = False) -> Layout:
+    """The frame for one request.
+
+    A page that keeps itself up to date asks for a ``live`` one before it reads what it shows: it
+    then carries the marks of what it was made of (`node.web.events`).
+    """
+    return Layout(request, live=live)
 
 
 def _user(request: Request) -> Identity | None:

@@ -21,9 +21,12 @@ def day_time(iso: str | None) -> str:
     """The time of a moment of today, else its date and time; empty for None."""
     if iso is None:
         return ""
-    at = _local(iso)
-    today = datetime.now(UTC).astimezone().date()
-    return at.strftime("%H:%M" if at.date() == today else "%Y-%m-%d %H:%M")
+    return _local(iso).strftime("%H:%M" if _is_today(iso) else "%Y-%m-%d %H:%M")
+
+
+def day_clock(iso: str | None) -> str:
+    """The time of a moment of today to the second, else its date and time; empty for None."""
+    return clock_time(iso) if iso and _is_today(iso) else day_time(iso)
 
 
 def ago(iso: str | None, now: datetime, language: str = Language.EN) -> str:
@@ -45,6 +48,10 @@ def lasted(seconds: float, language: str = Language.EN) -> str:
         hours, minutes = total // _HOUR_S, total % _HOUR_S // _MINUTE_S
         return f"{hours} h {minutes} min" if hours < 10 and minutes else f"{hours} h"
     return f"{total // _DAY_S} {day}"
+
+
+def _is_today(iso: str) -> bool:
+    return _local(iso).date() == datetime.now(UTC).astimezone().date()
 
 
 def _local(iso: str) -> datetime:

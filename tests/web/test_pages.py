@@ -1,6 +1,7 @@
 """Pages, API, health and images over HTTP, against a filled database and archive."""
 
 import io
+import json
 import threading
 import urllib.error
 import urllib.request
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
 from hashlib import sha256
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -230,11 +232,14 @@ def test_a_dead_link_is_a_page_for_people_and_json_for_programs(site: Site) -> N
 
 
 def test_events_tell_what_changed(site: Site) -> None:
-    """A listener is told "series" within seconds of a change, and the stream ends with the node."""
+    """The stream begins with what pages are made of, tells a change within seconds, and ends."""
     request = urllib.request.urlopen(f"http://127.0.0.1:{site.port}/events", timeout=20)
     with request as stream:
         lines = iter(stream.readline, b"")
-        assert next(line for line in lines if line.startswith(b"data")) == b"data: all\n"
+        first = next(line for line in lines if line.startswith(b"data"))
+        marks = json.loads(first.removeprefix(b"data: "))
+        page = unescape(site.get("/").body.decode())
+        assert json.loads(page.partition("data-marks='")[2].partition("'")[0]) == marks
         stop = threading.Event()
 
         def keep_changing() -> None:

@@ -198,9 +198,10 @@ def _tried(at: Desk, files: list[UploadFile]) -> list[dict[str, Any]]:
 
 
 def _page(request: Request, *, status: int = 200, **values: Any) -> HTMLResponse:
+    frame = layout(request, live=True)
     at, queries = desk(request), request.app.state.queries
     site, echoes, contacts = at.book.current(), at.echoes.all(), at.echoes.contacts()
-    return layout(request).page(
+    return frame.page(
         "network.html",
         place="network",
         status=status,

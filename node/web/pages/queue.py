@@ -56,7 +56,7 @@ def page(
 ) -> HTMLResponse:
     """Show the series, those that wait for a person first."""
     reads: QueueReads = request.app.state.queries
-    frame = layout(request)
+    frame = layout(request, live=True)
     counts = reads.counts()
     if q.strip() or show in FILTERS:
         states = FILTERS.get(show, _EVERY)

@@ -37,8 +37,8 @@ WINDOWS = ("soft", "brain", "bone", "lung", "full")
 @router.get("/series/{series_id}", dependencies=[VIEWER])
 def page(request: Request, series_id: int) -> HTMLResponse:
     """Show one series."""
+    frame = layout(request, live=True)
     item = found(request, series_id)
-    frame = layout(request)
     t = frame.say
     state = State(item["state"])
     has_images = item["instances"] > 0 and state is not State.RECEIVING

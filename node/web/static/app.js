@@ -14,6 +14,7 @@
     return new Promise(() => {
       const source = new EventSource("/events");
       const tell = (message) => { channel.postMessage(message); receive(message); };
+      source.addEventListener("marks", (event) => tell({ marks: JSON.parse(event.data) }));
       source.addEventListener("change", (event) => tell({ topic: event.data }));
       source.onerror = () => tell({ away: true });
       source.onopen = () => tell({ away: false });
@@ -23,14 +24,18 @@
   if (navigator.locks) navigator.locks.request(CHANNEL, listen);
   else listen(); // without a secure context there are no locks
 
+  // Marks say what there is now; the page says what it was made of. Where they agree nothing is due.
+  const marksOf = (page) => JSON.parse(page.body.dataset.marks || "{}");
+  const known = marksOf(document);
   function receive(message) {
     if ("away" in message) { offline.hidden = !message.away; return; }
     offline.hidden = true;
+    const { marks } = message;
+    const topics = marks ? Object.keys(marks).filter((topic) => known[topic] !== marks[topic]) : [message.topic];
     for (const element of document.querySelectorAll("[data-live]")) {
       const topic = element.dataset.live;
-      if (message.topic === "all" || topic === "all" || topic === message.topic) waiting.add(element.id);
+      if (topics.includes("all") || topics.includes(topic) || (topic === "all" && topics.length)) waiting.add(element.id);
     }
-    document.dispatchEvent(new CustomEvent("node:change", { detail: message.topic }));
     refresh();
   }
 
@@ -60,6 +65,7 @@
       if (element.querySelector("[data-hold-order]:hover")) await inPlace(element, fresh);
       else await morph(element, now);
     }
+    Object.assign(known, marksOf(fresh));
     document.dispatchEvent(new CustomEvent("node:fresh", { detail: fresh }));
   }
   function morph(element, now) {
