@@ -90,8 +90,16 @@ class QueueReads:
             return int(connection.execute(query).scalar_one())
 
     def queue_search(self, wanted: Wanted) -> tuple[list[QueueRow], int]:
-        """The rows asked for and how many there are in all, with one look at the words."""
-        query = _newest_first(sa.select(t.series.c.id).where(_matching(wanted)))
+        """The rows asked for and how many there are in all, with one look at the words.
+
+        Parts of words are in no index, so every row is read: in the order they lie in, which is
+        three times as fast as by an index of states or times. Hence the expressions about both.
+        """
+        s = t.series.c
+        query = sa.select(s.id).order_by((s.state_at + 0).desc(), s.id.desc())
+        query = query.where(_words(wanted), _times(wanted))
+        if set(wanted.states) != {state.value for state in State}:
+            query = query.where(s.state.concat("").in_(wanted.states))
         with self._engine.begin() as connection:
             ids = connection.execute(query).scalars().all()
             some = ids[wanted.offset : wanted.offset + wanted.limit]
@@ -151,12 +159,22 @@ def _newest_first(query: sa.Select[Any]) -> sa.Select[Any]:
 
 
 def _matching(wanted: Wanted) -> sa.ColumnElement[bool]:
+    return sa.and_(t.series.c.state.in_(wanted.states), _times(wanted), _words(wanted))
+
+
+def _times(wanted: Wanted) -> sa.ColumnElement[bool]:
     s = t.series.c
-    conditions: list[sa.ColumnElement[bool]] = [s.state.in_(wanted.states)]
+    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
     if wanted.since is not None:
         conditions.append(s.state_at >= wanted.since)
     if wanted.until is not None:
         conditions.append(s.state_at < wanted.until)
+    return sa.and_(*conditions)
+
+
+def _words(wanted: Wanted) -> sa.ColumnElement[bool]:
+    s = t.series.c
+    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
     for word in wanted.words.replace("^", " ").split()[:_MOST_WORDS]:
         columns = (s.patient_name, s.patient_id, s.accession_number)
         conditions.append(sa.or_(*(c.icontains(word, autoescape=True) for c in columns)))

@@ -6,10 +6,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from node.archive.queue_queries import Wanted
 from node.domain.states import State
@@ -123,7 +125,7 @@ def test_sentences_of_the_node_are_spoken_in_french() -> None:
     assert said == "Calcul du scanner synthétique, 62\u00a0%."
     away = "TPS (TPS at 10.0.0.9:104) cannot be reached: refused. Attempt 2; the next one in 10 s."
     assert spoken(away, "fr") == (
-        "TPS (TPS at 10.0.0.9:104) est injoignable\u00a0: refused. Tentative 2\u00a0; la suivante "
+        "TPS (TPS, 10.0.0.9:104) est injoignable\u00a0: refused. Tentative 2\u00a0; la suivante "
         "dans 10 s."
     )
     assert spoken("Out of paper.", "fr") == "Out of paper."
@@ -146,6 +148,30 @@ def test_queue_stays_fast_with_100_000_series(shelf: Shelf, site: str) -> None:
         took = min(_seconds(f"{site}{path}") for _ in range(3))
         assert took < 0.8, f"{path} took {took:.2f} s"
     assert shelf.queries.counts()["delivered"] > 90_000
+
+
+@pytest.mark.parametrize("states", [tuple(State), (State.DELIVERED, State.KEPT)])
+def test_a_search_reads_the_rows_as_they_lie(shelf: Shelf, states: tuple[State, ...]) -> None:
+    """No index jumps about in the table for each of 100,000 rows; what is found stays in order."""
+    fill_many(shelf, 2000)
+    asked: list[tuple[str, Any]] = []
+
+    @sa.event.listens_for(shelf.engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_more: Any) -> None:
+        asked.append((statement, values))
+
+    wanted = Wanted(states=tuple(s.value for s in states), words="muster clara", limit=5)
+    rows, total = shelf.queries.queue_search(wanted)
+    sa.event.remove(shelf.engine, "before_cursor_execute", note)
+
+    found = [row.state for row in rows]
+    assert total > len(rows) == 5
+    assert set(found) <= set(states)
+    assert [r.state_at for r in rows] == sorted((r.state_at for r in rows), reverse=True)
+    statement, values = next(a for a in asked if "LIKE" in a[0])
+    with shelf.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert [row[3] for row in plan if "series" in row[3]] == ["SCAN series"]
 
 
 def _seconds(address: str) -> float:
