@@ -4,6 +4,7 @@ A code never changes its meaning and is never used again for another. ``{names}`
 the values its check must give. The rows stand by theme in the modules imported here.
 """
 
+import re
 from collections.abc import Mapping
 
 from node.domain.codes_acquisition import ACQUISITION
@@ -18,6 +19,8 @@ __all__ = ["CODES", "Code", "Language", "Words", "sentence", "words"]
 
 CODES: dict[str, Code] = {**ARRIVAL, **KIND, **PIXELS, **GEOMETRY, **ACQUISITION, **QUALITY}
 
+# A number by itself or among others: no UID, version or address, which have two dots or letters.
+_DECIMAL = re.compile(r"(?<![\w.])(\d+)\.(\d+)(?![\w.])")
 # Values that are words, by the name they have in sentences.
 _FRENCH_VALUES: dict[str, dict[str, str]] = {
     "words": {
@@ -60,8 +63,10 @@ def sentence(code: str, values: Mapping[str, str], language: str = Language.EN) 
 
 
 def _said(key: str, value: str, language: str) -> str:
-    if language != Language.FR or key not in _FRENCH_VALUES:
+    if language != Language.FR:
         return value
+    if key not in _FRENCH_VALUES:
+        return _DECIMAL.sub(r"\1,\2", value).replace("): ", ")\u00a0: ")
     known = _FRENCH_VALUES[key]
     if value in known:
         return known[value]

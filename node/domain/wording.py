@@ -70,7 +70,7 @@ def row(
 def _typeset(french: str) -> str:
     for mark in _HIGH_MARKS:
         french = french.replace(mark, "\u00a0" + mark[1:])
-    return french.replace("« ", "«\u00a0")
+    return french.replace("« ", "«\u00a0").replace("'", "’")
 
 
 RESEND = (

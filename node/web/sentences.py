@@ -113,11 +113,21 @@ _FORMS: tuple[tuple[str, str], ...] = (
         r"Conservée : on ne fait pas de scanner synthétique à partir de \1.",
     ),
     (r"Refused: no stack can be used\.", "Refusée : aucun volume n’est utilisable."),
+    (
+        r"hash right; the model has no golden case",
+        "empreinte conforme ; le modèle n’a pas de cas témoin",
+    ),
+    (
+        r"hash and golden case right, ([\d.]+) HU off",
+        r"empreinte et cas témoin conformes, écart de \1 UH",
+    ),
     (r"Given up after several tries: (.+)", r"Abandon après plusieurs essais : \1"),
 )
 ALL_FORMS = (*network_forms, *_FORMS, *site_forms, *worker_forms)
 _COMPILED = tuple((re.compile(form, re.DOTALL), french) for form, french in ALL_FORMS)
 # A fault of a setting names its place first: ``peers[2].port: 0 is not between 1 and 65535.``
+_DECIMAL = re.compile(r"(?<![\w.])(\d+)\.(\d+)(?=[ \u00a0](?:%|(?:mm|UH|Mo|Go|s|T)\b))")
+_AT = re.compile(r"\((\S+) at (\S+:\d+)\)")
 _GROUP = re.compile(r"\\(\d)")
 _NEXT_SENTENCE = re.compile(r"(?<=[.?]) (?=[A-Z])")
 _KEPT_OUT = re.compile(r"(\d+) of (\d+) contexts not accepted: (.+)", re.DOTALL)
@@ -173,7 +183,8 @@ def _visit(sentence: str) -> str:
     if kept_out:
         reasons = " ; ".join(_inner(reason) for reason in kept_out[3].split("; "))
         told.append(f"{kept_out[1]} contextes sur {kept_out[2]} non acceptés : {reasons}")
-    return f"{ENDS[end]} {', '.join(told)}".strip() + ("." if told else "")
+    parts = ", ".join(told)
+    return f"{ENDS[end]} {parts[:1].upper()}{parts[1:]}".strip() + ("." if told else "")
 
 
 def _listed(text: str) -> list[str]:
@@ -196,6 +207,7 @@ def _part(part: str) -> str:
 
 
 def _typeset(french: str) -> str:
-    for mark in (" :", " ;", " %", " ?"):
+    for mark in (" :", " ;", " %", " ?", " »"):
         french = french.replace(mark, "\u00a0" + mark[1:])
-    return french
+    french = _DECIMAL.sub(r"\1,\2", french.replace("« ", "«\u00a0"))
+    return _AT.sub(r"(\1, \2)", french)

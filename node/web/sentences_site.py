@@ -1,5 +1,8 @@
 """French for what settings, accounts and refused associations say; see `node.web.sentences`."""
 
+from node.domain.site import WHEN_PATTERNS
+
+_CONDITIONS = "|".join(WHEN_PATTERNS)
 VISITS: tuple[tuple[str, str], ...] = (
     (r"(\d+) stored", r"\1 enregistrée(s)"),
     (r"(\d+) duplicate", r"\1 déjà présente(s)"),
@@ -80,7 +83,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"Edit that file, or leave it out of the import\.",
      "Modifiez ce fichier, ou retirez-le de l’import."),
     (r"Route (.+) asks for model (.+), which is not there\.",
-     r"La route \1 demande le modèle \2, qui est absent."),
+     r"La règle \1 demande le modèle \2, qui est absent."),
     (r"Models: (.+)\.", r"Modèles : \1."),
     (r"The (\w+) (.+) comes from the settings file\.",
      r"\2 vient du fichier de configuration."),
@@ -210,6 +213,17 @@ FORMS: tuple[tuple[str, str], ...] = (
      "ASCII imprimables, sans barre oblique inverse)."),
     (r"Set the sender's own AE title, and add a peer with it here\.",
      "Réglez le titre AE propre de l’expéditeur, et ajoutez ici un système qui le porte."),
+    # -- why a route is not taken (node.domain.routing) -------------------------------------------
+    (r"its sender is no known peer; the route asks for (.+)",
+     r"son expéditeur n’est pas un système connu ; la règle demande \1"),
+    (r"(\S+(?: or \S+)*) or (\S+)", r"\1 ou \2"),
+    (r"it came from (\S+), not from (.+)", r"elle vient de \1, pas de \2"),
+    (rf"({_CONDITIONS}) is empty, not (.+)", r"\1 est vide au lieu de \2"),
+    (rf"({_CONDITIONS}) is (.+), not (.+)", r"\1 vaut \2 au lieu de \3"),
+    (r"'(.+)' at (\S+) is no peer of this node, and unknown peers are refused; known AE titles: "
+     r"(.+)\.",
+     r"« \1 » (\2) n’est pas un système de ce nœud, et les inconnus sont refusés ; titres AE "
+     r"connus : \3."),
     (r"(.+) is no peer of this node, and unknown peers are refused; known AE titles: (.+)\.",
      r"\1 n’est pas un système de ce nœud, et les inconnus sont refusés ; titres AE connus : \2."),
     (r"Add a peer with AE title (.+) and host (\S+), or correct the calling AE title at the "
@@ -261,6 +275,12 @@ FORMS: tuple[tuple[str, str], ...] = (
      r"\1 avertissement(s) non coché(s) : \2."),
     (r"Read each warning and tick it, or reject the sCT\.",
      "Lisez et cochez chaque avertissement, ou rejetez le scanner synthétique."),
+    (r"The sCT is not the one that was looked at: that was attempt (\S+), and attempt (\S+) is "
+     r"there now\.",
+     r"Le scanner synthétique n’est pas celui qui a été regardé : c’était la tentative \1, et la "
+     r"tentative \2 l’a remplacée."),
+    (r"Look at it again and release what is there now\.",
+     "Regardez-le de nouveau et libérez ce qui s’y trouve."),
     (r"The sCT is not what was signed: (.+)\.",
      r"Le scanner synthétique n’est pas celui qui a été signé : \1."),
     (r"Look at it again and sign what is there now\.",

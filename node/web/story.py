@@ -5,7 +5,7 @@ A pure function of the row: the same for queue and series, in either language.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from node.archive.queue_queries import QueueRow
@@ -18,6 +18,11 @@ STEPS = ("receive", "check", "infer", "encode", "deliver")
 _STEP_OF = {"collect": 1, "check": 1, "plan": 1, "synthesise": 2, "encode": 3, "release": 4}
 _STOPPED = ("Held by ", "Sign-off of ", "The sign-off this sCT was made under")
 _TO_READ = ("warning", "hold")
+# A peer's AE title and address behind its name, in either language.
+_ADDRESS = re.compile(r" \(\S+(?: at|,) \S+:\d+\)")
+_PERCENT = re.compile(r"(?<=\d)%")
+# Before a number and after no word: a minus, not a hyphen as of a date.
+_HYPHEN = re.compile(r"(?<![\w.-])-(?=\d)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,14 @@ class Story:
 
 def tell(row: QueueRow, t: Translator) -> Story:
     """The story of one series."""
-    return _TELLERS[State(row.state)](row, t)
+    told = _TELLERS[State(row.state)](row, t)
+    return replace(told, sentence=_brief(told.sentence))
+
+
+def _brief(sentence: str) -> str:
+    """As a row has room for: peers by their names, no full stop, a space before the unit."""
+    said = _PERCENT.sub("\u00a0%", _ADDRESS.sub("", sentence))
+    return said.removesuffix(".")
 
 
 def stopped_by_somebody(sentence: str) -> bool:
@@ -63,7 +75,7 @@ def finding_sentence(found: Mapping[str, Any], language: str) -> str:
     """What a stored finding says, in ``language`` where its code is known."""
     if found["code"] not in CODES:
         return str(found["sentence"])
-    return sentence(found["code"], found["values"], language)
+    return _HYPHEN.sub("−", sentence(found["code"], found["values"], language))
 
 
 def _bar(done: int, now: Segment | None = None, *, full: str = "done") -> tuple[Segment, ...]:

@@ -7,16 +7,18 @@ import sqlalchemy as sa
 from node.archive.echoes import Echoes
 from node.archive.model_book import ModelBook
 from node.archive.site_book import SiteBook
-from node.domain.site import Peer, Site
+from node.domain.site import Peer, Route, Site
 from node.web.desk import Desk
 
 
-def desk_of(engine: sa.Engine, *, peers: tuple[Peer, ...] = (), **more: Any) -> Desk:
-    """A desk on a database, with the peers of a settings file; ``more`` are other fields."""
+def desk_of(
+    engine: sa.Engine, *, peers: tuple[Peer, ...] = (), routes: tuple[Route, ...] = (), **more: Any
+) -> Desk:
+    """A desk on a database, with peers and routes of a settings file; ``more`` are other fields."""
     models = more.get("models", list)
     known: dict[str, Any] = {
         "book": SiteBook(
-            engine, Site(peers=peers, routes=()), models=lambda: {m["name"] for m in models()}
+            engine, Site(peers=peers, routes=routes), models=lambda: {m["name"] for m in models()}
         ),
         "echoes": Echoes(engine),
         "try_routes": lambda _folder: [],

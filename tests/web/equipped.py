@@ -23,8 +23,9 @@ from node.archive.records import AssociationRecord
 from node.domain.access import Role
 from node.domain.figures import HISTOGRAM_HU
 from node.domain.names import AETitle
+from node.domain.plan import ReleasePolicy
 from node.domain.sign_off import Scope, Source
-from node.domain.site import Peer
+from node.domain.site import Peer, Route, When
 from node.flow.client import FlowClient
 from node.flow.engine import engine_url
 from node.infer.card import card
@@ -49,6 +50,29 @@ _PEERS: tuple[tuple[str, str, str, int, set[str]], ...] = (
     ("pacs", "PACS_MAIN", "10.20.1.10", 11112, {"send", "query"}),
     ("ECLIPSE_RT", "ECLIPSE_RT", "10.20.4.11", 51402, set()),
     ("RAYSTATION", "RAYSTATION", "10.20.4.20", 104, {"query"}),
+)
+_REFUSED = (
+    "RAYSTATION (RAYSTATION at 10.20.4.20:104) refused the association for good: it does not "
+    "answer to the AE title RAYSTATION (PS3.8 source 1, reason 7)."
+)
+_ROUTES = (
+    Route(
+        name="brain",
+        when=When(
+            senders=("mr-sim1", "mr-sim2"),
+            patterns={"body_part": ("HEAD", "BRAIN"), "series_description": ("*T1*",)},
+        ),
+        model=NEWEST.ref.name,
+        deliver_to=("ECLIPSE_RT",),
+        release=ReleasePolicy.SIGNATURE,
+    ),
+    Route(
+        name="head-and-neck",
+        when=When(senders=(), patterns={"body_part": ("HEADNECK",)}),
+        model=NEWEST.ref.name,
+        deliver_to=("RAYSTATION",),
+        release=ReleasePolicy.CHECKS_PASSED,
+    ),
 )
 _HEAD = Source(manufacturer="SIEMENS", scanner="MAGNETOM Vida", protocol="t1_mprage_sag_p2_iso")
 _OTHER = Source(manufacturer="Philips", scanner="Ingenia", protocol="3D T1 TFE")
@@ -83,6 +107,7 @@ def equipped(shelf: Shelf, spread: Spread | None = None) -> Iterator[tuple[str, 
         desk=desk_of(
             engine,
             peers=tuple(_peer(*p) for p in _PEERS),
+            routes=_ROUTES,
             models=lambda: [card(m) for m in registry.models],
             conformance=lambda: node_app.conformance_statement(settings),
             system=lambda: _steady(system(settings, engine)),
@@ -100,7 +125,7 @@ def _furnish(shelf: Shelf, spread: Spread | None) -> None:
     echoes = Echoes(shelf.engine)
     for name, *_ in _PEERS[:4]:
         echoes.remember(name, ok=True, sentence=f"{name} answered in 6 ms.")
-    echoes.remember("RAYSTATION", ok=False, sentence="RAYSTATION refused the association.")
+    echoes.remember("RAYSTATION", ok=False, sentence=_REFUSED)
     shelf.engine.dispose()
     note_backup(shelf.root, Path("/backup/pctnode"), 1240)
     _log(shelf.root)

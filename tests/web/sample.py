@@ -32,9 +32,34 @@ _WARNINGS = [
 ]
 _GAP = [
     finding_json(
-        finding("SLICE_GAP", missing=3, gaps="between 88 and 92", spacing_mm=1.0), stage="check"
+        finding(
+            "SLICE_GAP",
+            missing=3,
+            gaps=["image 88 (-87.5 -112 40.2) – image 92 (-83.5 -112 40.2): 4 mm"],
+            spacing_mm=1.0,
+        ),
+        stage="check",
     )
 ]
+
+
+Steps = tuple[tuple[str, float, str], ...]
+_STEPS: Steps = (
+    ("collect", 0.4, "224 instance(s), 1 stack(s)."),
+    ("check", 0.1, "Route head-and-neck; 0 finding(s)."),
+    ("plan", 0.1, "hn-t1 0.9.4, 224 slices of 256 x 256 at 1.0 mm."),
+    ("synthesise", 11.8, "CPUExecutionProvider"),
+    ("encode", 0.7, "224 CT images, 29.6 MB, read back and compared."),
+)
+
+
+def _steps(shelf: Shelf, run: int, end: float, steps: Steps = _STEPS) -> None:
+    """Steps of a run, one after the other, over by ``end``."""
+    begun = end - 30.0
+    for name, took_s, said in steps:
+        ended = begun + took_s
+        shelf.step_row(run, name, started_at=begun, finished_at=ended, sentence=said)
+        begun = ended
 
 
 def fill(shelf: Shelf) -> None:
@@ -71,15 +96,21 @@ def fill(shelf: Shelf) -> None:
             state="review", sentence="The route asks for a signature."),
         PELVIS, "RAYSTATION",
     )  # fmt: skip
+    refused = (
+        "RAYSTATION (RAYSTATION at 10.20.4.20:104) refused the association for good: it does not "
+        "answer to the AE title RAYSTATION (PS3.8 source 1, reason 7)."
+    )
     failed = run(
         add("FANTÔME^Émile", "PX-004105", "T1 VIBE Dixon, head & neck", "HEADNECK", NECK, 63,
-            state="failed", sentence="RAYSTATION refused the association for good: it does not "
-            "know the called AE title (PS3.8 source 1, reason 7)."),
+            state="failed", sentence=refused),
         NECK, "RAYSTATION",
     )  # fmt: skip
-    shelf.delivery_row(failed, "RAYSTATION", "failed", "RAYSTATION refused the association.")
-    add("PRUEBA^Félix", "PX-004171", "T1 MPRAGE 3D", "BRAIN", BRAIN, 79, state="refused",
-        sentence="3 slice(s) are missing.", findings=_GAP)  # fmt: skip
+    _steps(shelf, failed, now - 63 * _MINUTE)
+    shelf.delivery_row(failed, "RAYSTATION", "failed", refused)
+    gap = add("PRUEBA^Félix", "PX-004171", "T1 MPRAGE 3D", "BRAIN", BRAIN, 79, state="refused",
+              sentence="Refused: no stack can be used.", findings=_GAP)  # fmt: skip
+    _steps(shelf, shelf.run_row(gap), now - 79 * _MINUTE,
+           (_STEPS[0], ("check", 0.1, "Refused: no stack can be used.")))  # fmt: skip
     busy = run(
         add("MUSTER^Clara", "PX-004190", "T1 MPRAGE 3D, post-Gd", "BRAIN", BRAIN, 2,
             state="running", sentence="Making the synthetic CT: network, 62%."),

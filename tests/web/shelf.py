@@ -214,12 +214,11 @@ class Shelf:
             insert = sa.insert(t.runs).values(**columns).returning(t.runs.c.id)
             return int(connection.execute(insert).scalar_one())
 
-    def step_row(self, run_id: int, name: str) -> None:
+    def step_row(self, run_id: int, name: str, **values: Any) -> None:
         """A step that runs, of a run without files."""
-        now = datetime.now(UTC).timestamp()
+        columns = {"started_at": datetime.now(UTC).timestamp()} | values
         with self.engine.begin() as connection:
-            insert = sa.insert(t.steps).values(run_id=run_id, name=name, started_at=now)
-            connection.execute(insert)
+            connection.execute(sa.insert(t.steps).values(run_id=run_id, name=name, **columns))
 
     def delivery_row(self, run_id: int, destination: str, state: str, sentence: str) -> None:
         """One delivery of a run without files."""

@@ -3,17 +3,24 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from node.dicom.headers import read_instance
+from node.domain.codes import sentence
 from node.domain.errors import Misconfigured, NodeError, Rejected
+from node.domain.plan import ReleasePolicy
 from node.domain.reading import Reader
-from node.domain.site import read_site
+from node.domain.routing import Sender, why_not
+from node.domain.site import Route, When, read_site
 from node.domain.wording import Language
 from node.web import faults
 from node.web.sentences import spoken, understood
+from node.web.story import finding_sentence
 from node.web.texts import TEXTS, Translator
+from tests.phantoms.mr import mr_series
 from tests.web.guarded import Node, node_with_accounts
 
 ROOT = Path(__file__).parents[2]
@@ -181,10 +188,75 @@ def test_a_place_stays_a_place() -> None:
         ),
         (
             "Released. commitment report: 3 stored, 1 not.",
-            "Terminée. rapport d’engagement\u00a0: 3 conservée(s), 1 non.",
+            "Terminée. Rapport d’engagement\u00a0: 3 conservée(s), 1 non.",
         ),
     ],
 )
 def test_how_an_association_went_is_told_in_french(english: str, french: str) -> None:
     """Each part that the receiver writes down, in its own words."""
     assert spoken(english, Language.FR) == french
+
+
+def test_numbers_and_marks_are_french() -> None:
+    """Decimal commas, a true minus, apostrophes and guillemets; addresses and UIDs stay."""
+    told = finding_sentence(
+        {
+            "code": "SLICE_GAP",
+            "values": {
+                "missing": "3",
+                "spacing_mm": "1.5",
+                "gaps": "image 88 (-87.5 -112 40) – image 92 (-83.5 -112 40): 4.5 mm",
+            },
+        },
+        "fr",
+    )
+    assert "1,5" in told
+    assert "(−83,5 −112 40)\u00a0: 4,5 mm" in told
+    assert sentence("BODY_AT_EDGE", {"sides": "front"}, "fr").count("’") == 1
+    assert sentence("UID_INVALID", {"attribute": "A", "value": "1.2.840.113619"}, "fr").startswith(
+        "A vaut 1.2.840.113619, ce qui n’est"
+    )
+    assert spoken("TPS answers as TPS in 0.25 s.", "fr") == (
+        "TPS répond en tant que TPS en 0,25 s."
+    )
+    unknown = (
+        "'CT_WS3' at 10.20.9.77 is no peer of this node, and unknown peers are refused; known AE "
+        "titles: PACS."
+    )
+    assert spoken(unknown, "fr").startswith("«\u00a0CT_WS3\u00a0» (10.20.9.77) n’est pas")
+    assert spoken("Released. SERIES query: 4 match(es).", "fr") == (
+        "Terminée. Requête SERIES\u00a0: 4 réponse(s)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "sender", "french"),
+    [
+        ("PELVIS", "pacs", "body_part vaut PELVIS au lieu de HEAD ou BRAIN"),
+        ("", "pacs", "body_part est vide au lieu de HEAD ou BRAIN"),
+        ("HEAD", "mr9", "elle vient de mr9, pas de pacs"),
+        ("HEAD", None, "son expéditeur n’est pas un système connu\u00a0; la règle demande pacs"),
+    ],
+)
+def test_why_a_route_is_not_taken_is_told(part: str, sender: str | None, french: str) -> None:
+    """As the dry run says it."""
+    when = When(senders=("pacs",), patterns={"body_part": ("HEAD", "BRAIN")})
+    route = Route(name="head", when=when, model="m", deliver_to=(), release=ReleasePolicy.SIGNATURE)
+    (first, *_) = mr_series((2, 4, 4), (4.0, 4.0, 4.0)).datasets
+    instance = replace(read_instance(first), body_part=part)
+    why = why_not(route, instance, Sender(peer=sender, called_ae="NODE"))
+
+    assert why is not None
+    assert spoken(why, "fr") == french
+
+
+@pytest.mark.parametrize("golden", [True, False])
+def test_what_a_verification_says_is_told(golden: bool) -> None:
+    """Hash and golden case, or the hash alone."""
+    said = (
+        "hash and golden case right, 0.004 HU off"
+        if golden
+        else ("hash right; the model has no golden case")
+    )
+    assert understood(said)
+    assert ("0,004 UH" in spoken(said, "fr")) == golden

@@ -38,7 +38,7 @@ def test_each_refusal_of_a_peer_has_its_reason_and_remedy(
 
     told = french(str(error))
 
-    assert told.startswith("tps (TPS at 10.0.0.9:104) a refusé l’association")
+    assert told.startswith("tps (TPS, 10.0.0.9:104) a refusé l’association")
     assert said not in told
     assert remedy.format(calling="PCTNODE", called="TPS") not in told
     assert f"source {source}, raison {number}" in told
@@ -51,7 +51,7 @@ def test_what_a_delivery_waits_for_is_french_to_its_last_word() -> None:
     told = french(f"{error} Attempt 3; the next one in 20 s.")
 
     assert told == (
-        "tps (TPS at 10.0.0.9:104) est injoignable : connexion refusée. Vérifiez qu’il tourne, son "
+        "tps (TPS, 10.0.0.9:104) est injoignable : connexion refusée. Vérifiez qu’il tourne, son "
         "adresse et son port ici, et le réseau entre les deux. Tentative 3 ; la suivante dans 20 s."
     )
 

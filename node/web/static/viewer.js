@@ -175,16 +175,16 @@
     const p = offset(), mr = volumes.mr[p] * about.mr_slope;
     $("[data-read=position]").textContent = `${tidy(mm(2))}, ${tidy(mm(1))}, ${tidy(mm(0))} mm`;
     $("[data-read=mr]").textContent = number(mr, about.mr_slope === 1 ? 0 : 3);
-    $("[data-read=sct]").textContent = volumes.sct ? `${number(volumes.sct[p])} HU` : "–";
+    $("[data-read=sct]").textContent = volumes.sct ? `${number(volumes.sct[p])} ${say.hu}` : "–";
     const spread = $("[data-read=uncertainty]");
     spread.parentElement.hidden = !volumes.uncertainty;
-    if (volumes.uncertainty) spread.textContent = `± ${volumes.uncertainty[p]} HU`;
+    if (volumes.uncertainty) spread.textContent = `± ${volumes.uncertainty[p]} ${say.hu}`;
     for (const view of Object.values(views)) {
       const at = state.at[view.plane.along], where = `${view.plane.axis} ${tidy(mm(view.plane.along))} mm`;
       view.where.textContent = `${where} (${at + 1})`;
       view.canvas.setAttribute("aria-valuenow", at + 1);
       view.canvas.setAttribute("aria-valuemax", about.shape[view.plane.along]);
-      view.canvas.setAttribute("aria-valuetext", `${where}, sCT ${$("[data-read=sct]").textContent}, MR ${$("[data-read=mr]").textContent}`);
+      view.canvas.setAttribute("aria-valuetext", `${where}, sCT ${$("[data-read=sct]").textContent}, ${say.mr} ${$("[data-read=mr]").textContent}`);
     }
     const slider = $("#slice");
     slider.max = about.shape[PLANES[state.plane].along] - 1;
@@ -237,7 +237,7 @@
   function showWindow() {
     const [level, width] = windowOf();
     $("#level").value = level; $("#width").value = width;
-    $("[data-unit]").textContent = state.mode === "mr" ? "MR" : "HU";
+    $("[data-unit]").textContent = state.mode === "mr" ? say.mr : say.hu;
     for (const b of $$("[data-window]")) {
       const preset = WINDOWS[b.dataset.window];
       b.setAttribute("aria-pressed", state.mode !== "mr" && preset[0] === level && preset[1] === width);

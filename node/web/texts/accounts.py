@@ -83,6 +83,7 @@ ACCOUNTS: dict[str, tuple[str, str]] = {
         "Le mot de passe est changé ; les autres sessions sont closes.",
     ),
     "token.title": ("API tokens", "Jetons d’API"),
+    "token.docs": ("What programs may ask for", "Ce que les programmes peuvent demander"),
     "token.lead": (
         "A program shows a token instead of a password: Authorization: Bearer pct_…",
         "Un programme présente un jeton au lieu d’un mot de passe : Authorization: Bearer pct_…",

@@ -1,7 +1,7 @@
 """Texts of the queue."""
 
 QUEUE: dict[str, tuple[str, str]] = {
-    "queue.title": ("Queue", "File"),
+    "queue.title": ("Queue", "File d’attente"),
     "queue.needs_you": ("Needs you", "À traiter"),
     "queue.in_progress": ("In progress", "En cours"),
     "queue.done_today": ("Done today", "Terminées aujourd’hui"),
@@ -26,7 +26,7 @@ QUEUE: dict[str, tuple[str, str]] = {
         "All checks passed. The route asks for a signature",
         "Contrôles réussis. La règle demande une signature",
     ),
-    "queue.waiting_for": ("Waiting for {step}", "Attend : {step}"),
+    "queue.waiting_for": ("Waiting for {step}", "En attente : {step}"),
     "queue.held_before": ("Held before {names}", "Retenue avant {names}"),
     "queue.stopped_at": ("Stopped at {step}", "Arrêt à l’étape {step}"),
     "queue.sending_to": ("Sending to {names}", "Envoi à {names}"),
@@ -48,7 +48,7 @@ QUEUE: dict[str, tuple[str, str]] = {
         "No series has arrived yet. Send one to {ae_title}, port {port}.",
         "Aucune série n’est encore arrivée. Envoyez-en une à {ae_title}, port {port}.",
     ),
-    "queue.do.review": ("Review", "Relire"),
+    "queue.do.review": ("Review", "Examiner"),
     "queue.do.explain": ("Explain", "Comprendre"),
     "queue.do.open": ("Open", "Ouvrir"),
     "queue.no_name": ("No name", "Sans nom"),

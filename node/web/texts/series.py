@@ -313,7 +313,7 @@ SERIES: dict[str, tuple[str, str]] = {
     ),
     "trouble.delivery.title": (
         "{names} did not take the synthetic CT",
-        "{names} n’a pas accepté le scanner synthétique",
+        "Scanner synthétique non accepté par {names}",
     ),
     "trouble.delivery.safe": (
         "The synthetic CT is ready and approved, but it has not reached the planning system. "
@@ -323,7 +323,7 @@ SERIES: dict[str, tuple[str, str]] = {
     ),
     "trouble.delivery.check": (
         "Compare address and AE title of {names} with what is set there.",
-        "Comparez l’adresse et l’AE title de {names} avec ceux réglés là-bas.",
+        "Comparez l’adresse et le titre AE de {names} avec ce qui y est réglé.",
     ),
     "trouble.delivery.echo": (
         "Correct them and test with C-ECHO.",
