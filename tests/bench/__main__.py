@@ -11,11 +11,11 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import ingest, query_retrieve, running
+from tests.bench import ingest, page, query_retrieve, running
 from tests.bench.table import Row, markdown
 
 HISTORY = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
-PARTS = ("ingest", "retrieve", "running")
+PARTS = ("ingest", "retrieve", "running", "page")
 
 
 def main() -> None:
@@ -41,6 +41,8 @@ def _measure(part: str, folder: Path, rounds: int) -> list[Row]:
         return ingest.measure(folder, rounds=rounds)
     if part == "running":
         return running.measure(folder, rounds=rounds)
+    if part == "page":
+        return page.measure(folder, rounds=rounds)
     return query_retrieve.rows(folder, rounds=rounds)
 
 

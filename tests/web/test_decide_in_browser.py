@@ -134,6 +134,20 @@ def test_run_again_with_another_model_and_hold_and_resume_before_it_is_made(
     ]
 
 
+def test_a_viewer_reads_and_decides_nothing(browser: Browser, review: Review) -> None:
+    """Images, findings and history as for anybody; no tick, no button, and a word on who may."""
+    with visiting(browser, review.node.url, forgiven=("willReadFrequently",)) as visit:
+        page = visit.go(f"/series/{review.series}")
+        page.fill("#name", "viewer")
+        page.fill("#password", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#viewer[data-ready]", timeout=120_000)
+        assert "A physicist approves or rejects." in page.inner_text(".decide")
+        assert page.locator("[data-tick], [data-dialog], #approve-open, .decide form").count() == 0
+        assert page.locator("dialog").count() == 1  # the keys
+        assert page.locator(".checks .point").count() > 0
+
+
 def test_j_and_k_go_from_series_to_series(browser: Browser, clinic: str) -> None:
     """In the order of the queue, within what needs somebody, and no further than its ends."""
     with visiting(browser, clinic, forgiven=("404",)) as visit:

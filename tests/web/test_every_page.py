@@ -9,6 +9,7 @@ from tests.web.browsing import DESKTOP, PHONE, violations, visiting
 from tests.web.equipped import MODEL_PAGE, equipped
 from tests.web.sample import fill
 from tests.web.shelf import Shelf
+from tests.web.speed import MOST_SCRIPT_BYTES, script_bytes
 
 PAGES = (
     "/", "/?show=delivered", "/?q=muster", "/series/1", "/series/3", "/network",
@@ -17,6 +18,8 @@ PAGES = (
 )  # fmt: skip
 OPENED = {MODEL_PAGE, "/network", "/accounts", "/api/docs"}
 """Pages whose details are opened as well."""
+_EACH_STATE = ("/series/1", "/series/4", "/series/5", "/series/8")
+"""In review, refused, running and delivered: each lets other things be done."""
 Place = tuple[str, str]
 
 
@@ -56,6 +59,58 @@ def test_every_page_is_without_fault(
             assert violations(page) == [], f"{path} in {theme}, {language}"
             assert page.evaluate("document.documentElement.scrollWidth") <= size[0], path
             assert page.evaluate("document.documentElement.lang") == language
+            assert 0 < script_bytes(page) <= MOST_SCRIPT_BYTES, path
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_dialog_is_without_fault(
+    browser: Browser, place: Place, theme: str, language: str
+) -> None:
+    """What opens over a series' page, whatever its state, on a desk and on a phone."""
+    address, secret = place
+    seen = set()
+    for size in (DESKTOP, PHONE):
+        with visiting(
+            browser, address, theme=theme, language=language, size=size, forgiven=("404",)
+        ) as visit:
+            visit.log_in(secret)
+            for path in _EACH_STATE:
+                page = visit.go(path)
+                for dialog in page.locator("dialog").all():
+                    name = dialog.get_attribute("id")
+                    dialog.evaluate("dialog => dialog.showModal()")
+                    assert violations(page) == [], f"{name} of {path} in {theme}, {language}"
+                    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+                    dialog.evaluate("dialog => dialog.close()")
+                    seen.add(name)
+    assert seen == {"keys", "sign", "rerun", "resend", "hold", "withdraw"}
+
+
+def test_what_is_refused_is_without_fault(browser: Browser, place: Place) -> None:
+    """The pages that say no: to a viewer, to a form sent twice, to a broken upload."""
+    address, secret = place
+    for theme, language in (("dark", "en"), ("light", "fr")):
+        with visiting(
+            browser, address, theme=theme, language=language, forgiven=("400", "404", "409")
+        ) as visit:
+            visit.log_in(secret)
+            page = visit.go("/network")
+            page.locator("form[action='/network/try'] button").click()
+            page.locator(".trouble").wait_for()
+            assert violations(page) == []
+            page = visit.go("/network/systems/new?ae_title=NEW&host=10.0.0.1")
+            page.fill("#ae_title", "PACS_MAIN")
+            page.locator("main form button").first.click()
+            page.locator(".field-error").wait_for()
+            assert violations(page) == []
+            page.goto(f"{address}/series/4")
+            page.evaluate(
+                "() => { const form = document.createElement('form'); form.method = 'post';"
+                " form.action = '/series/4/reject'; document.body.append(form); form.submit(); }"
+            )
+            page.locator("#why").wait_for()
+            assert violations(page) == []
 
 
 def test_log_in_is_without_fault(browser: Browser, place: Place) -> None:

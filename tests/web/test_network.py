@@ -16,7 +16,8 @@ from node.settings import load
 from tests.crash.harness import Node, make_node
 from tests.peers.dcmtk import run_echoscu, start_storescp
 from tests.peers.waiting import is_listening, wait_until
-from tests.phantoms.mr import mr_series
+from tests.phantoms.faults import broken
+from tests.phantoms.mr import mr_series, write
 from tests.web.guarded import PASSWORD
 
 pytestmark = pytest.mark.interop
@@ -142,6 +143,24 @@ def test_a_route_is_tried_with_files(node: Node, browser: Browser, tmp_path: Pat
     visit.close()
 
 
+def test_a_route_is_tried_with_a_folder(node: Node, browser: Browser, tmp_path: Path) -> None:
+    """A folder with folders in it, on the French page: its series, its route, what was found."""
+    mr_series((24, 48, 48), (4.0, 4.0, 4.0)).write(tmp_path / "study/mr")
+    write(broken("missing slice"), tmp_path / "study/deep/gap")
+    visit = Visit(browser, node, "physicist", locale="fr-FR")
+    page = visit.open("/network")
+    page.get_by_label("Dossier").set_input_files(tmp_path / "study")
+    page.get_by_role("button", name="Essayer ces fichiers").click()
+    told = page.get_by_role("status").filter(has_text="règle")
+    told.wait_for(timeout=120_000)
+
+    assert told.get_by_text("suit la règle").count() == 2
+    assert "contrôles réussis" in told.inner_text()
+    assert "serait refusée" in told.inner_text()
+    assert "Il manque" in told.inner_text()
+    visit.close()
+
+
 @pytest.mark.parametrize(
     ("role", "places", "buttons"),
     [
@@ -157,7 +176,7 @@ def test_each_role_sees_what_it_may_do(
     visit = Visit(browser, node, role)
     page = visit.open("/network")
     nav = set(page.get_by_role("navigation", name="Main").inner_text().split())
-    offered = {b.inner_text().strip() for b in page.locator("main button").all()}
+    offered = {" ".join(b.inner_text().split()) for b in page.locator("main button").all()}
 
     assert places <= nav
     assert not ({"Audit", "Accounts"} - places) & nav

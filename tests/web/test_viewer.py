@@ -2,120 +2,37 @@
 
 import os
 import random
-import statistics
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
-from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page
 
-from node.domain.geometry import Grid, lps_from_index
-from node.domain.volume import Volume
-from tests.phantoms.mr import mr_series
-from tests.phantoms.signals import constant
-from tests.web.browsing import PHONE, visiting
+from tests.web.browsing import visiting
+from tests.web.lettered import (
+    LIMIT_HU,
+    MARKS,
+    PROBE,
+    frames,
+    lettered,
+    page,
+    set_window,
+    shown,
+    spot,
+)
 from tests.web.serving import served
 from tests.web.shelf import Shelf, page_of
+from tests.web.speed import MOST_SCRIPT_BYTES, measured, script_bytes, synthesise_large
 
-# A different mark at each side of the patient, in LPS mm: its brightness says which it is.
-MARKS: dict[str, tuple[tuple[float, float, float], int]] = {
-    "R": ((-60.0, 0.0, 0.0), 220),
-    "L": ((60.0, 0.0, 0.0), 190),
-    "A": ((0.0, -75.0, 0.0), 160),
-    "P": ((0.0, 75.0, 0.0), 130),
-    "S": ((0.0, 0.0, 65.0), 100),
-    "I": ((0.0, 0.0, -65.0), 70),
-}
-_MARK_MM = 9.0
+__all__ = ["lettered", "page"]
+
 # Where the middle of each side of the pane is, as a share of the plane.
 _SIDES = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
 
 
-def marked_hu(_mr: Volume, grid: Grid) -> NDArray[np.int16]:
-    """A box of 0 HU with a mark at each of its six sides; the window 0..255 shows its value."""
-    index = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
-    points = lps_from_index(grid.affine, index)
-    hu = np.full(grid.shape, 20, np.int16)
-    for centre, value in MARKS.values():
-        hu[np.abs(points - centre).max(axis=-1) <= _MARK_MM] = value
-    return hu
-
-
-def marked_signal(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same marks as MR signal."""
-    values = np.full(points.shape[:-1], 20.0)
-    for centre, value in MARKS.values():
-        values[np.abs(points - centre).max(axis=-1) <= _MARK_MM] = value
-    return values
-
-
-@pytest.fixture(scope="module")
-def lettered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Shelf]]:
-    """A series whose six sides differ, scanned sagittally and obliquely named nowhere."""
-    shelf = Shelf(root=tmp_path_factory.mktemp("lettered"))
-    mr = mr_series((64, 72, 80), (2.5, 2.5, 2.5), "sagittal", signal=marked_signal)
-    series = shelf.receive(mr.datasets)
-    shelf.synthesise(series, mr.datasets, marked_hu, spacing_mm=2.5)
-    with served(page_of(shelf)) as address:
-        yield address, shelf
-
-
-@pytest.fixture
-def page(browser: Browser, lettered: tuple[str, Shelf]) -> Iterator[Page]:
-    """The viewer of the lettered series."""
-    # The tests read pixels back, which Chromium has an opinion about; the page never does.
-    with visiting(browser, lettered[0], forgiven=("willReadFrequently",)) as visit:
-        yield visit.see("/series/1")
-
-
-def set_window(page: Page, level: int, width: int) -> None:
-    """Type a window."""
-    for name, value in (("level", level), ("width", width)):
-        page.fill(f"#{name}", str(value))
-        page.press(f"#{name}", "Enter")
-
-
-# Mean brightness of a small square about a point given as a share of the canvas.
-_PROBE = """([plane, x, y]) => {
-  const canvas = document.querySelector(`canvas[data-view=${plane}]`);
-  const size = Math.max(3, Math.round(canvas.width / 90));
-  const px = Math.round(x * canvas.width - size / 2), py = Math.round(y * canvas.height - size / 2);
-  const data = canvas.getContext("2d").getImageData(px, py, size, size).data;
-  let sum = 0;
-  for (let i = 0; i < data.length; i += 4) sum += data[i];
-  return sum / (data.length / 4);
-}"""
-
-
-def frames(page: Page) -> None:
-    """Wait until what was asked for is painted."""
-    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
-
-
-def spot(page: Page, plane: str, mark: str) -> tuple[float, float]:
-    """Where a mark must be on the canvas, reckoned here from its LPS position alone."""
-    about = page.evaluate("fetch('/series/1/volumes').then(a => a.json())")
-    box = page.evaluate(
-        "p => { const c = document.querySelector(`canvas[data-view=${p}]`);"
-        " return [c.width, c.height]; }",
-        plane,
-    )
-    (x, y, z), _ = MARKS[mark]
-    across, down = {"axial": (x, y), "coronal": (x, -z), "sagittal": (y, -z)}[plane]
-    slices, rows, columns = (n * 2.5 for n in about["shape"])
-    wide, high = {
-        "axial": (columns, rows),
-        "coronal": (columns, slices),
-        "sagittal": (rows, slices),
-    }[plane]
-    scale = min(box[0] / wide, box[1] / high)
-    return 0.5 + across * scale / box[0], 0.5 + down * scale / box[1]
-
-
-@pytest.mark.parametrize("mode", ["mr", "sct", "blend", "split", "tiles"])
+@pytest.mark.parametrize("mode", ["mr", "sct", "blend", "split", "tiles", "uncertainty"])
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
 def test_each_letter_stands_where_the_patients_side_is(page: Page, plane: str, mode: str) -> None:
     """In every plane and mode the mark of a side lies at that side's letter, and no other does."""
@@ -124,6 +41,9 @@ def test_each_letter_stands_where_the_patients_side_is(page: Page, plane: str, m
         page.click(f"[data-mode={chosen}]")
         set_window(page, 128, 256)
     page.click(f"[data-mode={mode}]")
+    if mode == "uncertainty":
+        assert page.get_attribute("#viewer", "data-limit") == str(LIMIT_HU)
+        page.locator("[data-read=uncertainty]:not(:empty)").wait_for()
     frames(page)
     for side, (across, down) in _SIDES.items():
         letter = page.inner_text(f".plane.{plane} .side[data-side={side}]")
@@ -131,7 +51,7 @@ def test_each_letter_stands_where_the_patients_side_is(page: Page, plane: str, m
         if mode == "split" and not across:
             x += 0.012  # beside the line that parts the two
         assert (np.sign(round(x - 0.5, 1)), np.sign(round(y - 0.5, 1))) == (across, down)
-        assert page.evaluate(_PROBE, [plane, x, y]) == pytest.approx(MARKS[letter][1], abs=9)
+        assert page.evaluate(PROBE, [plane, x, y]) == pytest.approx(shown(letter, mode), abs=9)
 
 
 def test_probe_reads_the_stored_value_at_1000_points(
@@ -228,20 +148,6 @@ def test_right_drag_sets_the_window_and_the_wheel_scrolls(page: Page) -> None:
     assert int(plane.get_attribute("aria-valuenow") or 0) == before + 1
 
 
-def test_a_phone_shows_one_plane_at_a_time(browser: Browser, lettered: tuple[str, Shelf]) -> None:
-    """At 390 by 844 the planes take turns, a slider steps, and nothing is wider than the screen."""
-    with visiting(browser, lettered[0], size=PHONE, has_touch=True) as visit:
-        page = visit.see("/series/1")
-        assert page.locator("canvas[data-view=axial]").is_visible()
-        assert not page.locator("canvas[data-view=coronal]").is_visible()
-        page.click("[data-tab=coronal]")
-        assert page.locator("canvas[data-view=coronal]").is_visible()
-        page.locator("#slice").fill("3")
-        frames(page)
-        assert page.get_attribute("canvas[data-view=coronal]", "aria-valuenow") == "4"
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
-
-
 def test_images_that_fail_block_approval_and_say_so(
     browser: Browser, lettered: tuple[str, Shelf]
 ) -> None:
@@ -258,36 +164,9 @@ def test_images_that_fail_block_approval_and_say_so(
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A series of 200 slices of 256 by 256."""
     shelf = Shelf(root=tmp_path_factory.mktemp("large"))
-    mr = mr_series((200, 256, 256), (1.0, 1.0, 1.0), "axial", signal=constant(500.0))
-    series = shelf.receive(mr.datasets)
-
-    def hu(_mr: Volume, grid: Grid) -> NDArray[np.int16]:
-        values = np.full(grid.shape, -1000, np.int16)
-        values[20:-20, 40:-40, 40:-40] = 30
-        return values
-
-    shelf.synthesise(series, mr.datasets, hu)
+    synthesise_large(shelf)
     with served(page_of(shelf)) as address:
         yield address
-
-
-def measured(page: Page) -> dict[str, Any]:
-    """Time to a ready viewer and of 60 slice steps, each until it is painted, in ms."""
-    steps = page.evaluate(
-        """async () => {
-          const canvas = document.querySelector("canvas[data-view=axial]"), took = [];
-          for (let n = 0; n < 60; n++) {
-            const from = performance.now();
-            const deltaY = n % 2 ? 40 : -40;
-            canvas.dispatchEvent(new WheelEvent("wheel", { deltaY, cancelable: true }));
-            await new Promise((r) => requestAnimationFrame(() => { setTimeout(r) }));
-            took.push(performance.now() - from);
-          }
-          return took;
-        }"""
-    )
-    ready = float(page.get_attribute("#viewer", "data-ready") or 0)
-    return {"ready_ms": ready, "p95_ms": statistics.quantiles(steps, n=20)[-1]}
 
 
 def test_viewer_is_ready_soon_and_steps_at_once(
@@ -306,11 +185,7 @@ def test_viewer_is_ready_soon_and_steps_at_once(
         idle = os.getloadavg()[0] < 2.0
         assert found["ready_ms"] < (2_000 if idle else 30_000)
         assert found["p95_ms"] < (40 if idle else 2_000)
-        scripts = page.evaluate(
-            "performance.getEntriesByType('resource').filter(e => e.name.includes('.js'))"
-            ".reduce((sum, e) => sum + e.decodedBodySize, 0)"
-        )
-        assert 0 < scripts <= 120_000
+        assert 0 < script_bytes(page) <= MOST_SCRIPT_BYTES
 
 
 def test_volumes_are_built_once_and_name_no_patient(
