@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from models.calibration import (
@@ -37,6 +35,7 @@ from models.data import (
     pool_files,
     read_sample,
 )
+from models.graph import OPSET, halve_weights, write_onnx
 from models.limits import limits, of_signals, population
 from models.networks import SctNet, with_neighbours
 from models.train import prepare
@@ -48,7 +47,6 @@ from node.infer.session import Session
 
 Array = NDArray[Any]
 
-OPSET = 20
 PARITY_HU = 1.0
 GOLDEN_SHAPE = (64, 64, 64)
 LOW, HIGH = -1024.0, 3071.0
@@ -133,78 +131,19 @@ def _cut(sample: Sample) -> tuple[slice, ...]:
     return tuple(slice(0, n // SctNet.stride * SctNet.stride) for n in sample.mr.shape)
 
 
-def write_onnx(deployed: Deployed, path: Path, properties: dict[str, str]) -> None:
-    """Export the graph with dynamic spatial axes and the weights inside."""
-    size = torch.export.Dim.DYNAMIC
-    program = torch.onnx.export(
-        deployed,
-        (torch.rand(1, 1, 40, 64, 96),),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["mr"],
-        output_names=["hu", "half_width_hu"],
-        dynamic_shapes=({2: size, 3: size, 4: size},),
-        external_data=False,
-        verbose=False,
-    )
-    if program is None:
-        raise RuntimeError("the exporter gave nothing")
-    model = program.model_proto
-    forget_making(model)
-    for key, value in properties.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
-
-
-def forget_making(model: onnx.ModelProto) -> None:
-    """Remove what the exporter notes at each node: lines of our code, with this machine's paths."""
-    graph = model.graph
-    for part in (graph, *graph.node, *graph.value_info, *graph.initializer):
-        part.ClearField("metadata_props")
-    for value in (*graph.input, *graph.output):
-        value.ClearField("metadata_props")
-
-
 @torch.no_grad()
 def parity(deployed: Deployed, path: Path, samples: list[Sample]) -> tuple[float, float]:
     """Largest and mean difference in HU between torch and ONNX Runtime on these samples."""
-    session = Session(path, providers=["cpu"])
+    session = Session(path, providers=["cpu"], context=SctNet.stack_reach)
     inputs = [golden_input(GOLDEN_SHAPE)]
     inputs += [np.asarray(s.mr[_cut(s)][:96, :96, :96], np.float32) for s in samples]
     off: list[Array] = []
     for values in inputs:
         ours = deployed(torch.from_numpy(values)[None, None])
-        theirs = session.run(values)
+        ends = ((SctNet.stack_reach,) * 2, (0, 0), (0, 0))
+        theirs = session.run(np.pad(values, ends, mode="edge"))
         off += [np.abs(a[0, 0].numpy() - b) for a, b in zip(ours, theirs, strict=True)]
     return max(float(d.max()) for d in off), float(np.mean([d.mean() for d in off]))
-
-
-def halve_weights(path: Path, target: Path) -> None:
-    """Write the same graph with weights of 16 bits, widened again before they are used.
-
-    Only the stored weights lose digits; the arithmetic stays in 32 bits, and the file is half.
-    """
-    model = onnx.load(path)
-    kept, casts = [], []
-    for weight in model.graph.initializer:
-        if weight.data_type == onnx.TensorProto.FLOAT and np.prod(weight.dims) > 64:
-            name = weight.name
-            half = numpy_helper.to_array(weight).astype(np.float16)
-            kept.append(numpy_helper.from_array(half, f"{name}.half"))
-            casts.append(
-                helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT)
-            )
-        else:
-            kept.append(weight)
-    nodes = [*casts, *model.graph.node]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.checker.check_model(model)
-    target.write_bytes(model.SerializeToString())
 
 
 def export(config_path: Path, root: Path, *, fp16: bool = False) -> Path:
@@ -337,6 +276,7 @@ def write_manifest(
         "stride": SctNet.stride,
         "reach_voxels": SctNet.reach,
         "stack_reach_voxels": SctNet.stack_reach,
+        "stack_context_voxels": SctNet.stack_reach,
         "output": {"unit": "HU", "low": LOW, "high": HIGH, "has_scale": True},
         "metrics": metrics,
         "golden": None,

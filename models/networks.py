@@ -110,6 +110,11 @@ class SctNet(nn.Module):
 def with_neighbours(x: Tensor) -> Tensor:
     """(1, 1, d, h, w) to (d, len(OFFSETS), h, w): each slice with the slices around it."""
     ends = OFFSETS[-1]
-    stack = functional.pad(x, (0, 0, 0, 0, ends, ends), mode="replicate")[0, 0]
-    depth = x.shape[2]
-    return torch.stack([stack[ends + n : ends + n + depth] for n in OFFSETS], dim=1)
+    return neighbours(functional.pad(x, (0, 0, 0, 0, ends, ends), mode="replicate")[0, 0])
+
+
+def neighbours(x: Tensor) -> Tensor:
+    """(d, h, w) to (d less twice the last of `OFFSETS`, len(OFFSETS), h, w), ends left out."""
+    ends = OFFSETS[-1]
+    depth = x.shape[0] - 2 * ends
+    return torch.stack([x.narrow(0, ends + n, depth) for n in OFFSETS], dim=1)

@@ -16,7 +16,7 @@ from models.heads import name_of, read_head
 from node.domain.geometry import Grid, axial_grid
 from node.domain.plan import SctResult
 from node.domain.volume import Volume
-from node.infer.generator import Generator
+from node.infer.generator import DEFAULT_BUDGET_BYTES, Generator
 from node.infer.manifest import read_manifest
 from node.infer.preprocess import resample
 from node.infer.registry import ModelFolder
@@ -33,10 +33,10 @@ SURE_HU = 30.0
 
 def tiles_budget(shape: tuple[int, ...], model: ModelFolder) -> int:
     """Bytes for which a head of that shape is cut at least `PARTS` times."""
-    voxels = int(
-        np.prod(padded_shape(shape, model.manifest.stride, model.manifest.stack_reach_voxels))
-    )
-    return voxels * model.manifest.bytes_per_voxel // PARTS
+    m = model.manifest
+    slices, rows, columns = padded_shape(shape, m.stride, m.stack_reach_voxels)
+    voxels = (slices + 2 * m.stack_context_voxels) * rows * columns
+    return voxels * m.bytes_per_voxel // PARTS
 
 
 def worst_seam(
@@ -70,7 +70,8 @@ def measure(model: ModelFolder, mr: Volume, threads: int = 0) -> dict[str, Figur
     grid: Grid = axial_grid(mr.grid, spacing_mm=model.manifest.spacing_mm, max_matrix=100_000)
     signal = resample(mr, grid)
     lying = replace(mr, values=signal, affine=grid.affine)
-    whole = Generator(model, providers=["cpu"], threads=threads)
+    one = DEFAULT_BUDGET_BYTES
+    whole = Generator(model, providers=["cpu"], memory_budget_bytes=one, threads=threads)
     first, again = (whole.synthesise(lying, grid) for _ in range(2))
     turned = whole.synthesise(mirrored(lying), grid)
     box = [int(np.ptp(w)) + 1 for w in np.nonzero(first.body)]

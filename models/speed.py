@@ -20,13 +20,13 @@ import numpy as np
 from models.config import read_config
 from node.infer.manifest import read_manifest
 from node.infer.session import Session
-from node.infer.sliding import predict_within
+from node.infer.sliding import lean_budget, predict_within
 
 SHAPE = (192, 256, 256)
 SHAPES = ((64, 128, 128), (96, 192, 192), (144, 224, 192), SHAPE, (256, 288, 256))
 """For the curve; a head's box with its margin is about the third."""
-WHOLE, SLABS = 8.0, 0.5
-"""Memory budgets of the node in GiB: what it takes by default, and a small one."""
+USUAL, WHOLE = 0.0, 8.0
+"""Memory budgets of the node in GiB: its default, a few slices at a time, and one for one pass."""
 Shape = tuple[int, int, int]
 
 
@@ -45,9 +45,10 @@ def measured(work: Callable[[], object]) -> dict[str, float]:
 def ours(folder: Path, shape: Shape, budget_gib: float) -> dict[str, float]:
     """Session and tiling of the node."""
     manifest = read_manifest(folder / "manifest.json")
-    session = Session(folder / manifest.file, providers=["cpu"])
+    context = manifest.stack_context_voxels
+    session = Session(folder / manifest.file, providers=["cpu"], context=context)
     values = np.random.default_rng(0).random(shape, dtype=np.float32)
-    budget = int(budget_gib * 2**30)
+    budget = int(budget_gib * 2**30) or lean_budget(shape, manifest)
     return measured(
         lambda: predict_within(values, [session.run], manifest=manifest, budget_bytes=budget)
     )
@@ -86,8 +87,8 @@ def tables(config: Path, model: Path) -> Iterator[str]:
     paths = [str(config), str(model)]
     size = ["--shape", *map(str, SHAPE)]
     rows = {
-        "node, whole": ["--ours", str(WHOLE)],
-        f"node, {SLABS:g} GiB": ["--ours", str(SLABS)],
+        "node": ["--ours", str(USUAL)],
+        f"node, {WHOLE:g} GiB, one pass": ["--ours", str(WHOLE)],
         "MONAI, tiles of 96, overlap 0.5": ["--tile", "96", "96", "96", "0.5"],
         "MONAI, slabs of 64, overlap 0.25": ["--tile", "64", "256", "256", "0.25"],
     }
@@ -97,7 +98,7 @@ def tables(config: Path, model: Path) -> Iterator[str]:
         yield _line(name, _alone([*paths, *size, *how]))
     yield "\n| node, by size | wall, s | processor, s | peak, MB |\n|---|---|---|---|"
     for shape in SHAPES:
-        row = _alone([*paths, "--shape", *map(str, shape), "--ours", str(WHOLE)])
+        row = _alone([*paths, "--shape", *map(str, shape), "--ours", str(USUAL)])
         voxels = float(np.prod(shape)) / 1e6
         yield _line(f"{'x'.join(map(str, shape))} ({voxels:.1f} M voxels)", row)
 
@@ -116,7 +117,7 @@ def main() -> None:
     parser.add_argument("--shape", type=int, nargs=3, default=SHAPE)
     given = parser.parse_args()
     shape = (given.shape[0], given.shape[1], given.shape[2])
-    if given.ours:
+    if given.ours is not None:
         lines = iter([json.dumps(ours(given.model, shape, given.ours))])
     elif given.tile:
         s, r, c, overlap = given.tile

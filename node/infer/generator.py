@@ -22,7 +22,7 @@ from node.infer.preprocess import body_mask, normalise, resample, tighten
 from node.infer.quality import Examined, check
 from node.infer.registry import ModelFolder
 from node.infer.session import PROVIDERS, Session
-from node.infer.sliding import predict_within
+from node.infer.sliding import lean_budget, predict_within
 from node.log import get_logger
 
 log = get_logger(__name__)
@@ -35,7 +35,8 @@ AIR_HU = -1000.0
 # PS3.3 C.8.2.1.1: 12 stored bits and intercept -1024 hold exactly this range.
 LOWEST_HU, HIGHEST_HU = -1024, 3071
 # A budget of 0 means this much, whatever is free: the same input must give the same bits, and
-# whether a volume is cut in tiles changes the last of them.
+# whether a volume is cut in tiles changes the last of them. On a processor it means as little as
+# costs nothing, where a network can be cut so: that changes no bit.
 DEFAULT_BUDGET_BYTES = 8 * 2**30
 # Air around the body that the network sees, in voxels.
 _MARGIN_VOXELS = 12
@@ -62,7 +63,7 @@ class Generator:
     providers
         ``cpu``, ``cuda``, ``tensorrt``, best first.
     memory_budget_bytes
-        Most memory one pass may take; 0: `DEFAULT_BUDGET_BYTES`.
+        Most memory one pass may take; 0: `DEFAULT_BUDGET_BYTES`, or `lean_budget` on the CPU.
     """
 
     def __init__(
@@ -75,9 +76,10 @@ class Generator:
     ) -> None:
         model.verify()
         self.model = model
-        self._budget = memory_budget_bytes or DEFAULT_BUDGET_BYTES
+        self._budget = memory_budget_bytes
         self._providers = tuple(providers)
-        self._session = Session(model.file, providers=providers, threads=threads)
+        context = model.manifest.stack_context_voxels
+        self._session = Session(model.file, providers=providers, threads=threads, context=context)
         self._spare: Session | None = None
         expected = 2 if model.manifest.output.has_scale else 1
         if self._session.outputs != expected:
@@ -155,7 +157,8 @@ class Generator:
         report: Callable[[float], None],
     ) -> tuple[list[Floats], str]:
         """Run with what memory there is; then, where asked, average with the mirror image."""
-        run = partial(predict_within, manifest=self.model.manifest, budget_bytes=self._budget)
+        budget = self._budget or self._usual_budget(inputs.shape)
+        run = partial(predict_within, manifest=self.model.manifest, budget_bytes=budget)
         sessions = [self._session.run]
         if "cpu" in self._providers and self._session.provider != PROVIDERS["cpu"]:
             sessions.append(self._on_cpu)
@@ -169,11 +172,16 @@ class Generator:
         ]
         return both, f"{how}, averaged with its mirror image"
 
+    def _usual_budget(self, shape: tuple[int, ...]) -> int:
+        on_cpu = self._session.provider == PROVIDERS["cpu"]
+        return (on_cpu and lean_budget(shape, self.model.manifest)) or DEFAULT_BUDGET_BYTES
+
     def _on_cpu(self, values: Floats) -> list[Floats]:
         """Answer on the CPU for once; the next series finds the first session as it was."""
         if self._spare is None:
             log.warning("session_falls_back_to_cpu", model=self.model.manifest.name)
-            self._spare = Session(self.model.file, providers=["cpu"])
+            context = self.model.manifest.stack_context_voxels
+            self._spare = Session(self.model.file, providers=["cpu"], context=context)
         return self._spare.run(values)
 
     def _on_grid(self, mr: Volume, answer: _Answer, work: Grid, grid: Grid) -> SctResult:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from node.domain.errors import Misconfigured
 from node.infer.registry import ModelFolder
 from node.infer.session import Session
+from node.infer.sliding import predict_volume
 
 Floats = NDArray[np.float32]
 
@@ -27,7 +28,10 @@ def golden_answer(
     model: ModelFolder, shape: tuple[int, int, int], providers: Sequence[str]
 ) -> tuple[float, float]:
     """Mean and standard deviation in HU of the model's answer to `golden_input`."""
-    hu = Session(model.file, providers=providers).run(golden_input(shape))[0]
+    context = model.manifest.stack_context_voxels
+    session = Session(model.file, providers=providers, context=context)
+    answers, _ = predict_volume(golden_input(shape), model.manifest, session.run, budget_bytes=0)
+    hu = answers[0]
     return float(hu.mean(dtype=np.float64)), float(hu.std(dtype=np.float64))
 
 

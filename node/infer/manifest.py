@@ -114,6 +114,12 @@ class Manifest:
 
     None: `reach_voxels`.
     """
+    stack_context_voxels: int
+    """Slices the input has beyond either end of those the network answers; 0: it answers all.
+
+    At the volume's ends the outermost slice is repeated. Such a network is cut along slices at no
+    cost, so its `stack_reach_voxels` must be told.
+    """
     bytes_per_voxel: int
     """Peak memory of one pass, per input voxel."""
     output: Output
@@ -267,6 +273,11 @@ def _manifest(table: _Table) -> Manifest:
     channels = table.texts("channels")
     if len(channels) != 1:
         raise table.fail("channels", f"has {len(channels)} items; this node gives one")
+    context = (
+        table.whole("stack_context_voxels", least=0) if "stack_context_voxels" in table.raw else 0
+    )
+    if context and table.raw.get("stack_reach_voxels") is None:
+        raise table.fail("stack_context_voxels", "needs stack_reach_voxels beside it")
     manifest = Manifest(
         name=table.text("name"),
         version=table.text("version"),
@@ -287,6 +298,7 @@ def _manifest(table: _Table) -> Manifest:
             if "stack_reach_voxels" in table.raw
             else None
         ),
+        stack_context_voxels=context,
         bytes_per_voxel=table.whole("bytes_per_voxel"),
         output=_output(table.table("output")),
         body_part=table.text("body_part"),

@@ -57,13 +57,18 @@ class Session:
         what it left out; it fails when none does.
     threads
         Threads of one operator; 0 leaves the number to the runtime.
+    context
+        Slices at either end of the input that the graph takes and does not answer.
     """
 
-    def __init__(self, path: Path, *, providers: Sequence[str], threads: int = 0) -> None:
+    def __init__(
+        self, path: Path, *, providers: Sequence[str], threads: int = 0, context: int = 0
+    ) -> None:
         refuse_two_runtimes()
         self._session = _open(path, _known(providers), threads)
         self.provider = self._session.get_providers()[0]
         """Provider the session really runs on."""
+        self._context = context
         self._input = self._session.get_inputs()[0].name
         self._how = ort.RunOptions()
         if self.provider == PROVIDERS["cuda"]:
@@ -80,6 +85,8 @@ class Session:
     def run(self, values: Floats) -> list[Floats]:
         """Run one pass: (slices, rows, columns) float32 in; each output in that shape.
 
+        Slices of context at both ends are in no output.
+
         Raises `OutOfMemory` when the pass does not fit, and `Defect` for an answer that is none.
         """
         try:
@@ -92,7 +99,8 @@ class Session:
                     remedy="Give the worker more memory, or lower vram_budget_gb.",
                 ) from error
             raise
-        return [_checked(np.asarray(answer[0, 0], np.float32), values) for answer in answers]
+        shape = (values.shape[0] - 2 * self._context, *values.shape[1:])
+        return [_checked(np.asarray(answer[0, 0], np.float32), shape) for answer in answers]
 
     def _answers(self, values: Floats) -> list[Floats]:
         if self.provider != PROVIDERS["cuda"]:
@@ -100,10 +108,10 @@ class Session:
         return bound(self._session, values, "cuda", self._how)
 
 
-def _checked(answer: Floats, values: Floats) -> Floats:
+def _checked(answer: Floats, shape: tuple[int, ...]) -> Floats:
     """The answer, unless it has another shape or a voxel that is no number: that reads as water."""
-    if answer.shape != values.shape:
-        raise Defect(f"The network gave {answer.shape} voxels for {values.shape}.")
+    if answer.shape != shape:
+        raise Defect(f"The network gave {answer.shape} voxels for {shape}.")
     if not np.isfinite(answer).all():
         count = int(np.count_nonzero(~np.isfinite(answer)))
         raise Defect(

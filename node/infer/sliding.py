@@ -4,6 +4,8 @@ Tiles start at multiples of the network's stride, so every tile sees the same sa
 the whole volume; they overlap by the network's reach, and a Gaussian window makes what is left of
 a difference fade rather than step. A network that sees whole slices and few of them at a time is
 cut along slices alone, and what a cut has touched is left out: then tiles and whole are equal.
+Where the network takes a slice's neighbours without answering them, such tiles do not overlap and
+may be as thin as one likes.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +26,9 @@ Predict = Callable[[Floats], list[Floats]]
 Report = Callable[[float], None]
 
 _SMALLEST_TILES = 4  # in strides: below that a tile is all overlap
+# Voxels answered in a pass that keeps to the processor's caches: four slices of 256 x 256 took half
+# the time of forty a slice, and 140 MB.
+_LEAN_VOXELS = 2**18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +64,18 @@ def plan_tiles(
     bytes_per_voxel: int,
     budget_bytes: int,
     stack_reach: int | None = None,
+    stack_context: int = 0,
 ) -> Tiling:
     """Cut a padded shape so that one tile fits the budget; whole when it does all at once.
 
-    With ``stack_reach`` the cuts go through slices alone, however little the budget.
+    With ``stack_reach`` the cuts go through slices alone, however little the budget. With
+    ``stack_context`` a tile is what is answered, and its input that many slices longer at each end.
     """
-    if not budget_bytes or int(np.prod(shape)) * bytes_per_voxel <= budget_bytes:
+    given = int(np.prod((shape[0] + 2 * stack_context, *shape[1:])))
+    if not budget_bytes or given * bytes_per_voxel <= budget_bytes:
         return Tiling(tile=shape, starts=((0, 0, 0),))
+    if stack_context:
+        return _plan_passes(shape, stack_context, budget_bytes // bytes_per_voxel)
     if stack_reach is not None:
         return _plan_slabs(shape, stack_reach, budget_bytes // bytes_per_voxel)
     edge = int((budget_bytes / bytes_per_voxel) ** (1 / 3)) // stride * stride
@@ -81,6 +91,51 @@ def _plan_slabs(shape: tuple[int, int, int], reach: int, voxels: int) -> Tiling:
     depth = min(max(voxels // (shape[1] * shape[2]), 2 * overlap, 1), shape[0])
     starts = tuple((s, 0, 0) for s in _starts(shape[0], depth, overlap))
     return Tiling(tile=(depth, shape[1], shape[2]), starts=starts, trim=reach)
+
+
+def _plan_passes(shape: tuple[int, int, int], context: int, voxels: int) -> Tiling:
+    """Tiles of whole slices, side by side and of nearly one thickness; the last may be thinner."""
+    depth = min(max(voxels // (shape[1] * shape[2]) - 2 * context, 1), shape[0])
+    even = -(-shape[0] // -(-shape[0] // depth))
+    starts = tuple((s, 0, 0) for s in range(0, shape[0], even))
+    return Tiling(tile=(even, shape[1], shape[2]), starts=starts)
+
+
+def lean_budget(shape: tuple[int, ...], manifest: Manifest) -> int:
+    """Bytes for a pass over as few slices as are fastest on a processor; 0 where a cut costs."""
+    context = manifest.stack_context_voxels
+    if not context:
+        return 0
+    _, rows, columns = padded_shape(shape, manifest.stride, manifest.stack_reach_voxels)
+    slices = max(_LEAN_VOXELS // (rows * columns), 1) + 2 * context
+    return slices * rows * columns * manifest.bytes_per_voxel
+
+
+def run_passes(
+    values: Floats,
+    tiling: Tiling,
+    predict: Predict,
+    manifest: Manifest,
+    report: Report | None = None,
+) -> list[Floats]:
+    """Run some slices with their neighbours at a time, each answer straight to its place.
+
+    ``values`` has its own shape: only what one pass takes is padded.
+    """
+    context, length = manifest.stack_context_voxels, values.shape[0]
+    _, rows, columns = values.shape
+    spare = [(0, 0), *((0, n - m) for n, m in zip(tiling.tile[1:], (rows, columns), strict=True))]
+    out: list[Floats] = []
+    for number, (start, _, _) in enumerate(tiling.starts):
+        stop = min(start + tiling.tile[0], length)
+        seen = values[np.clip(np.arange(start - context, stop + context), 0, length - 1)]
+        answers = predict(np.pad(seen, spare, constant_values=manifest.padding))
+        out = out or [np.empty(values.shape, np.float32) for _ in answers]
+        for kept, answer in zip(out, answers, strict=True):
+            kept[start:stop] = answer[:, :rows, :columns]
+        if report:
+            report((number + 1) / len(tiling.starts))
+    return out
 
 
 def run_tiles(
@@ -116,6 +171,8 @@ def predict_volume(
 ) -> tuple[list[Floats], Tiling]:
     """Pad to the stride, run whole or in tiles, cut the padding off again."""
     tiling = _tiling(values.shape, manifest, budget_bytes)
+    if manifest.stack_context_voxels:
+        return run_passes(values, tiling, predict, manifest, report), tiling
     shape = padded_shape(values.shape, manifest.stride, manifest.stack_reach_voxels)
     spare = [(0, n - m) for n, m in zip(shape, values.shape, strict=True)]
     padded = np.pad(values, spare, constant_values=manifest.padding)
@@ -168,6 +225,7 @@ def _tiling(shape: tuple[int, ...], manifest: Manifest, budget_bytes: int) -> Ti
         stride=manifest.stride,
         reach=manifest.reach_voxels,
         stack_reach=manifest.stack_reach_voxels,
+        stack_context=manifest.stack_context_voxels,
         bytes_per_voxel=manifest.bytes_per_voxel,
         budget_bytes=budget_bytes,
     )
@@ -175,9 +233,11 @@ def _tiling(shape: tuple[int, ...], manifest: Manifest, budget_bytes: int) -> Ti
 
 def _smaller(shape: tuple[int, ...], manifest: Manifest, tiling: Tiling) -> int | None:
     """A budget that cuts tiles of at most a quarter; None when there are none smaller."""
-    budget = int(np.prod(tiling.tile)) * manifest.bytes_per_voxel // 4
-    planned = _tiling(shape, manifest, max(budget, 1))
-    return None if planned.tile == tiling.tile else max(budget, 1)
+    (slices, rows, columns), context = tiling.tile, manifest.stack_context_voxels
+    given = (slices // 4 + 2 * context) if context else slices / 4
+    budget = max(int(given * rows * columns * manifest.bytes_per_voxel), 1)
+    planned = _tiling(shape, manifest, budget)
+    return None if planned.tile == tiling.tile else budget
 
 
 def _words(tiling: Tiling) -> str:

@@ -93,12 +93,14 @@ def test_output_has_the_input_grid_and_the_promised_range(model: ModelFolder) ->
 
 def test_any_size_is_accepted(model: ModelFolder) -> None:
     """The graph's axes are dynamic: each multiple of the stride is one."""
-    session = Session(model.file, providers=["cpu"])
+    context = model.manifest.stack_context_voxels
+    session = Session(model.file, providers=["cpu"], context=context)
     stride = model.manifest.stride
 
     for shape in ((4, 5, 6), (6, 4, 5)):
         values = np.zeros([stride * n for n in shape], np.float32)
-        assert session.run(values)[0].shape == values.shape
+        given = np.pad(values, ((context, context), (0, 0), (0, 0)))
+        assert session.run(given)[0].shape == values.shape
 
 
 def test_shifting_the_input_shifts_the_output(model: ModelFolder) -> None:
@@ -131,12 +133,31 @@ def test_tiles_agree_with_the_whole_volume(model: ModelFolder) -> None:
     mr = head(model.manifest.spacing_mm)
     budget = 112**3 * model.manifest.bytes_per_voxel
 
-    tiled = Generator(model, providers=["cpu"], memory_budget_bytes=budget)
-    result, whole = tiled.synthesise(mr, mr.grid), run(model, mr)
+    tiled, at_once = (
+        Generator(model, providers=["cpu"], memory_budget_bytes=b) for b in (budget, 2**33)
+    )
+    result, whole = tiled.synthesise(mr, mr.grid), at_once.synthesise(mr, mr.grid)
 
     difference = np.abs(result.sct.values.astype(int) - whole.sct.values)[whole.body]
     assert "tiles" in result.runtime
+    assert "whole volume" in whole.runtime
     assert np.percentile(difference, 99) <= 25
+
+
+def test_few_slices_at_a_time_are_the_bits_of_the_whole(model: ModelFolder) -> None:
+    """Where the node gives the neighbours of a slice, how many go at a time changes nothing."""
+    if not model.manifest.stack_context_voxels:
+        pytest.skip("the graph finds the neighbours itself")
+    mr = head(model.manifest.spacing_mm)
+    at_once = Generator(model, providers=["cpu"], memory_budget_bytes=2**33)
+
+    usual, whole = run(model, mr), at_once.synthesise(mr, mr.grid)
+
+    assert "tiles" in usual.runtime
+    assert usual.sct.values.tobytes() == whole.sct.values.tobytes()
+    assert usual.uncertainty is not None
+    assert whole.uncertainty is not None
+    assert usual.uncertainty.values.tobytes() == whole.uncertainty.values.tobytes()
 
 
 def test_the_same_input_twice_gives_the_same_bits(model: ModelFolder) -> None:

@@ -58,6 +58,19 @@ def write_root_model(folder: Path, **overrides: Any) -> Path:
     return path
 
 
+def write_neighbours_model(folder: Path, *, context: int, **overrides: Any) -> Path:
+    """HU = mean of the slices ``context`` below and above, of slices that have both."""
+    path = write_affine_model(
+        folder, stack_context_voxels=context, stack_reach_voxels=context, **overrides
+    )
+    data = _neighbours_graph(context).SerializeToString()
+    (path / "model.onnx").write_bytes(data)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["sha256"] = hashlib.sha256(data).hexdigest()
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return path
+
+
 def affine_manifest(name: str, version: str, spacing_mm: float, sha256: str) -> dict[str, Any]:
     """The manifest `write_affine_model` writes."""
     return {
@@ -113,6 +126,27 @@ def _graph(slope: float, intercept: float) -> onnx.ModelProto:
     graph = helper.make_graph(nodes, "affine", [signal], [hu], constants)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _neighbours_graph(context: int) -> onnx.ModelProto:
+    signal = helper.make_tensor_value_info(
+        "signal", TensorProto.FLOAT, [1, 1, "given", "rows", "columns"]
+    )
+    hu = helper.make_tensor_value_info("hu", TensorProto.FLOAT, [1, 1, "slices", "rows", "columns"])
+    far = 2**31
+    cuts = {"axis": 2, "none": 0, "twice": 2 * context, "end": far, "back": -2 * context}
+    constants = [numpy_helper.from_array(np.array([v], np.int64), k) for k, v in cuts.items()]
+    constants.append(numpy_helper.from_array(np.array(0.5, np.float32), "half"))
+    nodes = [
+        helper.make_node("Slice", ["signal", "none", "back", "axis"], ["below"]),
+        helper.make_node("Slice", ["signal", "twice", "end", "axis"], ["above"]),
+        helper.make_node("Add", ["below", "above"], ["sum"]),
+        helper.make_node("Mul", ["sum", "half"], ["hu"]),
+    ]
+    graph = helper.make_graph(nodes, "neighbours", [signal], [hu], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
     onnx.checker.check_model(model)
     return model
 

@@ -11,7 +11,11 @@ from node.domain.volume import Unit, Volume
 from node.infer.generator import Generator
 from node.infer.registry import Registry
 from node.infer.session import OutOfMemory
-from tests.phantoms.tiny_onnx import write_affine_model, write_greedy_model
+from tests.phantoms.tiny_onnx import (
+    write_affine_model,
+    write_greedy_model,
+    write_neighbours_model,
+)
 
 
 def ball(centre_mm: tuple[float, float, float], *, radius_mm: float = 30.0) -> Volume:
@@ -132,6 +136,21 @@ def test_tiles_and_whole_volume_agree_for_arithmetic(tmp_path: Path) -> None:
 
     assert "tiles" in tiled.runtime
     assert np.abs(whole.sct.values.astype(int) - tiled.sct.values).max() <= 1
+
+
+def test_a_processor_takes_few_slices_at_a_time_unless_told_how_much(tmp_path: Path) -> None:
+    """Where a cut costs nothing; a budget that holds everything is one pass, with equal voxels."""
+    mr = ball((0, 0, 0))
+    grid = axial_grid(mr.grid, spacing_mm=0.5)
+    write_neighbours_model(tmp_path, context=2, spacing_mm=0.5)
+    model = Registry.scan(tmp_path).find("tiny")
+
+    usual = Generator(model, providers=["cpu"]).synthesise(mr, grid)
+    at_once = Generator(model, providers=["cpu"], memory_budget_bytes=2**32).synthesise(mr, grid)
+
+    assert "tiles" in usual.runtime
+    assert "whole volume" in at_once.runtime
+    np.testing.assert_array_equal(usual.sct.values, at_once.sct.values)
 
 
 def test_out_of_memory_falls_back_to_smaller_tiles_and_says_so(tmp_path: Path) -> None:

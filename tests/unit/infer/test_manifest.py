@@ -8,7 +8,7 @@ import pytest
 
 from node.domain.errors import Misconfigured
 from node.infer.manifest import read_manifest
-from tests.phantoms.tiny_onnx import affine_manifest
+from tests.phantoms.tiny_onnx import affine_manifest, write_affine_model
 
 GOOD = affine_manifest("tiny", "1.0.0", 1.0, "0" * 64)
 QUALITY = {
@@ -87,3 +87,13 @@ def test_what_is_not_a_json_object_is_refused(tmp_path: Path, content: str) -> N
 
     with pytest.raises(Misconfigured, match=r"not .*JSON"):
         read_manifest(path)
+
+
+def test_context_is_read_and_needs_the_reach_along_slices(tmp_path: Path) -> None:
+    """A network that wants neighbouring slices answers each slice from those alone."""
+    folder = write_affine_model(tmp_path, stack_context_voxels=10, stack_reach_voxels=10)
+    assert read_manifest(folder / "manifest.json").stack_context_voxels == 10
+
+    write_affine_model(tmp_path, stack_context_voxels=10)
+    with pytest.raises(Misconfigured, match="stack_context_voxels needs stack_reach_voxels"):
+        read_manifest(folder / "manifest.json")

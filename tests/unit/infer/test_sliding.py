@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from node.infer.manifest import read_manifest
-from node.infer.session import OutOfMemory
-from node.infer.sliding import padded_shape, plan_tiles, predict_within, run_tiles
-from tests.phantoms.tiny_onnx import write_affine_model
+from node.infer.session import OutOfMemory, Session
+from node.infer.sliding import lean_budget, padded_shape, plan_tiles, predict_within, run_tiles
+from tests.phantoms.tiny_onnx import write_affine_model, write_neighbours_model
 
 
 def test_padding_reaches_the_next_multiple() -> None:
@@ -78,6 +78,58 @@ def test_slabs_of_a_network_that_sees_few_slices_are_exact() -> None:
     assert len(tiling.starts) > 2
     assert tiling.tile[1:] == (64, 32)
     np.testing.assert_allclose(answer, mean_of_21_slices(values)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("slices", [1, 3, 8, 50])
+def test_passes_of_slices_with_context_are_exact_and_do_not_overlap(
+    tmp_path: Path, slices: int
+) -> None:
+    """Each slice is answered once, from its neighbours; beyond the ends stands the last slice."""
+    folder = write_neighbours_model(tmp_path, context=2, stride=4)
+    manifest = read_manifest(folder / "manifest.json")
+    session = Session(folder / "model.onnx", providers=["cpu"], context=2)
+    values = np.random.default_rng(3).random((23, 9, 6), dtype=np.float32)
+    taken: list[int] = []
+
+    def run(given: np.ndarray) -> list[np.ndarray]:
+        taken.append(given.shape[0])
+        return session.run(given)
+
+    budget = (slices + 4) * 12 * 8 * manifest.bytes_per_voxel
+    (answer,), how = predict_within(values, [run], manifest=manifest, budget_bytes=budget)
+
+    padded = np.pad(values, ((2, 2), (0, 0), (0, 0)), mode="edge")
+    np.testing.assert_array_equal(answer, (padded[:-4] + padded[4:]) * np.float32(0.5))
+    assert max(taken) <= slices + 4
+    assert sum(n - 4 for n in taken) == 23
+    assert how == ("whole volume" if slices == 50 else f"{len(taken)} tiles")
+
+
+def test_out_of_memory_goes_down_to_single_slices(tmp_path: Path) -> None:
+    """With context a pass may be one slice and its neighbours; below that there is none."""
+    manifest = read_manifest(write_neighbours_model(tmp_path, context=2) / "manifest.json")
+    tried: list[int] = []
+
+    def full(given: np.ndarray) -> list[np.ndarray]:
+        tried.append(given.shape[0])
+        raise OutOfMemory("full")
+
+    with pytest.raises(OutOfMemory):
+        predict_within(
+            np.ones((40, 8, 8), np.float32), [full], manifest=manifest, budget_bytes=2**30
+        )
+
+    assert tried == [44, 14, 6, 5]
+
+
+def test_few_slices_are_the_usual_pass_on_a_processor(tmp_path: Path) -> None:
+    """About a quarter of a million voxels are answered at a time; others get no such cut."""
+    manifest = read_manifest(write_neighbours_model(tmp_path / "a", context=2) / "manifest.json")
+    other = read_manifest(write_affine_model(tmp_path / "b") / "manifest.json")
+
+    assert lean_budget((192, 256, 256), manifest) == (4 + 4) * 256 * 256 * 16
+    assert lean_budget((192, 1024, 1024), manifest) == (1 + 4) * 1024 * 1024 * 16
+    assert lean_budget((192, 256, 256), other) == 0
 
 
 def test_the_next_device_answers_when_the_first_is_full(tmp_path: Path) -> None:

@@ -15,12 +15,11 @@ from models.export import (  # noqa: E402
     Deployed,
     calibrate,
     errors,
-    halve_weights,
     parity,
     write_card,
     write_manifest,
-    write_onnx,
 )
+from models.graph import halve_weights, write_onnx  # noqa: E402
 from models.networks import SctNet  # noqa: E402
 from node.infer.golden import verify  # noqa: E402
 from node.infer.registry import Registry  # noqa: E402

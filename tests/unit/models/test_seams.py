@@ -77,6 +77,7 @@ def test_the_tiled_answer_is_really_tiled() -> None:
         stride=model.manifest.stride,
         reach=model.manifest.reach_voxels,
         stack_reach=model.manifest.stack_reach_voxels,
+        stack_context=model.manifest.stack_context_voxels,
         bytes_per_voxel=model.manifest.bytes_per_voxel,
         budget_bytes=tiles_budget(shape, model),
     )
