@@ -18,7 +18,7 @@ from node.infer.order import disorder
 from node.infer.outline import shift_mm, surface_bone
 from node.infer.quality import Examined, Shares, measure
 from node.infer.registry import ModelFolder
-from node.infer.skull import bone_level_hu, histogram, look_at_vault
+from node.infer.skull import bone_level_hu, histogram, look_at_vault, vault_bone_ml
 
 UNCERTAIN_HU = 250.0
 # How far beyond the population's own range a limit lies, as a share of that range.
@@ -79,7 +79,7 @@ def limits(cases: Iterable[Examined]) -> dict[str, Any]:
     """The manifest's ``quality``: the population's range and a margin to either side."""
     shares: list[Shares] = []
     spreads, opened, shifts, bare = [], [], [], []
-    skews, levels = [], []
+    skews, levels, inner = [], [], []
     for case in cases:
         if not case.body.any():
             continue
@@ -91,6 +91,7 @@ def limits(cases: Iterable[Examined]) -> dict[str, Any]:
         bare.append(surface_bone(case.hu, case.body, spacing))
         skews.append(bright_skew(case.signal, case.body, spacing) or 0.0)
         levels.append(bone_level_hu(case.hu, case.body, spacing) or 0.0)
+        inner.append(vault_bone_ml(case.hu, case.body, spacing))
         shifts.append(max(abs(s) for s in shift_mm(case.hu, case.body, spacing)))
     usual = np.mean(spreads, axis=0)
     far = [float(np.abs(s - usual).sum() / 2) for s in spreads]
@@ -110,6 +111,8 @@ def limits(cases: Iterable[Examined]) -> dict[str, Any]:
         "bright_skew": _above(skews, 1.0),
         # Four real heads lay up to 15 % below the lowest of fourteen synthetic ones.
         "bone_hu": [round(0.7 * min(levels)), round(1.3 * max(levels))],
+        # A real head whose coil leaves spurs of bone at the vertex had 0.8 ml.
+        "vault_bone_ml": _above(inner, 1.5),
         # A dark rim of suppressed fat comes out as bone in a few: those are no measure.
         "surface_bone": _above([float(np.percentile(bare, 75))], 0.01),
     }

@@ -147,6 +147,22 @@ QUALITY = {
             "antenne défectueuse.",
         ),
     ),
+    "BONE_IN_VAULT": row(
+        "hold",
+        en=(
+            "Bone inside the skull",
+            "{volume_ml} ml deep in the upper head is bone in the sCT, where there is brain; up to "
+            "{limit_ml} ml is accepted.",
+            "Look at the MR there: signal may be missing beside metal or for a broken coil.",
+        ),
+        fr=(
+            "Os à l'intérieur du crâne",
+            "{volume_ml} ml au fond du haut de la tête sont de l'os dans le scanner synthétique, "
+            "là où se trouve le cerveau ; jusqu'à {limit_ml} ml est accepté.",
+            "Regardez l'IRM à cet endroit : le signal peut manquer près d'un métal ou par une "
+            "antenne défectueuse.",
+        ),
+    ),
     "UNCERTAINTY_HIGH": row(
         "warning",
         en=(

@@ -29,7 +29,9 @@ class Face:
 
 def faces(body: Mask, work: Grid, source: Grid) -> tuple[Face, ...]:
     """The six ends of ``source``, which ``body`` on ``work`` may touch."""
-    index = index_from_lps(source.affine, lps_from_index(work.affine, np.argwhere(body)[::_EVERY]))
+    some = np.unravel_index(np.flatnonzero(body)[::_EVERY], body.shape)
+    where = lps_from_index(work.affine, np.stack(some, axis=-1))
+    index = index_from_lps(source.affine, where)
     out = []
     for axis, length in enumerate(source.shape):
         step_mm = source.spacing_mm[axis]

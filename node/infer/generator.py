@@ -5,6 +5,7 @@ resample -> body -> normalise -> crop -> network -> outside to air -> plan's gri
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -132,15 +133,17 @@ class Generator:
         box = _box(body) if manifest.body_mask else tuple(slice(0, n) for n in body.shape)
         inputs = _margin(values, box, manifest)
         tell("network", 0.2)
-        answers, how = self._predict(
-            inputs, flips, lambda share: tell("network", 0.2 + 0.5 * share)
-        )
-        tell("contour", 0.7)
+        with ThreadPoolExecutor(1) as aside:
+            drawn = aside.submit(tighten, signal, body, work.spacing_mm)
+            answers, how = self._predict(
+                inputs, flips, lambda share: tell("network", 0.2 + 0.5 * share)
+            )
+            tell("contour", 0.7)
+            contour = drawn.result()
         hu = _place(answers[0], box, body.shape, manifest, AIR_HU)
         scale = None
         if manifest.output.has_scale:
             scale = np.maximum(_place(answers[1], box, body.shape, manifest, 0.0), 0.0)
-        contour = tighten(signal, body, work.spacing_mm)
         if manifest.body_mask:
             outside = ~contour
             hu[outside] = AIR_HU

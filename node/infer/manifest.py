@@ -61,6 +61,8 @@ class Quality:
     """Highest usual `node.infer.contrast.bright_skew` of the MR; None: not looked at."""
     bone_hu: tuple[float, float] | None = None
     """Usual median HU of the bone in the upper head; None: not looked at."""
+    vault_bone_ml: float | None = None
+    """Highest usual volume of bone inside the vault; None: not looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,6 +372,7 @@ def _quality(table: _Table | None) -> Quality | None:
         surface_bone=table.maybe("surface_bone"),
         bright_skew=table.maybe("bright_skew"),
         bone_hu=table.interval("bone_hu") if "bone_hu" in table.raw else None,
+        vault_bone_ml=table.maybe("vault_bone_ml"),
     )
     if quality.histogram is not None and len(quality.histogram) != len(BINS_HU) - 1:
         raise table.fail("histogram", f"has not the {len(BINS_HU) - 1} bins this node compares")

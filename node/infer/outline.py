@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from node.infer.shapes import box_of
+
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -23,7 +25,11 @@ def shift_mm(
     Along every line through the body the first and the last solid voxel are compared; the medians
     of both ends are averaged, so that a mere difference of size cancels.
     """
-    solid = (hu > SOLID_HU) & ~np.isnan(hu)
+    solid = hu > SOLID_HU
+    either = body | solid
+    if either.any():
+        box = box_of(either)
+        body, solid = body[box], solid[box]
     out = []
     for axis in range(3):
         lines = body.sum(axis=axis) * spacing_mm[axis] > _LEAST_MM

@@ -3,7 +3,9 @@
 Limits come from the manifest, so from the model's own population.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +18,14 @@ from node.infer.edges import SIDES, faces, height_mm
 from node.infer.manifest import Manifest, Quality
 from node.infer.order import MOST
 from node.infer.outline import SKIN_MM, shift_mm, spilt_ml, surface_bone
-from node.infer.skull import bone_level_hu, distance, histogram, look_at_vault, vault_air_ml
+from node.infer.skull import (
+    bone_level_hu,
+    distance,
+    histogram,
+    look_at_vault,
+    vault_air_ml,
+    vault_bone_ml,
+)
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -101,24 +110,31 @@ def check(case: Examined, manifest: Manifest) -> tuple[Finding, ...]:
         return ()
     if not case.body.any():
         return (finding("BODY_NOT_FOUND"),)
+    looks: tuple[Callable[[], Sequence[Finding | None]], ...] = (
+        lambda: _shares(case, quality, manifest),
+        lambda: [_vault(case, quality)],
+        lambda: [_vault_air(case, manifest), _vault_bone(case, quality)],
+        lambda: [_histogram(case, quality)],
+        lambda: [_outline(case, quality)],
+        lambda: [_bare(case, quality)],
+        lambda: [_spilt(case, manifest)],
+        lambda: [_order(case), _contrast(case, quality)],
+        lambda: [_bone_level(case, quality)],
+        lambda: _edge(case, manifest),
+    )
+    with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
+        found = list(threads.map(lambda look: look(), looks))
+    return tuple(f for part in found for f in part if f is not None)
+
+
+def _shares(case: Examined, quality: Quality, manifest: Manifest) -> list[Finding | None]:
     shares = measure(case, quality.uncertain_hu)
-    findings = [
+    return [
         _region(shares, quality, manifest),
         _share("BONE_SHARE", shares.bone, quality.bone_share),
         _share("AIR_SHARE", shares.air, quality.air_share),
         _unsure(shares, quality),
-        _vault(case, quality),
-        _vault_air(case, manifest),
-        _histogram(case, quality),
-        _outline(case, quality),
-        _bare(case, quality),
-        _spilt(case, manifest),
-        _order(case),
-        _contrast(case, quality),
-        _bone_level(case, quality),
-        *_edge(case, manifest),
     ]
-    return tuple(f for f in findings if f is not None)
 
 
 def _region(shares: Shares, quality: Quality, manifest: Manifest) -> Finding | None:
@@ -185,6 +201,15 @@ def _vault_air(case: Examined, manifest: Manifest) -> Finding | None:
     if manifest.region != "head" or volume <= _VAULT_AIR_ML:
         return None
     return finding("AIR_IN_VAULT", volume_ml=round(volume, 1), limit_ml=_VAULT_AIR_ML)
+
+
+def _vault_bone(case: Examined, quality: Quality) -> Finding | None:
+    if quality.vault_bone_ml is None:
+        return None
+    volume = vault_bone_ml(case.hu, case.body, case.work.spacing_mm)
+    if volume <= quality.vault_bone_ml:
+        return None
+    return finding("BONE_IN_VAULT", volume_ml=round(volume, 1), limit_ml=quality.vault_bone_ml)
 
 
 def _histogram(case: Examined, quality: Quality) -> Finding | None:

@@ -37,6 +37,8 @@ _REACH_MM = 160.0
 _STEP_MM = 0.75
 # Frontal sinuses end lower than this below the vertex, or lie within this depth of the skin.
 _NO_SINUS_MM, _DEEP_MM = 75.0, 20.0
+# No skull with what covers it is as thick as this in the upper head; its base lies lower.
+_INNER_MM = 25.0
 # A body this thin below its top has no vault to look for.
 _LEAST_MM = 90.0
 
@@ -113,22 +115,38 @@ def vault_air_ml(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float])
 
     Signal that is missing inside a head comes out as air there.
     """
+    deep = _deep(hu, body, spacing_mm, _DEEP_MM)
+    return float((deep < AIR_HU).sum()) * float(np.prod(spacing_mm)) / 1000.0
+
+
+def vault_bone_ml(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]) -> float:
+    """Volume of bone inside the vault, deeper than any skull reaches and above its base.
+
+    Signal that is missing inside a head may come out as bone there, which is as dark.
+    """
+    deep = _deep(hu, body, spacing_mm, _INNER_MM)
+    return float((deep > BONE_HU).sum()) * float(np.prod(spacing_mm)) / 1000.0
+
+
+def _deep(
+    hu: Floats, body: Mask, spacing_mm: tuple[float, float, float], depth_mm: float
+) -> Floats:
+    """HU of the upper head that lies ``depth_mm`` or more from its surface along every axis."""
     top = top_slice(body)
     if top is None:
-        return 0.0
+        return np.empty(0, np.float32)
     low = max(0, int(top - _NO_SINUS_MM / spacing_mm[0]))
     inside = body[low : top + 1]
     deep = inside.copy()
     for axis, step in enumerate(spacing_mm):
-        n = max(1, round(_DEEP_MM / step))
+        n = max(1, round(depth_mm / step))
         along, whole = np.moveaxis(deep, axis, 0), np.moveaxis(inside, axis, 0)
         along[:-n] &= whole[n:]
         along[-n:] = False
         if axis:  # the upper head goes on below
             along[n:] &= whole[:-n]
             along[:n] = False
-    air = deep & (hu[low : top + 1] < AIR_HU)
-    return float(air.sum()) * float(np.prod(spacing_mm)) / 1000.0
+    return hu[low : top + 1][deep]
 
 
 def distance(shares: NDArray[np.float64], usual: NDArray[np.float64]) -> float:

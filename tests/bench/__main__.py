@@ -15,7 +15,7 @@ from tests.bench import ingest, page, query_retrieve, running
 from tests.bench.table import Row, markdown
 
 HISTORY = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
-PARTS = ("ingest", "retrieve", "running", "page")
+PARTS = ("ingest", "retrieve", "running", "shipped", "page")
 
 
 def main() -> None:
@@ -43,6 +43,8 @@ def _measure(part: str, folder: Path, rounds: int) -> list[Row]:
         return running.measure(folder, rounds=rounds)
     if part == "page":
         return page.measure(folder, rounds=rounds)
+    if part == "shipped":
+        return running.measure_shipped(folder, rounds=min(rounds, 3))
     return query_retrieve.rows(folder, rounds=rounds)
 
 

@@ -37,16 +37,20 @@ _IDLE_S = 30.0
 
 
 def measure(folder: Path, *, rounds: int) -> list[Row]:
-    """Rows for delivery split by step, start-up, page and idle; then with the shipped model."""
+    """Rows for delivery split by step, start-up, page and idle."""
     with _running(folder / "arithmetic") as (node, started_s):
         rows = [_row("start-up", "port open and page healthy", started_s, 1)]
         for turned in ("axial", "sagittal"):
             rows += _delivered(node, folder, f"{turned} head", rounds, partial(_phantom, turned))
         rows += _page(node, rounds)
         rows.append(_idle(node))
-    with _running(folder / "shipped", SHIPPED) as (node, _):
-        rows += _delivered(node, folder, SHIPPED, 1, _anatomical)
     return rows
+
+
+def measure_shipped(folder: Path, *, rounds: int) -> list[Row]:
+    """Rows for delivery split by step with the shipped model."""
+    with _running(folder / "shipped", SHIPPED) as (node, _):
+        return _delivered(node, folder, SHIPPED, rounds, _anatomical)
 
 
 @contextmanager

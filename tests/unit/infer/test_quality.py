@@ -179,6 +179,25 @@ def test_a_wrong_slope_shows_in_the_bones_level(tmp_path: Path) -> None:
     assert stopped(replace(case, hu=np.minimum(case.hu, 40)), manifest) == {}
 
 
+def test_bone_deep_in_the_vault_is_held_wherever_it_lies(tmp_path: Path) -> None:
+    """A ball of 15 mm radius in the brain, not a smaller one beside the skull, or one low."""
+    case = ball(WHOLE, MIDDLE)
+    z, y, x = np.ogrid[:100, :100, :100]
+
+    def lump(level: int, row: int, radius_mm: float = 15.0) -> Examined:
+        away = STEP_MM * np.sqrt((z - level) ** 2 + (y - row) ** 2 + (x - 50) ** 2)
+        return replace(case, hu=np.where(away < radius_mm, 900, case.hu).astype(np.float32))
+
+    manifest = limits(tmp_path, vault_bone_ml=1.0)
+    assert stopped(case, manifest) == {}
+    for row in (40, 50, 60):
+        found = stopped(lump(60, row), manifest)
+        assert float(found["BONE_IN_VAULT"]["volume_ml"]) == pytest.approx(14.1, rel=0.05)
+    assert stopped(lump(60, 22, 10.0), manifest) == {}
+    assert stopped(lump(30, 50), manifest) == {}
+    assert stopped(lump(60, 50), limits(tmp_path)) == {}
+
+
 def test_air_deep_in_the_vault_is_held_wherever_it_lies(tmp_path: Path) -> None:
     """A hole of 20 mm radius in the brain; the same beside the skin is a sinus."""
     case = ball(WHOLE, MIDDLE)
