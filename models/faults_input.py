@@ -86,9 +86,31 @@ def _void(pair: Pair, diameter_mm: float, rng: Rng) -> Floats:
     top = int(np.flatnonzero(body.any(axis=(1, 2)))[-1])
     inside = np.argwhere(body[max(0, top - 100) : top - 20 : 4, ::4, ::4])
     z, y, x = inside[int(rng.integers(len(inside)))] * 4 + [max(0, top - 100), 0, 0]
-    axes = np.meshgrid(*(np.arange(n) for n in pair.mr.shape), indexing="ij", sparse=True)
-    away = np.sqrt((axes[0] - z) ** 2 + (axes[1] - y) ** 2 + (axes[2] - x) ** 2)
-    return np.where(away < diameter_mm / 2, 0.02, pair.mr).astype(np.float32)
+    return _silenced(pair.mr, (z, y, x), diameter_mm)
+
+
+def _silenced(mr: Floats, middle: tuple[float, float, float], diameter_mm: float) -> Floats:
+    axes = np.meshgrid(*(np.arange(n) for n in mr.shape), indexing="ij", sparse=True)
+    away = np.sqrt(sum((axis - c) ** 2 for axis, c in zip(axes, middle, strict=True)))
+    return np.where(away < diameter_mm / 2, 0.02, mr).astype(np.float32)
+
+
+def _void_at(place: str) -> Callable[[Pair, float, Rng], Floats]:
+    """The same ball 30 mm below the vertex, 65 mm below it, or 32 mm from one side of the head."""
+
+    def changed(pair: Pair, diameter_mm: float, _rng: Rng) -> Floats:
+        body = body_mask(pair.mr, (1.0, 1.0, 1.0))
+        top = int(np.flatnonzero(body.any(axis=(1, 2)))[-1])
+        rows, columns = np.nonzero(body[max(0, top - 60)])
+        row, column = float(rows.mean()), float(columns.mean())
+        middle = {
+            "vertex": (top - 30, row, column),
+            "centre": (top - 65, row, column),
+            "side": (top - 60, row, float(columns.max()) - 32),
+        }[place]
+        return _silenced(pair.mr, middle, diameter_mm)
+
+    return changed
 
 
 QUESTIONS: dict[str, Question] = {
@@ -97,6 +119,12 @@ QUESTIONS: dict[str, Question] = {
     "signal clipped, percentile": Question(change=_clipped, gross=(15.0,), none=100.0),
     "slices out of order, share": Question(change=_shuffled, gross=(1.0,), none=0.0),
     "ball without signal, diameter in mm": Question(change=_void, gross=(60.0,), none=0.0),
+    **{
+        f"ball without signal at the {place}, diameter in mm": Question(
+            change=_void_at(place), gross=(60.0,), none=0.0
+        )
+        for place in ("vertex", "centre", "side")
+    },
 }
 """Kinds of `ask` by name."""
 

@@ -112,7 +112,7 @@ def limits(cases: Iterable[Examined]) -> dict[str, Any]:
         # Four real heads lay up to 15 % below the lowest of fourteen synthetic ones.
         "bone_hu": [round(0.7 * min(levels)), round(1.3 * max(levels))],
         # A real head whose coil leaves spurs of bone at the vertex had 0.8 ml.
-        "vault_bone_ml": _above(inner, 1.5),
+        "vault_bone_ml": _above(inner, 1.0),
         # A dark rim of suppressed fat comes out as bone in a few: those are no measure.
         "surface_bone": _above([float(np.percentile(bare, 75))], 0.01),
     }
