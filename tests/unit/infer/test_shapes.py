@@ -68,7 +68,7 @@ def contour_by_itk(signal: Floats, body: Mask, spacing_mm: Spacing) -> Mask:
             sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(image_of(v, spacing_mm), 3.0))
             for v in (tissue.astype(np.float32), np.where(tissue, signal, 0).astype(np.float32))
         )
-        return level / np.maximum(share, 1e-3)
+        return np.asarray(level / np.maximum(share, 1e-3), np.float32)
 
     tissue = body & (signal > 0.35 * float(np.median(signal[body])))
     tissue &= signal > 0.5 * level(tissue)
