@@ -59,7 +59,6 @@ T1_LIKE = "repainted slabs and pairs of a free contrast"
 SAME_FAT = "fat and skin that differ"
 VARIANTS: dict[str, Change] = {
     "nothing": lambda c: c,
-    "nothing, another seed": lambda c: replace(c, seed=c.seed + 1),
     ALONE: lambda c: c,
     "weights of tissues": lambda c: _phase(
         c,
@@ -210,19 +209,19 @@ def measured(
 ) -> dict[str, list[float]]:
     """Train one variant in ``config.folder`` and measure it on each column."""
     changed = VARIANTS[name](from_nothing(config))
-    changed = replace(changed, folder=config.folder / name.replace(" ", "-").replace(",", ""))
+    changed = replace(changed, folder=config.folder / f"{config.seed} {name}".replace(" ", "-"))
     if name == T1_LIKE:
-        changed = replace(changed, pool=linked(config, changed.folder / "pool"))
+        changed = replace(changed, pool=linked(config, config.folder / "t1-like"))
     if name == SAME_FAT:
-        changed = replace(changed, pool=drawn_alike(config, changed.folder / "pool"))
+        changed = replace(changed, pool=drawn_alike(config, config.folder / "same-fat"))
     network = trained(changed, name, steps)
     return {column: figures(network, samples, name) for column, samples in columns.items()}
 
 
-def table(rows: dict[str, Row], steps: int) -> str:
+def table(rows: dict[str, Row], of: str) -> str:
     """Markdown: body and soft tissue in HU, Dice of bone, of each column."""
     columns = list(next(iter(rows.values())))
-    lines = [f"| left out, {steps} steps | {' | '.join(columns)} |"]
+    lines = [f"| left out ({of}) | {' | '.join(columns)} |"]
     lines += ["|---" * (len(columns) + 1) + "|"]
     for name, row in rows.items():
         cells = (f"{row[c][0]:.0f}, {row[c][1]:.0f}, {row[c][2]:.3f}" for c in columns)
@@ -233,7 +232,7 @@ def table(rows: dict[str, Row], steps: int) -> str:
 def ablate(config: TrainConfig, columns: Columns, steps: int, only: Sequence[str]) -> str:
     """Train what ``config.folder`` does not hold yet; the table of all it holds then."""
     config.folder.mkdir(parents=True, exist_ok=True)
-    kept = config.folder / f"rows-{steps}.json"
+    kept = config.folder / f"rows-{steps}-{config.seed}.json"
     rows = json.loads(kept.read_text()) if kept.exists() else {}
     for name in only:
         if name not in rows:
@@ -242,7 +241,7 @@ def ablate(config: TrainConfig, columns: Columns, steps: int, only: Sequence[str
             temporary.write_text(json.dumps(rows))
             temporary.rename(kept)
             print(name, rows[name], flush=True)  # noqa: T201 - progress of a command
-    return table(rows, steps)
+    return table(rows, f"{steps} steps, seed {config.seed}")
 
 
 def main() -> None:
@@ -252,6 +251,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="checkpoints, pairs and rows")
     parser.add_argument("pairs", type=Path, nargs="*")
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, nargs="+", help="a table for each; else the config's")
     parser.add_argument("--slices", type=int, help="in a step; the config's when left out")
     parser.add_argument("--narrow", type=int, default=1, help="divide the network's widths by this")
     parser.add_argument("--pool", type=Path, help="instead of the config's")
@@ -270,7 +270,9 @@ def main() -> None:
     )
     config = prepare(config)
     columns = held_out(config, given.pairs, given.folder / "held-out")
-    print(ablate(config, columns, given.steps, given.only))  # noqa: T201 - the command's answer
+    for seed in given.seeds or [config.seed]:
+        seeded = replace(config, seed=seed)
+        print(ablate(seeded, columns, given.steps, given.only), "\n")  # noqa: T201
 
 
 if __name__ == "__main__":
