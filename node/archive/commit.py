@@ -50,14 +50,16 @@ class GroupCommit(Generic[Item, Result]):
 
     def add(self, item: Item) -> Result:
         """Have ``item`` committed; return its result, or raise what befell its group."""
-        ticket: _Ticket[Item, Result] = _Ticket(item)
-        ticket.called.acquire()
         with self._guard:
-            self._waiting.append(ticket)
-            carry = not self._under_way
+            alone = not self._under_way
             self._under_way = True
-        if not carry:
-            ticket.called.acquire()
+            if not alone:
+                ticket: _Ticket[Item, Result] = _Ticket(item)
+                ticket.called.acquire()
+                self._waiting.append(ticket)
+        if alone:
+            return self._carry_alone(item)
+        ticket.called.acquire()
         if not ticket.done:
             self._carry()
         if ticket.error is not None:
@@ -66,6 +68,14 @@ class GroupCommit(Generic[Item, Result]):
             raise AssertionError("a group ended without a word for one of its members")
         return ticket.result
 
+    def _carry_alone(self, item: Item) -> Result:
+        """Commit what nobody else was there for: most of what a single sender sends."""
+        try:
+            (result,) = self._commit_items([item])
+        finally:
+            self._hand_over()
+        return result
+
     def _carry(self) -> None:
         """Commit the group that has gathered, this thread's ticket in it; call the next carrier."""
         with self._guard:
@@ -73,13 +83,16 @@ class GroupCommit(Generic[Item, Result]):
         try:
             self._commit(group)
         finally:
-            with self._guard:
-                following = self._waiting[0] if self._waiting else None
-                self._under_way = following is not None
             for ticket in group:
                 ticket.called.release()
-            if following is not None:
-                following.called.release()
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        with self._guard:
+            following = self._waiting[0] if self._waiting else None
+            self._under_way = following is not None
+        if following is not None:
+            following.called.release()
 
     def _commit(self, group: Sequence[_Ticket[Item, Result]]) -> None:
         try:

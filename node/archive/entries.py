@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -116,18 +117,19 @@ def tell_lost(index: Index, meta: bytes, segment: Path) -> None:
 def meta_of(arrival: Arrival) -> bytes:
     """How it came, with what `identify` needs beside the data set."""
     context = arrival.context
-    return json.dumps(
-        [
-            context.transfer_syntax_uid,
-            context.calling_ae,
-            context.called_ae,
-            arrival.sop_class_uid,
-            arrival.sop_instance_uid,
-            context.peer,
-            arrival.at.timestamp(),
-            arrival.series_instance_uid,
-        ]
+    how = _quoted(context.transfer_syntax_uid, context.calling_ae, context.called_ae)
+    peer = _quoted(context.peer)
+    # UIDs that were checked need no quoting.
+    return (
+        f'[{how},"{arrival.sop_class_uid}","{arrival.sop_instance_uid}",{peer},'
+        f'{arrival.at.timestamp()!r},"{arrival.series_instance_uid}"]'
     ).encode()
+
+
+@lru_cache(maxsize=64)
+def _quoted(*values: str | None) -> str:
+    """As JSON, without the brackets around."""
+    return json.dumps(values)[1:-1]
 
 
 def read_meta(meta: bytes) -> tuple[ReceiveContext, datetime]:

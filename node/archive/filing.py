@@ -27,7 +27,8 @@ from node.archive.entries import (
 )
 from node.archive.files import Folder
 from node.archive.index import Index
-from node.archive.journal import JOURNAL, REFUSED, Journal, Record, crc
+from node.archive.journal import JOURNAL, REFUSED, Journal, Place, Record, crc
+from node.domain.errors import Defect
 from node.log import get_logger
 
 log = get_logger(__name__)
@@ -93,17 +94,33 @@ class Filer:
             return None
         return kept == arrival.data_set
 
-    def take(self, arrival: Arrival) -> bool:
-        """Make an arrival durable and see to the rest; False, and nothing done, without room.
+    def begin(self, arrival: Arrival) -> Place | None:
+        """Write an arrival while it is not decided yet whether it is to be kept; None without room.
 
-        An `OSError` says that it may not be safe.
+        Its place is then to be given to `take`, or to `drop`. An `OSError` says that the journal
+        could not be written.
         """
         data = arrival.data_set
         if not isinstance(data, bytes) or len(self._entries) >= _MOST_PENDING:
-            return False
-        place = self._journal.append(Record(meta=meta_of(arrival), data=data, crc=crc(data)))
-        if place is None or place.segment is None:
-            return False
+            return None
+        return self._journal.write(Record(meta=meta_of(arrival), data=data, crc=crc(data)))
+
+    def drop(self, place: Place) -> None:
+        """Forget what was begun.
+
+        A process that starts after this one has died finds it still, and files it: what the index
+        knows changes nothing, and what was refused the sender has not been told to be safe.
+        """
+        self._journal.filed([place])
+
+    def take(self, arrival: Arrival, place: Place) -> None:
+        """Make what was begun durable and see to the rest.
+
+        An `OSError` says that it may not be safe; it is then to be dropped.
+        """
+        if place.segment is None:
+            raise Defect("A record of another process is taken.")
+        self._journal.sync(place)
         arrival.data_set = None
         entry = Entry(arrival, place.segment.descriptor, place)
         with self._change:
@@ -113,7 +130,6 @@ class Filer:
             self._waiting_bytes += arrival.size
             if len(self._entries) == 1 or self._is_due():
                 self._change.notify_all()
-        return True
 
     def wait(self, timeout_s: float = _WAIT_S) -> bool:
         """Wait until everything taken so far is filed; False when that takes too long."""

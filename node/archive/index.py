@@ -4,7 +4,6 @@ Each function is one transaction: after it returns, the database has it on disk.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from functools import cache
 from itertools import groupby
@@ -16,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from node.archive import tables as t
 from node.archive import transfers
 from node.archive.describe import image_header, series_header
+from node.archive.known import KnownInstances
 from node.archive.matching import fold
 from node.archive.records import AssociationRecord, ReceivedHeader, StoredInstance
 from node.domain.states import State, move
@@ -29,26 +29,14 @@ class Index:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
-        known = _KNOWN.compile(dialect=engine.dialect)
-        self._known, self._known_by_place = str(known), bool(known.positional)
+        self._known = KnownInstances(engine)
 
     def find_instance(self, sop_instance_uid: str) -> StoredInstance | None:
         """The stored instance of that UID, or None."""
-        if not self._is_known(sop_instance_uid):
+        if not self._known.may_have(sop_instance_uid):
             return None
         with t.reading(self.engine).begin() as connection:
             return _find(connection, sop_instance_uid)
-
-    def _is_known(self, sop_instance_uid: str) -> bool:
-        """Asked for every instance that arrives: by the driver itself, a tenth of the time."""
-        with closing(self.engine.raw_connection()) as connection:
-            try:
-                with closing(connection.cursor()) as cursor:
-                    uid = sop_instance_uid
-                    cursor.execute(self._known, (uid,) if self._known_by_place else {"uid": uid})
-                    return cursor.fetchone() is not None
-            except self.engine.dialect.loaded_dbapi.Error:
-                return True  # asked again the usual way, which says what is wrong
 
     def add_instance(self, stored: StoredInstance, header: ReceivedHeader) -> None:
         """Index one durable instance; see `add_instances`."""
@@ -204,9 +192,6 @@ def moment(at_s: float) -> datetime:
 
 
 # Built once: composing a statement costs more than running it.
-_KNOWN: Any = sa.select(sa.literal_column("1")).where(
-    t.instances.c.sop_instance_uid == sa.bindparam("uid")
-)
 _INSTANCE = (
     sa.select(t.instances, t.series.c.series_instance_uid)
     .join(t.series, t.series.c.id == t.instances.c.series_id)

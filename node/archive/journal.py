@@ -113,7 +113,7 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._lock = threading.Lock()
         self._segments: list[Segment] = []
-        self._group = GroupCommit(self._commit)
+        self._group: GroupCommit[Segment, None] = GroupCommit(_sync)
 
     def open(self) -> None:
         """Make the segments, as long as they are to begin with; until then nothing has room.
@@ -152,12 +152,28 @@ class Journal:
         """How long a segment is by now."""
         return min((s.size for s in self._segments), default=self._segment_bytes)
 
-    def append(self, record: Record) -> Place | None:
-        """Make ``record`` durable; return its place, or None when there is no room for it now.
+    def write(self, record: Record) -> Place | None:
+        """Write ``record`` and let the disk begin; its place, or None when there is no room now.
+
+        It is safe once `sync` has returned. Until it is given to `filed` its segment is kept.
+        """
+        with self._lock:  # held throughout: records never interleave, and no head is missing
+            segment = self._with_room(record.size)
+            if segment is None:
+                return None
+            start, size = segment.end, len(record.data)
+            _write(segment, record.parts(segment.epoch), start)
+            segment.end += record.size
+            segment.unfiled += 1
+            return Place(segment.end - size, size, record.crc, segment)
+
+    def sync(self, place: Place) -> None:
+        """Make durable what was written; those who come together share it.
 
         An `OSError` says that it may not be safe; it is then not to be acknowledged.
         """
-        return self._group.add(record)
+        if place.segment is not None:
+            self._group.add(place.segment)
 
     def filed(self, places: Sequence[Place]) -> None:
         """Forget records that have their file and row."""
@@ -190,31 +206,6 @@ class Journal:
         with self._lock:
             segments, self._segments = self._segments, []
             _remove(segments)
-
-    def _commit(self, records: Sequence[Record]) -> list[Place | None]:
-        """Write and sync a group; the lock is held throughout, so that records never interleave."""
-        with self._lock:
-            parts: dict[int, list[bytes]] = {}
-            touched: list[tuple[Segment, int]] = []
-            places: list[Place | None] = []
-            for record in records:
-                segment = self._with_room(record.size)
-                if segment is None:
-                    places.append(None)
-                    continue
-                if not touched or touched[-1][0] is not segment:
-                    touched.append((segment, segment.end))
-                    parts[id(segment)] = []
-                parts[id(segment)] += record.parts(segment.epoch)
-                segment.end += record.size
-                size = len(record.data)
-                places.append(Place(segment.end - size, size, record.crc, segment))
-            for segment, start in touched:
-                _write(segment, parts[id(segment)], start)
-            for place in places:
-                if place is not None and place.segment is not None:
-                    place.segment.unfiled += 1
-        return places
 
     def _with_room(self, size: int) -> Segment | None:
         """The segment to go on with: the one in use as long as it lasts, else one that is done."""
@@ -277,15 +268,29 @@ def _write(segment: Segment, parts: Sequence[bytes], start: int) -> None:
     total = sum(map(len, parts))
     try:
         written = os.pwritev(segment.descriptor, parts, start)
-        reach("journal.written")
-        os.fdatasync(segment.descriptor)
-        reach("journal.synced")
     except OSError:
         segment.broken = True
         raise
     if written != total:
         segment.broken = True
         raise OSError("the journal took only a part of a record")
+    # Nobody will read it soon: Linux then begins at once to write what is dirty, and half of what
+    # the sync would wait for is done by then.
+    os.posix_fadvise(segment.descriptor, start, total, os.POSIX_FADV_DONTNEED)
+    reach("journal.written")
+
+
+def _sync(segments: Sequence[Segment]) -> list[None]:
+    for segment in dict.fromkeys(segments):
+        if segment.broken:  # a sync that fails is not to be believed the next time
+            raise OSError("the journal could not be written")
+        try:
+            os.fdatasync(segment.descriptor)
+        except OSError:
+            segment.broken = True
+            raise
+    reach("journal.synced")
+    return [None] * len(segments)
 
 
 def records(descriptor: int) -> Iterator[tuple[bytes, Place]]:

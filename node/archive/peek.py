@@ -38,6 +38,7 @@ INFLATED_LIMIT = 1 << 29
 _DEPTH_LIMIT = 32
 _UNDEFINED = 0xFFFFFFFF
 _LAST_WANTED = max(WANTED)
+_LAST_GROUP = _LAST_WANTED >> 16
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 # PS3.5 7.1.2: value representations with two reserved bytes and a 32-bit length.
 _LONG = frozenset(
@@ -135,20 +136,25 @@ def _stride(data: Data, position: int, found: dict[int, bytes]) -> int:
 
     Nine tenths of a header are elements that need no question; `_walk` asks the rest.
     """
+    plain, steps, wanted = _PLAIN.unpack_from, _STEPS, WANTED
     last = len(data) - 12
     while position <= last:
-        group, number, vr, length = _PLAIN.unpack_from(data, position)
-        step = _STEPS.get(vr)
-        if step is None:
+        group, number, vr, length = plain(data, position)
+        if vr not in steps:
             return position
-        start = position + step
+        step = steps[vr]
         if step == _LONG_STEP:
             (length,) = _LENGTH.unpack_from(data, position + 8)
-        tag, after = group << 16 | number, start + length
-        if tag > _LAST_WANTED or after > last:
+        start = position + step
+        after = start + length
+        if after > last:
             return position
-        if tag in WANTED and tag not in found:
-            found[tag] = data[start:after]
+        tag = group << 16 | number
+        if tag in wanted:
+            if tag not in found:
+                found[tag] = data[start:after]
+        elif group >= _LAST_GROUP and tag > _LAST_WANTED:
+            return position
         position = after
     return position
 

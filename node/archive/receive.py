@@ -8,9 +8,8 @@ folder, database commit, return; the last two are shared with whoever else is at
 """
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -31,6 +30,8 @@ from node.domain.errors import Retryable
 from node.log import get_logger
 
 log = get_logger(__name__)
+
+_LOCKS = 1024
 
 _Row = tuple[Path, StoredInstance, ReceivedHeader]
 
@@ -122,22 +123,34 @@ class Receiver:
             self._filer.wait()
 
     def _place(self, arrival: Arrival) -> Receipt:
-        if self._filer is not None:
-            same = self._filer.has_same(arrival)
+        filer = self._filer
+        if filer is not None:
+            same = filer.has_same(arrival)
             if same:
                 return _receipt(arrival, Outcome.DUPLICATE)
             if same is False:
-                self._filer.wait()
+                filer.wait()
+        # The disk writes while the index is asked: most are new, and what is not is dropped.
+        begun = filer.begin(arrival) if filer is not None else None
+        try:
+            receipt = self._beside_known(arrival)
+            if receipt is None and filer is not None and begun is not None:
+                filer.take(arrival, begun)
+                begun = None
+                return _receipt(arrival, Outcome.STORED)
+        finally:
+            if filer is not None and begun is not None:
+                filer.drop(begun)
+        return receipt or self._store(arrival)
+
+    def _beside_known(self, arrival: Arrival) -> Receipt | None:
+        """What becomes of another instance of a UID that is known; None when it is new."""
         known = self._index.find_instance(arrival.sop_instance_uid)
         if known is not None and self._is_same(arrival, known):
             return _receipt(arrival, Outcome.DUPLICATE, known.path)
         if not isinstance(arrival.data_set, Spool):  # a spooled one is on the disk already
             self._check_space(arrival.size)
-        if known is not None:
-            return self._keep_aside(arrival, known)
-        if self._filer is not None and self._filer.take(arrival):
-            return _receipt(arrival, Outcome.STORED)
-        return self._store(arrival)
+        return self._keep_aside(arrival, known) if known is not None else None
 
     def _is_same(self, arrival: Arrival, known: StoredInstance) -> bool:
         path = self._folder.root / known.path
@@ -210,26 +223,18 @@ class Receiver:
 
 
 class _Turns:
-    """One thread of this process at a time for each SOP Instance UID."""
+    """One thread of this process at a time for each SOP Instance UID.
+
+    UIDs share locks, so that there is none to make and to remove; that two wait for each other
+    without need is rare.
+    """
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._users: Counter[str] = Counter()
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
-    @contextmanager
-    def of(self, uid: str) -> Iterator[None]:
-        with self._guard:
-            lock = self._locks.setdefault(uid, threading.Lock())
-            self._users[uid] += 1
-        try:
-            with lock:
-                yield
-        finally:
-            with self._guard:
-                self._users[uid] -= 1
-                if not self._users[uid]:
-                    del self._users[uid], self._locks[uid]
+    def of(self, uid: str) -> threading.Lock:
+        """Hold it while the fate of ``uid`` is decided."""
+        return self._locks[hash(uid) % _LOCKS]
 
 
 def _receipt(arrival: Arrival, outcome: Outcome, path: str = "") -> Receipt:

@@ -364,7 +364,7 @@ def test_a_record_that_was_cut_off_ends_the_segment(tmp_path: Path) -> None:
     """Whatever byte of the last record did not reach the disk, the earlier ones are read."""
     log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
     log.open()
-    places = [log.append(_record(bytes([n]) * 100)) for n in range(3)]
+    places = [log.write(_record(bytes([n]) * 100)) for n in range(3)]
     assert all(places)
     segment = log._segments[0] if log._segments[0].unfiled else log._segments[1]
     whole = segment.path.read_bytes()
@@ -381,12 +381,12 @@ def test_an_earlier_pass_is_forgotten(tmp_path: Path) -> None:
     """After a rewind only what came since is read, though the old bytes are still there."""
     log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
     log.open()
-    places = [log.append(_record(bytes([n]) * 100)) for n in range(5)]
+    places = [log.write(_record(bytes([n]) * 100)) for n in range(5)]
     log.filed([place for place in places if place is not None])
     log.rewind()
     assert [data for path in _paths(tmp_path) for data in _read(path)] == []
 
-    log.append(_record(b"x" * 100))
+    log.write(_record(b"x" * 100))
 
     assert [data for path in _paths(tmp_path) for data in _read(path)] == [b"x" * 100]
 
@@ -397,11 +397,11 @@ def test_no_room_is_said_and_nothing_written(tmp_path: Path) -> None:
     log.open()
     big = _record(b"x" * 400_000)
 
-    places = [log.append(big) for _ in range(6)]
+    places = [log.write(big) for _ in range(6)]
 
     assert [place is not None for place in places] == [True] * 4 + [False] * 2
     log.filed([place for place in places[:2] if place is not None])
-    assert log.append(big) is not None
+    assert log.write(big) is not None
 
 
 def test_a_journal_grows_while_records_lie_in_it(
@@ -413,12 +413,12 @@ def test_a_journal_grows_while_records_lie_in_it(
     log = Journal(tmp_path / "journal", segment_bytes=1 << 17)
     log.open()
     data = [bytes([n]) * 10_000 for n in range(8)]
-    taken = [log.append(_record(part)) is not None for part in data[:3]]
+    taken = [log.write(_record(part)) is not None for part in data[:3]]
     assert taken == [True, True, False]  # one in each segment
     while log.extend():
         pass
     assert log.segment_bytes == 1 << 17
-    assert all(log.append(_record(part)) for part in data[2:])
+    assert all(log.write(_record(part)) for part in data[2:])
     assert {p.stat().st_size for p in _paths(tmp_path)} == {1 << 17}
     held = [part for path in _paths(tmp_path) for part in _read(path)]
     assert sorted(held) == data

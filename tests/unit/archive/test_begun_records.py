@@ -1,0 +1,163 @@
+"""A record is written before it is known whether it is kept: what is not kept does no harm."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from node.archive import conflicts
+from node.archive.filing import Filer
+from node.archive.journal import Journal
+from node.archive.receive import Outcome
+from node.archive.recovery import recover
+from node.domain.errors import Retryable
+from tests.bench.series import Instance, new_series
+from tests.unit.archive.test_filing import (
+    FEW,
+    SEGMENT,
+    Store,
+    _paths,
+    _read,
+    _record,
+    filer,
+    receive,
+    store,
+    wait_until,
+)
+
+__all__ = ["filer", "store"]
+
+
+def other(instance: Instance) -> Instance:
+    """Another object of its UID."""
+    return Instance(
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        data_set=instance.data_set[:-1] + bytes([instance.data_set[-1] ^ 1]),
+    )
+
+
+def unfiled(filer: Filer) -> int:
+    """Records that hold a segment."""
+    return sum(segment.unfiled for segment in filer._journal._segments)
+
+
+def test_a_duplicate_and_a_conflict_hold_no_segment(store: Store, filer: Filer) -> None:
+    """Once the index knows the first, a repeat is written, found known and dropped."""
+    receiver, sent = store.receiver(filer), new_series(FEW)
+    for instance in sent:
+        receive(receiver, instance)
+    receiver.wait_filed()
+
+    assert receive(receiver, sent[0]) is Outcome.DUPLICATE
+    assert receive(receiver, other(sent[1])) is Outcome.CONFLICT
+
+    assert unfiled(filer) == 0
+    wait_until(lambda: all(segment.end == 4096 for segment in filer._journal._segments))
+    store.assert_holds(sent)
+
+
+def test_an_index_that_fails_leaves_nothing_begun(
+    store: Store, filer: Filer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender hears a failure, and what was begun holds no segment; the repeat is stored."""
+    receiver, sent = store.receiver(filer), new_series(FEW)
+    monkeypatch.setattr(store.index, "find_instance", _fails)
+    with pytest.raises(Retryable):
+        receive(receiver, sent[0])
+    assert unfiled(filer) == 0
+
+    monkeypatch.undo()
+    assert receive(receiver, sent[0]) is Outcome.STORED
+    receiver.wait_filed()
+    store.assert_holds(sent[:1])
+
+
+def _fails(_uid: str) -> Any:
+    raise OperationalError("select", None, ValueError("not now"))
+
+
+def _receive_twice_and_die(root: Path, sent: list[Instance]) -> None:
+    store = Store(root)
+    filer = Filer(store.folder, store.index, segment_bytes=SEGMENT)
+    filer.start()
+    wait_until(lambda: filer._journal._segments)
+    receiver = store.receiver(filer)
+    for instance in sent:
+        receive(receiver, instance)
+    receiver.wait_filed()
+    filer._journal.rewind = lambda: None  # type: ignore[method-assign]
+    receive(receiver, sent[0])
+    receive(receiver, other(sent[1]))
+    os._exit(9)
+
+
+def test_what_was_dropped_and_is_found_after_a_crash_changes_nothing(store: Store) -> None:
+    """The duplicate stays one, and the conflict is not told twice."""
+    sent = new_series(FEW)
+    child = os.fork()
+    if child == 0:
+        _receive_twice_and_die(store.root, sent)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    aside = sorted((store.root / "conflicts").rglob("*.dcm"))
+    assert len(aside) == 1
+
+    assert recover(store.folder, store.index)
+
+    store.assert_holds(sent)
+    assert sorted((store.root / "conflicts").rglob("*.dcm")) == aside
+    with store.engine.connect() as connection:
+        number = connection.exec_driver_sql("select count(*) from conflicts").scalar_one()
+    assert number == 1
+    assert conflicts.unfiled(store.engine) == []
+
+
+def test_a_sync_that_failed_is_not_believed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two were written before one sync failed: the other is not acknowledged by the next."""
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
+    log.open()
+    places = [log.write(_record(bytes([n]) * 100)) for n in range(2)]
+    first, second = places
+    assert first is not None
+    assert second is not None
+
+    def fails(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("node.archive.journal.os.fdatasync", fails)
+        with pytest.raises(OSError, match="Input/output error"):
+            log.sync(first)
+    with pytest.raises(OSError, match="could not be written"):
+        log.sync(second)
+
+
+def test_an_acknowledged_record_is_read_whatever_was_begun_beside_it(tmp_path: Path) -> None:
+    """Several threads write and sync at once: each synced record is there, in one sequence."""
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT << 2)
+    log.open()
+    synced: list[bytes] = []
+
+    def work(number: int) -> None:
+        for turn in range(20):
+            data = bytes([number, turn]) * 50
+            place = log.write(_record(data))
+            assert place is not None
+            if turn % 3:
+                log.sync(place)
+                synced.append(data)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    found = [data for path in _paths(tmp_path) for data in _read(path)]
+    assert set(synced) <= set(found)
+    assert len(found) == 8 * 20
