@@ -162,6 +162,7 @@ class Filer:
                 self._rewind()
                 rewind_at = time.monotonic() + _REWIND_S
             may_grow = may_grow and (bool(batch) or self._grow())
+        self._rewind()  # what was lost just now is set aside, and not taken for a cut-off end
         self._journal.close()
 
     def _grow(self) -> bool:

@@ -66,6 +66,30 @@ def test_a_record_changed_before_it_was_filed_is_told_and_holds_up_nobody(store:
     store.assert_holds([*sent, *more])
 
 
+def test_a_last_record_that_was_changed_is_kept_though_the_process_ends_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recovery would take it for one that was cut off, and it was acknowledged."""
+    monkeypatch.setattr("node.archive.filing._REWIND_S", 3600.0)
+    sent = new_series(FEW)
+    with Filer(store.folder, store.index, segment_bytes=SEGMENT, latest_s=30.0) as filer:
+        wait_until(lambda: filer._journal._segments)
+        receive(store.receiver(filer), sent[0])
+        assert filer.wait(30)  # after a first batch the segments were begun anew
+        with filer._change:
+            for instance in sent[1:]:
+                receive(store.receiver(filer), instance)
+            last = filer._pending[sent[-1].sop_instance_uid].place
+            assert last.segment is not None
+            _flip(last.segment.path, last.offset)
+        assert filer.wait(30)
+
+    assert [p.suffix for p in store.segments()] == [".refused"]
+    assert recover(store.folder, store.index)
+    assert len(refused(store.folder)) == 1
+    store.assert_holds(sent[:-1])
+
+
 def test_the_same_bytes_while_they_wait_are_a_duplicate_and_others_are_not(store: Store) -> None:
     """What lies in the journal is compared byte by byte; a check of 32 bits would not do."""
     (first, *_) = new_series(FEW)
