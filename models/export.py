@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,11 @@ from models.data import (
     read_sample,
 )
 from models.graph import OPSET, halve_weights, write_onnx
-from models.limits import limits, of_signals, population
+from models.limits import Figures, limits, population
 from models.networks import SctNet, with_neighbours
 from models.train import prepare
 from node.infer.golden import golden_answer, golden_input
 from node.infer.manifest import FORMAT, read_manifest
-from node.infer.quality import Examined
 from node.infer.registry import ModelFolder
 from node.infer.session import Session
 
@@ -50,8 +49,6 @@ Array = NDArray[Any]
 PARITY_HU = 1.0
 GOLDEN_SHAPE = (64, 64, 64)
 LOW, HIGH = -1024.0, 3071.0
-# Cases that set the limits of the checks.
-POPULATION = 14
 # Pairs that calibrate, and as many that are measured; pairs that say by how much the HU are off.
 HELD_OUT = 6
 LEARNT = 12
@@ -178,7 +175,7 @@ def export(config_path: Path, root: Path, *, fp16: bool = False) -> Path:
         "parity_hu": round(difference, 4),
         "parity_fp16_mean_hu": round(mean, 4),
     }
-    write_manifest(folder, told, metrics, reference_cases(config))
+    write_manifest(folder, told, metrics, lambda model: population(model, config))
     write_card(folder)
     return folder
 
@@ -201,15 +198,6 @@ def held_out_samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
     else:
         made = [[read_sample(path) for path in pool_files(config.pool, who)] for who in groups]
     return made[0], made[1]
-
-
-def reference_cases(config: TrainConfig) -> Callable[[ModelFolder], Iterator[Examined]]:
-    """What sets the limits of the checks: training subjects with new seeds, or the pool's pairs."""
-    if config.source == "synthetic":
-        subjects = (config.train * 2)[:POPULATION]
-        return lambda model: population(model, config.labels, config.pool, subjects, 80_000)
-    files = pool_files(config.pool, config.train)[:POPULATION]
-    return lambda model: of_signals(model, (read_sample(f).mr for f in files))
 
 
 @torch.no_grad()
@@ -249,7 +237,7 @@ def write_manifest(
     folder: Path,
     told: dict[str, Any],
     metrics: dict[str, float],
-    cases: Callable[[ModelFolder], Iterable[Examined]] | None = None,
+    cases: Callable[[ModelFolder], Iterable[Figures]] | None = None,
 ) -> None:
     """Write the manifest, read it back, then add what the runtime itself gives.
 

@@ -8,8 +8,9 @@ data fills it exactly, else by walking all the way.
 
 import mmap
 import struct
+import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydicom.charset import convert_encodings, decode_bytes
@@ -19,6 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from node.archive.alike import Alike, Element
 from node.archive.attributes import ATTRIBUTES
 from node.domain.errors import Rejected
 
@@ -54,6 +56,7 @@ _SHORT = (
     b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
 )  # fmt: skip
 _STEPS = dict.fromkeys(_SHORT, _SHORT_STEP) | dict.fromkeys(_LONG, _LONG_STEP)
+_of_thread = threading.local()
 _RESEND = "Export the object again at the sender and send it once more."
 
 
@@ -159,9 +162,64 @@ def _stride(data: Data, position: int, found: dict[int, bytes]) -> int:
     return position
 
 
+def _plain_elements(data: bytes) -> Iterator[Element]:
+    """The elements that `_stride` would pass from the beginning, without one that is not wanted."""
+    position, last = 0, len(data) - 12
+    while position <= last:
+        group, number, vr, length = _PLAIN.unpack_from(data, position)
+        step = _STEPS.get(vr)
+        if step is None:
+            return
+        if step == _LONG_STEP:
+            (length,) = _LENGTH.unpack_from(data, position + 8)
+        tag, after = group << 16 | number, position + step + length
+        if after > last or tag > _LAST_WANTED:
+            return
+        yield tag, position, after
+        position = after
+
+
+def _wanted(data: bytes, elements: Sequence[Element]) -> dict[int, bytes]:
+    return {
+        tag: data[start + _STEPS[data[start + 4 : start + 6]] : end]
+        for tag, start, end in elements
+        if tag in WANTED
+    }
+
+
+def _one(data: bytes, position: int, tag: int, found: dict[int, bytes]) -> int:
+    """Pass the plain element of ``tag``; stay when another is there."""
+    last = len(data) - 12
+    if position > last:
+        return position
+    group, number, vr, length = _PLAIN.unpack_from(data, position)
+    step = _STEPS.get(vr)
+    if group << 16 | number != tag or step is None:
+        return position
+    if step == _LONG_STEP:
+        (length,) = _LENGTH.unpack_from(data, position + 8)
+    start = position + step
+    after: int = start + length
+    if after > last:
+        return position
+    if tag in WANTED:
+        found[tag] = data[start:after]
+    return after
+
+
+def _alike() -> Alike:
+    """Of this thread: an association has one of its own, and brings series after series."""
+    alike: Alike | None = getattr(_of_thread, "alike", None)
+    if alike is None:
+        alike = _of_thread.alike = Alike(_plain_elements, _wanted)
+    return alike
+
+
 def _walk(data: Data, encoding: _Encoding, position: int = 0) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     end, checked_end = len(data), False
+    if encoding is _EXPLICIT and isinstance(data, bytes) and not position:
+        position = _alike().skip(data, found, _one)
     while position < end:
         if encoding is _EXPLICIT:
             position = _stride(data, position, found)

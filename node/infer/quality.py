@@ -41,7 +41,7 @@ _EDGE_SHARE = 0.01
 _SPILT_ML = 0.05
 # Body on a face beyond this share of its largest section: a head cut off. Four real heads gave 0.07
 # at most (ears); a centimetre of the head missing gives about this, half of it 0.6 to 1.
-_CUT_SHARE = 0.25
+CUT_SHARE = 0.25
 # Four real heads and a dozen synthetic ones had none; a hole of 40 mm in the MR gave 11 ml.
 _VAULT_AIR_ML = 1.0
 # From the vertex to the skull base are some 130 mm; with less than this no vault can be judged.
@@ -296,7 +296,7 @@ def _edge(case: Examined, manifest: Manifest) -> list[Finding]:
     # The neck always leaves a head's field of view at the bottom, the trunk at both ends.
     open_ends = ("bottom",) if manifest.region == "head" else ("bottom", "top")
     ends = tuple(face for face in ends if face.side not in open_ends)
-    cut = {face.side: face.of_section for face in ends if face.of_section > _CUT_SHARE}
+    cut = {face.side: face.of_section for face in ends if face.of_section > CUT_SHARE}
     out = []
     if height_mm(case.body, case.work) < _LEAST_HEIGHT_MM:
         out.append(
@@ -312,7 +312,7 @@ def _edge(case: Examined, manifest: Manifest) -> list[Finding]:
                 "BODY_CUT_OFF",
                 sides=_listed(cut),
                 share_percent=round(100 * max(cut.values())),
-                limit_percent=round(100 * _CUT_SHARE),
+                limit_percent=round(100 * CUT_SHARE),
             )
         )
     near = [f.side for f in ends if f.of_face > _EDGE_SHARE and f.side not in cut]

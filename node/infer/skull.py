@@ -37,8 +37,9 @@ _REACH_MM = 160.0
 _STEP_MM = 0.75
 # Frontal sinuses end lower than this below the vertex, or lie within this depth of the skin.
 _NO_SINUS_MM, _DEEP_MM = 75.0, 20.0
-# No skull with what covers it is as thick as this in the upper head; its base lies lower.
-_INNER_MM = 25.0
+# No skull with what covers it is as thick as this, and its base lies lower, also where a small or
+# tilted head brings it up: in 120 heads of all sizes, drawn at random, three had some of it here.
+_INNER_MM, _NO_BASE_MM = 25.0, 60.0
 # A body this thin below its top has no vault to look for.
 _LEAST_MM = 90.0
 
@@ -115,7 +116,7 @@ def vault_air_ml(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float])
 
     Signal that is missing inside a head comes out as air there.
     """
-    deep = _deep(hu, body, spacing_mm, _DEEP_MM)
+    deep = _deep(hu, body, spacing_mm, _NO_SINUS_MM, _DEEP_MM)
     return float((deep < AIR_HU).sum()) * float(np.prod(spacing_mm)) / 1000.0
 
 
@@ -124,18 +125,22 @@ def vault_bone_ml(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]
 
     Signal that is missing inside a head may come out as bone there, which is as dark.
     """
-    deep = _deep(hu, body, spacing_mm, _INNER_MM)
+    deep = _deep(hu, body, spacing_mm, _NO_BASE_MM, _INNER_MM)
     return float((deep > BONE_HU).sum()) * float(np.prod(spacing_mm)) / 1000.0
 
 
 def _deep(
-    hu: Floats, body: Mask, spacing_mm: tuple[float, float, float], depth_mm: float
+    hu: Floats,
+    body: Mask,
+    spacing_mm: tuple[float, float, float],
+    below_mm: float,
+    depth_mm: float,
 ) -> Floats:
-    """HU of the upper head that lies ``depth_mm`` or more from its surface along every axis."""
+    """HU down to ``below_mm`` from the top, ``depth_mm`` or more from the surface on every axis."""
     top = top_slice(body)
     if top is None:
         return np.empty(0, np.float32)
-    low = max(0, int(top - _NO_SINUS_MM / spacing_mm[0]))
+    low = max(0, int(top - below_mm / spacing_mm[0]))
     inside = body[low : top + 1]
     deep = inside.copy()
     for axis, step in enumerate(spacing_mm):

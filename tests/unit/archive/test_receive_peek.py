@@ -22,6 +22,7 @@ from pydicom.uid import (
 
 from node.archive import peek
 from node.domain.errors import Rejected
+from tests.bench.series import SMALL, new_series
 from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.realdata import unpack
 
@@ -176,11 +177,8 @@ def test_real_headers_agree_with_pydicom(real_data: Path, tmp_path: Path, archiv
     assert files
 
 
-def test_passing_plain_elements_in_one_go_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Five thousand damaged headers: the same values or the same refusal, word for word."""
-    whole = encoded(tmp_path, nested(), ExplicitVRLittleEndian)
+def _damaged(whole: bytes) -> list[bytes]:
+    """Five thousand times the same header with some bytes changed, now and then cut off."""
     header = whole.index(b"\xe0\x7f\x10\x00")
     dice = random.Random(5)  # noqa: S311 - a seed, not a secret
     damaged = [whole]
@@ -190,12 +188,86 @@ def test_passing_plain_elements_in_one_go_changes_nothing(
             copy[dice.randrange(header)] = dice.choice((0, 0xFF, 0x20, 0x55, dice.randrange(256)))
         cut = dice.choice((len(copy), len(copy), dice.randrange(len(copy))))
         damaged.append(bytes(copy[:cut]))
+    return damaged
+
+
+class _Forgetful:
+    """Knows no header before."""
+
+    def skip(self, *_: object) -> int:
+        """Pass nothing."""
+        return 0
+
+
+def test_passing_plain_elements_in_one_go_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five thousand damaged headers: the same values or the same refusal, word for word."""
+    damaged = _damaged(encoded(tmp_path, nested(), ExplicitVRLittleEndian))
+    monkeypatch.setattr(peek, "_alike", _Forgetful)
     fast = [_read(data) for data in damaged]
     monkeypatch.setattr(peek, "_stride", lambda _data, position, _found: position)
     slow = [_read(data) for data in damaged]
 
     assert fast == slow
     assert 500 < sum(isinstance(one, str) for one in fast) < 4500
+
+
+def test_what_was_in_the_header_before_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same damaged headers, each after two whole ones of its series, are read as if alone."""
+    dataset = nested()
+    slices = []
+    for number in (1, 22, 333):
+        dataset.SOPInstanceUID = f"1.2.3.{number}"
+        dataset.InstanceNumber = number
+        slices.append(encoded(tmp_path, dataset, ExplicitVRLittleEndian))
+    damaged = _damaged(slices[2])
+    with monkeypatch.context() as patch:
+        patch.setattr(peek, "_alike", _Forgetful)
+        alone = [_read(data) for data in damaged]
+
+    guessed = 0
+    for data, expected in zip(damaged, alone, strict=True):
+        peek._of_thread.__dict__.clear()
+        assert not isinstance(_read(slices[0]), str)
+        assert not isinstance(_read(slices[1]), str)
+        guessed += bool(peek._alike()._steps)
+        assert _read(data) == expected
+    assert guessed == len(damaged)
+
+
+def test_a_series_after_another_is_read_as_it_is(tmp_path: Path) -> None:
+    """Whatever came before on the association: values are the instance's own."""
+    peek._of_thread.__dict__.clear()
+    for series in range(6):
+        dataset = nested()
+        dataset.SeriesInstanceUID = f"1.2.3.{series}"
+        if series % 2:
+            dataset.StationName = "ANOTHER"
+        for number in range(12):
+            dataset.SOPInstanceUID = f"1.2.3.{series}.{10**number}"
+            dataset.SliceLocation = str(number)
+            values = peek.read_header(
+                encoded(tmp_path, dataset, ExplicitVRLittleEndian), ExplicitVRLittleEndian
+            )
+            assert peek.text(values, peek.SOP_INSTANCE_UID) == dataset.SOPInstanceUID
+            assert peek.text(values, peek.SERIES_INSTANCE_UID) == dataset.SeriesInstanceUID
+    assert _read_anew() == [peek.SOP_INSTANCE_UID]  # a sequence ends what is compared
+
+
+def test_only_what_changes_from_slice_to_slice_is_read_anew() -> None:
+    """From the fourth instance of a series on, three elements of some forty are."""
+    peek._of_thread.__dict__.clear()
+    for _ in range(2):
+        for instance in new_series(SMALL)[:4]:
+            peek.read_header(instance.data_set, ExplicitVRLittleEndian)
+        assert _read_anew() == [peek.SOP_INSTANCE_UID, 0x00200013, 0x00200032]
+
+
+def _read_anew() -> list[int]:
+    return [step for step in peek._alike()._steps if isinstance(step, int)]
 
 
 def _read(data: bytes) -> object:

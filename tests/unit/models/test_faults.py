@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 
 from models.faults import ANSWER_FAULTS, ANSWERS, smallest, spoil
 from models.faults_input import OBJECTS, QUESTIONS, ask, object_in
-from models.limits import limits
+from models.limits import Figures, _is_cut, figures, limits
 from models.pairs import Pair
 from models.tissues import Tissue
 from models.trust import CLEAN, Tally
@@ -61,14 +61,47 @@ def askew(case: Examined) -> Examined:
     return replace(case, hu=hu, body=case.body & ~dent)
 
 
+def perfect(case: Examined, error_hu: float = 0.0) -> Figures:
+    """Of an answer that is ``error_hu`` off everywhere in the body."""
+    found = figures(case, case.hu + np.float32(error_hu), case.body)
+    assert found is not None
+    return found
+
+
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """Limits from eight heads, read back as the node reads them."""
-    quality = limits(head(seed) for seed in range(8))
+    quality = limits(perfect(head(seed)) for seed in range(8))
     told = affine_manifest("tiny", "1.0.0", STEP_MM, "0" * 64)
     path = tmp_path_factory.mktemp("model") / "manifest.json"
     path.write_text(json.dumps(told | {"quality": quality, "body_mask": True}))
     return read_manifest(path)
+
+
+def test_what_is_answered_wrongly_sets_no_limit() -> None:
+    """A head with twice the usual error and all its bone bare leaves the limits as they are."""
+    usual = [perfect(head(seed), 50.0) for seed in range(4)]
+    bad = head(5)
+    bare = replace(bad, hu=np.where(bad.body, 700, -1000).astype(np.float32))
+
+    assert limits([*usual, perfect(bare, 100.0)]) == limits(usual)
+    assert limits([*usual, perfect(bare, 60.0)]) != limits(usual)
+
+
+def test_a_head_beyond_its_field_of_view_is_not_clean() -> None:
+    """A neck may end there, and an ear; a third of a head may not."""
+    whole = head(6)
+
+    def cut(*kept: slice) -> bool:
+        tissues = np.where(whole.body, Tissue.FAT, Tissue.OUTSIDE).astype(np.uint8)[kept]
+        return _is_cut(
+            Pair(mr=whole.signal[kept], ct=whole.hu.astype(np.int16)[kept], tissues=tissues)
+        )
+
+    assert not cut(slice(None), slice(None), slice(None))
+    assert not cut(slice(40, None), slice(None), slice(None))
+    assert cut(slice(None, 70), slice(None), slice(None))
+    assert cut(slice(None), slice(30, None), slice(None))
 
 
 @pytest.mark.parametrize("seed", range(100, 104))
