@@ -25,6 +25,7 @@ from tests.peers.waiting import wait_until
 _LASTING_BYTES = 1 << 30
 _JOURNAL_MB = 256
 _PDU = ["--max-pdu", "131072"]
+_STOCK = "storescp, 16 KiB PDU"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ def measure(folder: Path, *, rounds: int, kinds: Sequence[Kind] = (MR, CT)) -> l
 def _servers(folder: Path, stack: ExitStack) -> list[Server]:
     storescp = start_storescp(folder / "storescp", options=_PDU)
     stack.callback(storescp.stop)
+    stock = start_storescp(folder / "stock")
+    stack.callback(stock.stop)
     # The whole node as it is installed, its worker and page beside the acceptors; nothing settles.
     node = make_node(folder / "node", storescp, quiet_s=3600.0, acceptors=2, journal_mb=_JOURNAL_MB)
     node.start()
@@ -68,6 +71,7 @@ def _servers(folder: Path, stack: ExitStack) -> list[Server]:
     return [
         Server(name="node", port=node.dicom_port, title="PCTNODE", process_ids=acceptors),
         _single("storescp", storescp.port, "TPS", storescp.process.pid),
+        _single(_STOCK, stock.port, "TPS", stock.process.pid),
         _single("Orthanc", orthanc.dicom_port, "ORTHANC", orthanc.process.pid),
         _single("dcmqrscp", qrscp.port, qrscp.ae_title, qrscp.process.pid),
     ]
@@ -92,6 +96,7 @@ def _rates(
             if server.name in failed:
                 continue
             series = [new_series(kind) for _ in range(associations)]
+            os.sync()  # what another has left to the kernel is not to be written in this one's turn
             before = sum(map(_cpu_s, server.process_ids))
             try:
                 sent = send_series(server.port, series, called=server.title)
@@ -104,6 +109,7 @@ def _rates(
             spent_ms = (sum(map(_cpu_s, server.process_ids)) - before) * 1e3
             rates.setdefault(server.name, []).append(sent.rate)
             cpu_ms.setdefault(server.name, []).append(spent_ms / sent.instances)
+        os.sync()
         rates["disk"].append(_disk_rate(folder, kind))
     medians = {name: statistics.median(values) for name, values in rates.items() if values}
     costs = {name: statistics.median(values) for name, values in cpu_ms.items()}
@@ -138,7 +144,7 @@ def _rate_rows(
 ) -> list[Row]:
     what = f"{kind.name} x {kind.instances}, {associations} association(s)"
     rows = []
-    for peer in ("storescp", "Orthanc", "dcmqrscp", "disk"):
+    for peer in ("storescp", _STOCK, "Orthanc", "dcmqrscp", "disk"):
         if peer == "disk" and associations > 1:
             continue
         theirs = medians.get(peer)
