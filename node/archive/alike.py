@@ -82,6 +82,9 @@ class Alike:
         elements = list(self._elements(data))
         header = [(tag, data[start:end]) for tag, start, end in elements]
         tags = [tag for tag, _ in header]
+        if header == self._before:  # the same instance read twice says nothing of a series
+            self._once_more = True
+            return
         before, self._before = self._before, header
         self._steps = []
         # A tag that comes twice would be taken the second time here, and the first elsewhere.

@@ -106,23 +106,20 @@ class Filer:
         return self._journal.write(Record(meta=meta_of(arrival), data=data, crc=crc(data)))
 
     def drop(self, place: Place) -> None:
-        """Forget what was begun.
-
-        A process that starts after this one has died finds it still, and files it: what the index
-        knows changes nothing, and what was refused the sender has not been told to be safe.
-        """
-        self._journal.filed([place])
+        """Forget what was begun; it was not acknowledged, and a process that recovers skips it."""
+        self._journal.drop(place)
 
     def take(self, arrival: Arrival, place: Place) -> None:
         """Make what was begun durable and see to the rest.
 
         An `OSError` says that it may not be safe; it is then to be dropped.
         """
-        if place.segment is None:
+        segment = place.segment
+        if segment is None:
             raise Defect("A record of another process is taken.")
         self._journal.sync(place)
         arrival.data_set = None
-        entry = Entry(arrival, place.segment.descriptor, place)
+        entry = Entry(arrival, segment.descriptor, place)
         with self._change:
             self._pending[arrival.sop_instance_uid] = entry
             self._entries.append(entry)

@@ -24,6 +24,7 @@ from pathlib import Path
 from node.archive.commit import GroupCommit
 from node.archive.files import fsync_folder
 from node.crashpoints import reach
+from node.domain.errors import Defect
 
 JOURNAL = "journal"
 SUFFIX = ".segment"
@@ -31,6 +32,8 @@ REFUSED = ".refused"
 """Suffix of a segment with records that nobody can read."""
 _SEGMENTS = 2
 _MAGIC, _RECORD_MAGIC = b"PCTNSEG1", b"PCTNREC2"
+# In place of the first byte of a record: written, and never acknowledged.
+_DROPPED_MARK = b"D"
 _HEAD = struct.Struct("<8sQ")
 _HEAD_BYTES = 4096  # records begin on a page of their own: rewriting the head touches no record
 # Magic, epoch, length of the meta data, length and CRC of the data; then a CRC of all that and of
@@ -55,6 +58,8 @@ class Segment:
     end: int = _HEAD_BYTES
     unfiled: int = 0
     """Records that have no file and row yet."""
+    begun: int = 0
+    """Of these, records of which it is not decided whether they are kept."""
     lost: int = 0
     """Of these, records that the disk has changed; they stay for a person to look at."""
     broken: bool = False
@@ -92,6 +97,8 @@ class Place:
     """What tells that they are what was written."""
     segment: Segment | None = None
     """None where another process wrote it."""
+    start: int = 0
+    """Where the record begins; not known where another process wrote it."""
 
     def read(self, descriptor: int) -> bytes | None:
         """The data; None when they are not what was written."""
@@ -113,7 +120,7 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._lock = threading.Lock()
         self._segments: list[Segment] = []
-        self._group: GroupCommit[Segment, None] = GroupCommit(_sync)
+        self._group: GroupCommit[Segment, OSError | None] = GroupCommit(_sync)
 
     def open(self) -> None:
         """Make the segments, as long as they are to begin with; until then nothing has room.
@@ -136,13 +143,15 @@ class Journal:
     def extend(self) -> bool:
         """Make one segment longer by a step; False when all have their length.
 
-        Senders do not wait for it. An `OSError` leaves the segment as long as it was.
+        Senders do not wait for it. An `OSError` leaves the segment as long as it was.  Nothing is
+        added to it any more: the kernel tells of a failed write once, and it may be a sender's.
         """
         for segment in list(self._segments):
             if segment.size < self._segment_bytes and not segment.broken:
                 end = min(segment.size + _STEP_BYTES, self._segment_bytes)
-                _write_zeros(segment.descriptor, segment.size, end)
-                os.fdatasync(segment.descriptor)
+                with _breaks(segment):
+                    _write_zeros(segment.descriptor, segment.size, end)
+                    os.fdatasync(segment.descriptor)
                 segment.size = end
                 return True
         return False
@@ -155,7 +164,8 @@ class Journal:
     def write(self, record: Record) -> Place | None:
         """Write ``record`` and let the disk begin; its place, or None when there is no room now.
 
-        It is safe once `sync` has returned. Until it is given to `filed` its segment is kept.
+        It is to be given to `sync`, after which it is safe, and when that fails or is not wanted to
+        `drop`.
         """
         with self._lock:  # held throughout: records never interleave, and no head is missing
             segment = self._with_room(record.size)
@@ -165,15 +175,33 @@ class Journal:
             _write(segment, record.parts(segment.epoch), start)
             segment.end += record.size
             segment.unfiled += 1
-            return Place(segment.end - size, size, record.crc, segment)
+            segment.begun += 1
+            place = Place(segment.end - size, size, record.crc, segment, start)
+        _begin_to_store(segment, start, record.size)
+        return place
 
     def sync(self, place: Place) -> None:
         """Make durable what was written; those who come together share it.
 
         An `OSError` says that it may not be safe; it is then not to be acknowledged.
         """
-        if place.segment is not None:
-            self._group.add(place.segment)
+        segment = _own(place)
+        error = self._group.add(segment)
+        if error is not None:
+            raise error
+        with self._lock:
+            segment.begun -= 1
+
+    def drop(self, place: Place) -> None:
+        """Forget what was written; whoever reads the segment passes over it."""
+        segment = _own(place)
+        with self._lock:
+            segment.begun -= 1
+            segment.unfiled -= 1
+            # One byte, which no crash can leave half written. Where it cannot be written the disk
+            # fails, and nothing depends on it: the record would be filed after a crash.
+            with suppress(OSError):
+                os.pwrite(segment.descriptor, _DROPPED_MARK, place.start)
 
     def filed(self, places: Sequence[Place]) -> None:
         """Forget records that have their file and row."""
@@ -198,13 +226,16 @@ class Journal:
                 os.close(segment.descriptor)
             for segment in self._segments:
                 if segment.end > _HEAD_BYTES and not segment.unfiled and not segment.broken:
-                    _rewind(segment)
-                    os.fdatasync(segment.descriptor)
+                    with _breaks(segment):
+                        _rewind(segment)
+                        os.fdatasync(segment.descriptor)
 
     def close(self) -> None:
         """Remove the segments of which every record is filed; the others stay for `claimed`."""
         with self._lock:
             segments, self._segments = self._segments, []
+            for segment in segments:
+                segment.broken = True  # whoever is about a record finds it closed
             _remove(segments)
 
     def _with_room(self, size: int) -> Segment | None:
@@ -216,7 +247,8 @@ class Journal:
                 return segment
         for segment in usable:
             if not segment.unfiled and _HEAD_BYTES + size <= segment.size:
-                _rewind(segment)
+                with _breaks(segment):
+                    _rewind(segment)
                 return segment
         return None
 
@@ -254,47 +286,70 @@ def _remove(segments: Sequence[Segment]) -> None:
     for segment in segments:
         if not segment.unfiled:
             segment.path.unlink(missing_ok=True)
-        os.close(segment.descriptor)
+        if not segment.begun:  # else its number must not become another file's under a sync
+            os.close(segment.descriptor)
+
+
+def _own(place: Place) -> Segment:
+    if place.segment is None:
+        raise Defect("A record of another process is written or dropped.")
+    return place.segment
+
+
+@contextmanager
+def _breaks(segment: Segment) -> Iterator[None]:
+    """Add nothing to a segment any more in which a write or a sync has failed."""
+    try:
+        yield
+    except OSError:
+        segment.broken = True
+        raise
 
 
 def _rewind(segment: Segment) -> None:
     """Begin anew; the next sync of the segment makes it stand."""
+    head = _HEAD.pack(_MAGIC, segment.epoch + 1)
+    if os.pwrite(segment.descriptor, head, 0) != len(head):
+        raise OSError("the journal took only a part of a head")
     segment.epoch += 1
     segment.end = _HEAD_BYTES
-    os.pwrite(segment.descriptor, _HEAD.pack(_MAGIC, segment.epoch), 0)
 
 
 def _write(segment: Segment, parts: Sequence[bytes], start: int) -> None:
     total = sum(map(len, parts))
-    try:
-        written = os.pwritev(segment.descriptor, parts, start)
-    except OSError:
-        segment.broken = True
-        raise
-    if written != total:
-        segment.broken = True
-        raise OSError("the journal took only a part of a record")
-    # Nobody will read it soon: Linux then begins at once to write what is dirty, and half of what
-    # the sync would wait for is done by then.
-    os.posix_fadvise(segment.descriptor, start, total, os.POSIX_FADV_DONTNEED)
+    with _breaks(segment):
+        if os.pwritev(segment.descriptor, parts, start) != total:
+            raise OSError("the journal took only a part of a record")
     reach("journal.written")
 
 
-def _sync(segments: Sequence[Segment]) -> list[None]:
-    for segment in dict.fromkeys(segments):
-        if segment.broken:  # a sync that fails is not to be believed the next time
-            raise OSError("the journal could not be written")
-        try:
-            os.fdatasync(segment.descriptor)
-        except OSError:
-            segment.broken = True
-            raise
+def _begin_to_store(segment: Segment, start: int, size: int) -> None:
+    # Nobody will read it soon: Linux then begins at once to write what is dirty, and half of what
+    # the sync would wait for is done by then. It is a hint; where it is not taken, all is as well.
+    with suppress(OSError):
+        os.posix_fadvise(segment.descriptor, start, size, os.POSIX_FADV_DONTNEED)
+
+
+def _sync(segments: Sequence[Segment]) -> list[OSError | None]:
+    """Sync each segment of a group once; what befell the one of each member."""
+    befell = {segment: _synced(segment) for segment in dict.fromkeys(segments)}
     reach("journal.synced")
-    return [None] * len(segments)
+    return [befell[segment] for segment in segments]
+
+
+def _synced(segment: Segment) -> OSError | None:
+    if segment.broken:  # a sync that fails is not to be believed the next time
+        return OSError("the journal could not be written")
+    try:
+        with _breaks(segment):
+            os.fdatasync(segment.descriptor)
+    except OSError as error:
+        return error
+    return None
 
 
 def records(descriptor: int) -> Iterator[tuple[bytes, Place]]:
-    """Meta data and place of each record of a segment, up to its end.
+    """Meta data and place of each record of a segment that was not dropped, up to its end.
 
     Data that are not what was written are the last record's, which was cut off, or the disk has
     changed them since; what follows is found none the less.
@@ -303,6 +358,9 @@ def records(descriptor: int) -> Iterator[tuple[bytes, Place]]:
     position, size = _HEAD_BYTES, os.fstat(descriptor).st_size
     while magic == _MAGIC:
         start = os.pread(descriptor, _FIRST_RECORD.size + _CHECK.size, position)
+        dropped = start.startswith(_DROPPED_MARK)
+        if dropped:
+            start = _RECORD_MAGIC[:1] + start[1:]
         layout = _FIRST_RECORD if start.startswith(_FIRST_MAGIC) else _RECORD
         if len(start) < layout.size + _CHECK.size:
             return
@@ -317,7 +375,8 @@ def records(descriptor: int) -> Iterator[tuple[bytes, Place]]:
         if start[layout.size :][: _CHECK.size] != whole:
             return
         position += meta_bytes
-        yield meta, Place(position, data_bytes, check)
+        if not dropped:
+            yield meta, Place(position, data_bytes, check)
         position += data_bytes
 
 

@@ -56,6 +56,8 @@ _SHORT = (
     b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
 )  # fmt: skip
 _STEPS = dict.fromkeys(_SHORT, _SHORT_STEP) | dict.fromkeys(_LONG, _LONG_STEP)
+# Of the header before: what is behind is read anew each time.
+_REMEMBERED = 64 << 10
 _of_thread = threading.local()
 _RESEND = "Export the object again at the sender and send it once more."
 
@@ -101,7 +103,7 @@ def read_header(data_set: Data, transfer_syntax_uid: str, *, start: int = 0) -> 
     if transfer_syntax_uid == ExplicitVRBigEndian:
         return _walk(data_set, _BIG_ENDIAN, start)
     # PS3.5 A.4: every encapsulated syntax is Explicit VR LE.
-    return _walk(data_set, _EXPLICIT, start)
+    return _walk(data_set, _EXPLICIT, start, None if start else _alike())
 
 
 def text(values: Mapping[int, bytes], tag: int) -> str:
@@ -163,8 +165,8 @@ def _stride(data: Data, position: int, found: dict[int, bytes]) -> int:
 
 
 def _plain_elements(data: bytes) -> Iterator[Element]:
-    """The elements that `_stride` would pass from the beginning, without one that is not wanted."""
-    position, last = 0, len(data) - 12
+    """The elements that `_stride` would pass from the beginning, as far as they are remembered."""
+    position, last = 0, min(len(data), _REMEMBERED) - 12
     while position <= last:
         group, number, vr, length = _PLAIN.unpack_from(data, position)
         step = _STEPS.get(vr)
@@ -215,11 +217,13 @@ def _alike() -> Alike:
     return alike
 
 
-def _walk(data: Data, encoding: _Encoding, position: int = 0) -> dict[int, bytes]:
+def _walk(
+    data: Data, encoding: _Encoding, position: int = 0, alike: Alike | None = None
+) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     end, checked_end = len(data), False
-    if encoding is _EXPLICIT and isinstance(data, bytes) and not position:
-        position = _alike().skip(data, found, _one)
+    if alike is not None and isinstance(data, bytes):
+        position = alike.skip(data, found, _one)
     while position < end:
         if encoding is _EXPLICIT:
             position = _stride(data, position, found)

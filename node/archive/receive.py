@@ -31,7 +31,7 @@ from node.log import get_logger
 
 log = get_logger(__name__)
 
-_LOCKS = 1024
+_LOCKS = 4096
 
 _Row = tuple[Path, StoredInstance, ReceivedHeader]
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from node.archive import conflicts
 from node.archive.filing import Filer
-from node.archive.journal import Journal
+from node.archive.journal import Journal, _sync
 from node.archive.receive import Outcome
 from node.archive.recovery import recover
 from node.domain.errors import Retryable
@@ -56,6 +57,7 @@ def test_a_duplicate_and_a_conflict_hold_no_segment(store: Store, filer: Filer) 
     assert receive(receiver, other(sent[1])) is Outcome.CONFLICT
 
     assert unfiled(filer) == 0
+    assert not any(segment.begun for segment in filer._journal._segments)
     wait_until(lambda: all(segment.end == 4096 for segment in filer._journal._segments))
     store.assert_holds(sent)
 
@@ -74,6 +76,36 @@ def test_an_index_that_fails_leaves_nothing_begun(
     assert receive(receiver, sent[0]) is Outcome.STORED
     receiver.wait_filed()
     store.assert_holds(sent[:1])
+
+
+def test_what_was_refused_does_not_come_back_before_what_was_acknowledged(store: Store) -> None:
+    """Another object of its UID was acknowledged since: that one stands after a crash."""
+    first = new_series(FEW)[0]
+    child = os.fork()
+    if child == 0:
+        _refuse_one_take_the_other_and_die(store.root, first)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+    assert recover(store.folder, store.index)
+
+    store.assert_holds([other(first)])
+    assert not list((store.root / "conflicts").rglob("*.dcm"))
+
+
+def _refuse_one_take_the_other_and_die(root: Path, first: Instance) -> None:
+    store = Store(root)
+    filer = Filer(store.folder, store.index, segment_bytes=SEGMENT, latest_s=30.0)
+    filer.start()
+    wait_until(lambda: filer._journal._segments)
+    receiver = store.receiver(filer)
+    working = store.index.find_instance
+    store.index.find_instance = _fails  # type: ignore[method-assign,assignment]
+    with filer._change:
+        with suppress(Retryable):
+            receive(receiver, first)
+        store.index.find_instance = working  # type: ignore[method-assign]
+        assert receive(receiver, other(first)) is Outcome.STORED
+        os._exit(9)
 
 
 def _fails(_uid: str) -> Any:
@@ -126,15 +158,108 @@ def test_a_sync_that_failed_is_not_believed_later(
     assert first is not None
     assert second is not None
 
-    def fails(_descriptor: int) -> None:
-        raise OSError(5, "Input/output error")
-
     with monkeypatch.context() as patch:
-        patch.setattr("node.archive.journal.os.fdatasync", fails)
+        patch.setattr("node.archive.journal.os.fdatasync", _fails_to_sync)
         with pytest.raises(OSError, match="Input/output error"):
             log.sync(first)
     with pytest.raises(OSError, match="could not be written"):
         log.sync(second)
+
+
+def test_a_sync_that_the_filer_makes_may_have_the_senders_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells of a failed write once: who hears of it must not leave it at that."""
+    monkeypatch.setattr("node.archive.journal._FIRST_BYTES", 1 << 16)
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
+    log.open()
+    place = log.write(_record(b"x" * 100))
+    assert place is not None
+    with monkeypatch.context() as patch:
+        patch.setattr("node.archive.journal.os.fdatasync", _fails_to_sync)
+        with pytest.raises(OSError, match="Input/output error"):
+            log.extend()
+
+    with pytest.raises(OSError, match="could not be written"):
+        log.sync(place)
+
+
+def _fails_to_sync(_descriptor: int) -> None:
+    raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_a_head_that_cannot_be_written_ends_its_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, short: bool
+) -> None:
+    """Records of an epoch that the disk does not know would be nothing after a crash."""
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
+    log.open()
+    place = log.write(_record(b"x" * 100))
+    assert place is not None
+    log.sync(place)
+    log.filed([place])
+
+    def pwrite(_descriptor: int, _data: bytes, _offset: int) -> int:
+        if short:
+            return 1
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("node.archive.journal.os.pwrite", pwrite)
+        with pytest.raises(OSError, match=r"Input/output error|only a part"):
+            log.rewind()
+    place = log.write(_record(b"y" * 100))
+    assert place is not None
+    log.sync(place)
+
+    assert b"y" * 100 in [data for path in _paths(tmp_path) for data in _read(path)]
+
+
+def test_a_journal_that_closes_under_a_begun_record_is_the_senders_failure(
+    tmp_path: Path,
+) -> None:
+    """Its descriptor's number must not be another file's when the sync comes."""
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
+    log.open()
+    place = log.write(_record(b"x" * 100))
+    assert place is not None
+    assert place.segment is not None
+
+    log.close()
+
+    assert os.fstat(place.segment.descriptor).st_size == SEGMENT
+    with pytest.raises(OSError, match="could not be written"):
+        log.sync(place)
+    log.drop(place)
+    assert [data for path in _paths(tmp_path) for data in _read(path)] == []
+    os.close(place.segment.descriptor)
+
+
+def test_one_segment_that_fails_costs_the_others_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two senders in one group, each with a segment of its own."""
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
+    log.open()
+    first = log.write(_record(b"x" * 700_000))
+    second = log.write(_record(b"y" * 700_000))
+    assert first is not None
+    assert second is not None
+    assert first.segment is not None
+    assert first.segment is not second.segment
+    bad, real = first.segment.descriptor, os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        if descriptor == bad:
+            raise OSError(5, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr("node.archive.journal.os.fdatasync", fdatasync)
+    assert second.segment is not None
+    told = _sync([first.segment, second.segment, first.segment])
+
+    assert [error is None for error in told] == [False, True, False]
 
 
 def test_an_acknowledged_record_is_read_whatever_was_begun_beside_it(tmp_path: Path) -> None:

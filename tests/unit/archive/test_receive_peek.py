@@ -266,6 +266,34 @@ def test_only_what_changes_from_slice_to_slice_is_read_anew() -> None:
         assert _read_anew() == [peek.SOP_INSTANCE_UID, 0x00200013, 0x00200032]
 
 
+def test_an_instance_that_is_read_twice_teaches_nothing_new() -> None:
+    """As where a request is looked at before it is received."""
+    peek._of_thread.__dict__.clear()
+    for instance in new_series(SMALL)[:8]:
+        for _ in range(2):
+            peek.read_header(instance.data_set, ExplicitVRLittleEndian)
+    assert _read_anew() == [peek.SOP_INSTANCE_UID, 0x00200013, 0x00200032]
+
+
+def test_a_large_element_is_not_remembered() -> None:
+    """What a thread keeps of a header is bounded, and nothing is kept of what was inflated."""
+    peek._of_thread.__dict__.clear()
+    instance = new_series(SMALL)[0]
+    at = instance.data_set.index(b"\x08\x00\x18\x00")
+    large = struct.pack("<HH2sHI", 0x0008, 0x0017, b"OB", 0, 1 << 20) + bytes(1 << 20)
+    data = instance.data_set[:at] + large + instance.data_set[at:]
+    for _ in range(4):
+        assert peek.SOP_INSTANCE_UID in peek.read_header(data, ExplicitVRLittleEndian)
+    kept = peek._alike()._before
+    assert sum(len(element) for _, element in kept) < 1 << 16
+
+    peek._of_thread.__dict__.clear()
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = deflate.compress(data) + deflate.flush()
+    peek.read_header(packed, DeflatedExplicitVRLittleEndian)
+    assert not peek._of_thread.__dict__
+
+
 def _read_anew() -> list[int]:
     return [step for step in peek._alike()._steps if isinstance(step, int)]
 
