@@ -39,7 +39,7 @@ POPULATION = 84
 """Cases that set the limits: with fourteen, every sixth further head lay beyond some limit."""
 FIRST_SEED = 80_000
 # How far beyond the population's own range a limit lies, as a share of that range.
-_MARGIN = 0.3
+_MARGIN = 0.15
 # A head whose error is this many times the usual one is not answered rightly, and sets no limit.
 _RIGHT = 1.5
 _NEXT_SEED = 1_000_003

@@ -165,6 +165,7 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
             limits=ScpLimits(
                 max_associations=settings.dicom.max_associations,
                 network_timeout_s=settings.dicom.network_timeout_s,
+                acceptors=settings.dicom.acceptors,
             ),
             own_loop=settings.dicom.receiver == "loop",
             ready=lambda: log.info("role_ready", slot=slot),

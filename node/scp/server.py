@@ -44,6 +44,7 @@ BACKLOG = 128
 # Larger ones gain little, smaller ones cost a wake-up each.
 MAX_PDU_BYTES = 128 * 1024
 _SWEEP_S, _LOOK_S = 600.0, 1.0
+_YIELD_S, _LONGEST_YIELD_S = 0.001, 0.004
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,8 @@ class ScpLimits:
     """From the connection to the end of the A-ASSOCIATE-RQ."""
     drain_s: float = 20.0
     """How long associations may go on after the stop."""
+    acceptors: int = 1
+    """Processes that share the port."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +217,11 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         self.server_address = self.socket.getsockname()
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept one connection and set it up."""
+        """Accept one connection and set it up; a `BlockingIOError` when another took it."""
+        if self._limits.acceptors > 1:
+            # All are woken, and chance would give one process three senders and another none: it
+            # has one interpreter for them. Who is less busy comes first.
+            time.sleep(min(_YIELD_S * len(self.active_associations), _LONGEST_YIELD_S))
         connection, address = super().get_request()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
