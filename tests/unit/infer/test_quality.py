@@ -191,11 +191,11 @@ def test_bone_deep_in_the_vault_is_held_wherever_it_lies(tmp_path: Path) -> None
     manifest = limits(tmp_path, vault_bone_ml=1.0)
     assert stopped(case, manifest) == {}
     for row in (40, 50, 60):
-        found = stopped(lump(60, row), manifest)
+        found = stopped(lump(66, row), manifest)
         assert float(found["BONE_IN_VAULT"]["volume_ml"]) == pytest.approx(14.1, rel=0.05)
-    assert stopped(lump(60, 22, 10.0), manifest) == {}
+    assert stopped(lump(66, 22, 10.0), manifest) == {}
     assert stopped(lump(30, 50), manifest) == {}
-    assert stopped(lump(60, 50), limits(tmp_path)) == {}
+    assert stopped(lump(66, 50), limits(tmp_path)) == {}
 
 
 def test_air_deep_in_the_vault_is_held_wherever_it_lies(tmp_path: Path) -> None:
