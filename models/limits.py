@@ -199,8 +199,9 @@ def limits(cases: Iterable[Figures]) -> dict[str, Any]:
         "bright_skew": _above([f.bright_skew for f in right], 1.0),
         # Four real heads lay up to 15 % below the lowest of fourteen synthetic ones.
         "bone_hu": [round(0.7 * min(levels)), round(1.3 * max(levels))],
-        # A real head whose coil leaves spurs of bone at the vertex had 0.8 ml.
-        "vault_bone_ml": _above([f.vault_bone_ml for f in right], 1.0),
+        # A real head whose coil leaves spurs of bone at the vertex had 0.8 ml. One head in eighty
+        # is drawn with its base up there: it is held, lest a hole of 60 mm pass.
+        "vault_bone_ml": _above([float(np.percentile([f.vault_bone_ml for f in right], 95))], 1.0),
         "surface_bone": _above([f.surface_bone for f in right], 0.01),
     }
 
