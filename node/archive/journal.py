@@ -143,7 +143,7 @@ class Journal:
     def extend(self) -> bool:
         """Make one segment longer by a step; False when all have their length.
 
-        Senders do not wait for it. An `OSError` leaves the segment as long as it was.  Nothing is
+        Senders do not wait for it. An `OSError` leaves the segment as long as it was. Nothing is
         added to it any more: the kernel tells of a failed write once, and it may be a sender's.
         """
         for segment in list(self._segments):
