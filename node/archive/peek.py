@@ -164,18 +164,26 @@ def _stride(data: Data, position: int, found: dict[int, bytes]) -> int:
     return position
 
 
+def _plain_element(data: bytes, position: int, last: int) -> tuple[int, int, int] | None:
+    """Tag, start of the value and end of a plain element; None for any other, or one too long."""
+    if position > last:
+        return None
+    group, number, vr, length = _PLAIN.unpack_from(data, position)
+    step = _STEPS.get(vr)
+    if step is None:
+        return None
+    if step == _LONG_STEP:
+        (length,) = _LENGTH.unpack_from(data, position + 8)
+    start = position + step
+    return (group << 16 | number, start, start + length) if start + length <= last else None
+
+
 def _plain_elements(data: bytes) -> Iterator[Element]:
     """The elements that `_stride` would pass from the beginning, as far as they are remembered."""
     position, last = 0, min(len(data), _REMEMBERED) - 12
-    while position <= last:
-        group, number, vr, length = _PLAIN.unpack_from(data, position)
-        step = _STEPS.get(vr)
-        if step is None:
-            return
-        if step == _LONG_STEP:
-            (length,) = _LENGTH.unpack_from(data, position + 8)
-        tag, after = group << 16 | number, position + step + length
-        if after > last or tag > _LAST_WANTED:
+    while (element := _plain_element(data, position, last)) is not None:
+        tag, _, after = element
+        if tag > _LAST_WANTED:
             return
         yield tag, position, after
         position = after
@@ -191,19 +199,10 @@ def _wanted(data: bytes, elements: Sequence[Element]) -> dict[int, bytes]:
 
 def _one(data: bytes, position: int, tag: int, found: dict[int, bytes]) -> int:
     """Pass the plain element of ``tag``; stay when another is there."""
-    last = len(data) - 12
-    if position > last:
+    element = _plain_element(data, position, len(data) - 12)
+    if element is None or element[0] != tag:
         return position
-    group, number, vr, length = _PLAIN.unpack_from(data, position)
-    step = _STEPS.get(vr)
-    if group << 16 | number != tag or step is None:
-        return position
-    if step == _LONG_STEP:
-        (length,) = _LENGTH.unpack_from(data, position + 8)
-    start = position + step
-    after: int = start + length
-    if after > last:
-        return position
+    _, start, after = element
     if tag in WANTED:
         found[tag] = data[start:after]
     return after
