@@ -20,6 +20,11 @@ from dbos import (
 )
 from sqlalchemy import event
 
+from node.flow.portable import forbid_pickle
+
+# Before anything of the engine reads a row, in every process that imports it.
+forbid_pickle()
+
 TriesUsedUp = error.DBOSMaxStepRetriesExceeded
 
 APPLICATION = "pctnode"
