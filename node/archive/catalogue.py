@@ -4,6 +4,7 @@ The database narrows, `node.archive.matching` decides. What is not released is n
 visible while its run is released, current and on its way or delivered.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.attributes import COMPUTED, LEVEL_OF, Level, above
-from node.archive.matching import Key, all_match, fold
+from node.archive.matching import Key, all_match, fold, require_modest
 from node.domain.states import State
 
 Attributes = Mapping[str, Any]
@@ -80,6 +81,7 @@ class Catalogue:
 
     def _series(self, level: Level, keys: Sequence[Key]) -> list[dict[str, Any]]:
         """The series below every matching entity, with the attributes from the patient down."""
+        require_modest(keys)
         judged = _down_to(keys, Level.SERIES if level is Level.IMAGE else level)
         query = _visible().where(*_narrowed(judged))
         wanted = _uids(keys, "SOPInstanceUID") if level is Level.IMAGE else ()
@@ -149,13 +151,21 @@ def _narrowed(keys: Iterable[Key]) -> Iterator[sa.ColumnElement[bool]]:
         if key.keyword in columns and not key.wild and len(values) <= _CHUNK:
             yield columns[key.keyword].in_(values)
         elif key.keyword == "PatientName" and not set(key.value) & set("\\="):
-            yield c.folded_name.like(f"%{_like(fold(key.value).strip(' ^='))}%", escape="!")
+            yield c.folded_name.like(f"%{_like(_longest(fold(key.value)))}%", escape="!")
 
 
-def _like(pattern: str) -> str:
+def _longest(pattern: str) -> str:
+    """The longest piece without wild cards: what matches holds it, and to look for one is quick.
+
+    SQLite and PostgreSQL try every division of a text among several ``%``, for minutes.
+    """
+    return max((piece.strip(" ^=") for piece in re.split(r"[*?]", pattern)), key=len)
+
+
+def _like(text: str) -> str:
     for special in "!%_":
-        pattern = pattern.replace(special, f"!{special}")
-    return pattern.replace("*", "%").replace("?", "_")
+        text = text.replace(special, f"!{special}")
+    return text
 
 
 def _with_instances(uids: Sequence[str]) -> sa.ColumnElement[bool]:

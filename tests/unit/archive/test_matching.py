@@ -1,10 +1,15 @@
 """PS3.4 C.2.2.2, case by case."""
 
+import re
+import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from node.archive.matching import Key, matches
+from node.archive.matching import MOST_ALTERNATIVES, Key, matches, require_modest
+from node.domain.errors import Rejected
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,13 @@ from node.archive.matching import Key, matches
         ("LO", "a.c*", "abc", False),
         ("UI", "1.2.*", "1.2.3", False),
         ("LO", "*****************************a", "b" * 2000, False),
+        ("LO", "*A*B*", "xBxAxB", True),
+        ("LO", "*A*B*A", "xBxAxB", False),
+        ("LO", "A*A", "A", False),
+        ("LO", "A*A", "AA", True),
+        ("LO", "*A?C*C", "AxCABC", True),
+        ("LO", "?*?", "A", False),
+        ("LO", "a*", "", False),
         # lists
         ("UI", "1.2\\1.3", "1.3", True),
         ("CS", "CT\\MR", "MR", True),
@@ -70,3 +82,49 @@ def test_sequence_matching_takes_one_item_for_all_keys() -> None:
     assert not matches(both, [{"CodeValue": "ab"}, {"CodeMeaning": "x"}])
     assert not matches(both, [])
     assert matches(Key("S", "SQ", items=(Key("CodeValue", "SH", ""),)), [])
+
+
+@given(st.text("ab*?", max_size=9), st.text("abc", min_size=1, max_size=9))
+def test_wild_cards_are_those_of_a_regular_expression(wild: str, text: str) -> None:
+    """``*`` is any run of characters, ``?`` any one, whatever stands beside it."""
+    words = {"*": ".*", "?": "."}
+    expected = re.fullmatch("".join(words.get(c, c) for c in wild), text) is not None
+    wanted = Key("Some", "LO", wild)
+    if wanted.universal:
+        expected = True
+    assert matches(wanted, text) is (expected or wild == text)
+
+
+# Patterns whose stars can be placed in exponentially many ways; 64 characters against 64.
+HOSTILE = [
+    ("*?" * 31 + "*x", "a" * 64),
+    ("*a" * 31 + "*b", "a" * 64),
+    ("*a?" * 21 + "x", "a" * 64),
+    ("*" * 63 + "x", "a" * 64),
+    ("a*" * 31 + "bb", "a" * 62 + "ba"),
+    ("*?*?*?*?*?*?*?*?*?*x", "a" * 64),
+]
+
+
+@pytest.mark.parametrize(("wild", "text"), HOSTILE)
+@pytest.mark.parametrize("vr", ["LO", "PN"])
+def test_no_pattern_takes_long(vr: str, wild: str, text: str) -> None:
+    """64 characters against 64 within 50 ms of the processor, whatever they are."""
+    assert len(wild) <= 64
+    assert len(text) <= 64
+    began = time.thread_time()
+    assert not matches(Key("Some", vr, wild), text)
+    assert time.thread_time() - began < 0.05
+
+
+def test_a_key_out_of_all_proportion_is_refused() -> None:
+    """A list of UIDs may be long; what is compared value by value may not."""
+    require_modest([Key("SOPInstanceUID", "UI", "\\".join(["1.2"] * 50_000))])
+    for key in (
+        Key("Modality", "CS", "\\".join(["MR"] * (MOST_ALTERNATIVES + 1))),
+        Key("PatientName", "PN", "*a" * 600),
+        Key("S", "SQ", items=(Key("CodeMeaning", "LO", "*a" * 600),)),
+    ):
+        with pytest.raises(Rejected) as refused:
+            require_modest([key])
+        assert refused.value.code == "IDENTIFIER"
