@@ -36,7 +36,7 @@ def web_access(settings: Settings, engine: sa.Engine) -> Access:
         origin=OriginRules(names=frozenset(names), proxies=web.trusted_proxies),
         session_hours=web.session_hours,
         accounts=Accounts(engine),
-        credentials=Credentials(engine),
+        credentials=Credentials(engine, token_days=oidc.token_days),
         audit=Audit(engine),
         provider=provider,
     )

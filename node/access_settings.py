@@ -46,6 +46,8 @@ class OidcSettings:
     """Groups that are viewers; likewise the next two."""
     physicist: tuple[str, ...]
     admin: tuple[str, ...]
+    token_days: float
+    """Days without a log-in there after which somebody's API tokens stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ def read_oidc(reader: Reader, auth: str) -> OidcSettings:
         viewer=reader.texts("viewer", ()),
         physicist=reader.texts("physicist", ()),
         admin=reader.texts("admin", ()),
+        token_days=reader.number("token_days", 30.0, low=1.0),
     )
     reader.finish()
     if auth != "oidc":

@@ -155,9 +155,10 @@ class Accounts:
             if row is not None:
                 if row["disabled"]:
                     raise Rejected(f"Account {row['name']} is disabled.", code="LOG_IN")
-                _update(connection, row["id"], **values)
+                _update(connection, row["id"], **values, seen_at=t.db_clock())
                 return int(row["id"])
             new = values | {"name": name, "subject": subject, "created_at": t.db_clock()}
+            new |= {"seen_at": t.db_clock()}
             if not insert_missing(connection, t.accounts, new).rowcount:
                 raise Rejected(
                     f"The name {name!r} belongs to another account of this node.",
@@ -166,6 +167,18 @@ class Accounts:
                 )
             append(connection, _act(who, "add account", name, role=role.value, subject=subject))
             return _id(connection, name)
+
+    def has_left(self, subject: str, *, who: str) -> None:
+        """End the sessions and tokens of somebody whom the provider gives no role any more."""
+        a = t.accounts.c
+        with self.engine.begin() as connection:
+            query = sa.select(t.accounts).where(a.subject == subject)
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                return
+            _end_sessions(connection, row["id"])
+            gone = connection.execute(sa.delete(t.tokens).where(t.tokens.c.account_id == row["id"]))
+            append(connection, _act(who, "end access", row["name"], tokens=gone.rowcount))
 
     def _update(
         self,

@@ -17,22 +17,26 @@ TOKEN_PREFIX = "pct_"  # noqa: S105 - how a token is known from other secrets, i
 _HOUR_S = 3600.0
 # A session's row is not written at each request; seconds of an account's "last seen".
 _SEEN_EVERY_S = 60.0
+# Days without a log-in at the identity provider after which API tokens of its people stop: nobody
+# tells this node that somebody has left the hospital.
+TOKEN_DAYS = 30.0
 
 
 class Credentials:
     """The database as the guard of the pages sees it; safe to use from several threads."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, *, token_days: float = TOKEN_DAYS) -> None:
         self.engine = engine
+        self._token_days = token_days
 
     def open_session(self, account_id: int, *, address: str, hours: float) -> str:
-        """A new session of an account that has just proved itself; returns its secret."""
+        """A new session; returns its secret. It proves nothing that a signature asks for."""
         secret = secrets.token_urlsafe(32)
         values = {
             "secret_sha256": digest(secret),
             "account_id": account_id,
             "created_at": t.db_clock(),
-            "proved_at": t.db_clock(),
+            "proved_at": 0.0,
             "expires_at": t.db_clock() + hours * _HOUR_S,
             "address": address,
         }
@@ -56,13 +60,14 @@ class Credentials:
             return None
         if row["seen_at"] is None or row["now"] - row["seen_at"] > _SEEN_EVERY_S:
             self._seen(row["id"])
-        return _identity(row, Role(row["role"]), "session", proved_at=row["proved_at"])
+        ago_s = row["now"] - row["proved_at"] if row["proved_at"] else None
+        return _identity(row, Role(row["role"]), "session", proved_ago_s=ago_s)
 
-    def prove(self, secret: str) -> None:
-        """Remember that the session's person has just proved himself again."""
+    def prove(self, secret: str, *, ago_s: float = 0.0) -> None:
+        """Remember that the session's person proved himself again ``ago_s`` seconds ago."""
         change = sa.update(t.sessions).where(t.sessions.c.secret_sha256 == digest(secret))
         with self.engine.begin() as connection:
-            connection.execute(change.values(proved_at=t.db_clock()))
+            connection.execute(change.values(proved_at=t.db_clock() - ago_s))
 
     def close_session(self, secret: str) -> None:
         """End a session."""
@@ -101,20 +106,26 @@ class Credentials:
         return secret
 
     def token(self, secret: str) -> Identity | None:
-        """Whose token that is, with the lesser of the token's and the account's role."""
+        """Whose token that is, with the lesser of the token's and the account's role.
+
+        One of an account of the identity provider lives while its owner logs in there. A secret
+        that is none costs no lock of the database.
+        """
         k, a = t.tokens.c, t.accounts.c
+        living = a.seen_at > t.db_clock() - self._token_days * 24 * _HOUR_S
         query = (
-            sa.select(t.accounts, k.role.label("token_role"))
+            sa.select(t.accounts, k.role.label("token_role"), k.used_at, t.db_clock().label("now"))
             .join(t.tokens, k.account_id == a.id)
             .where(k.secret_sha256 == digest(secret), a.disabled.is_(False))
             .where(k.expires_at.is_(None) | (k.expires_at > t.db_clock()))
+            .where(a.subject.is_(None) | living)
         )
-        with self.engine.begin() as connection:
+        with t.reading(self.engine).begin() as connection:
             row = connection.execute(query).mappings().one_or_none()
-            if row is None:
-                return None
-            used = sa.update(t.tokens).where(k.secret_sha256 == digest(secret))
-            connection.execute(used.values(used_at=t.db_clock()))
+        if row is None:
+            return None
+        if row["used_at"] is None or row["now"] - row["used_at"] > _SEEN_EVERY_S:
+            self._used(secret)
         account, asked = Role(row["role"]), Role(row["token_role"])
         return _identity(row, asked if account.covers(asked) else account, "token")
 
@@ -169,6 +180,13 @@ class Credentials:
             found = connection.execute(query).scalar_one_or_none()
         return None if found is None else dict(found)
 
+    def age_s(self, secret: str) -> float:
+        """How long ago a ticket was issued; 0 when it is void."""
+        k = t.tickets.c
+        query = sa.select(t.db_clock() - k.created_at).where(k.secret_sha256 == digest(secret))
+        with t.reading(self.engine).begin() as connection:
+            return connection.execute(query).scalar_one_or_none() or 0.0
+
     def take(self, kind: str, secret: str) -> dict[str, Any] | None:
         """Use a ticket up: of two who come at once, one gets it."""
         content = self.look(kind, secret)
@@ -188,13 +206,20 @@ class Credentials:
         with self.engine.begin() as connection:
             connection.execute(change.values(seen_at=t.db_clock()))
 
+    def _used(self, secret: str) -> None:
+        change = sa.update(t.tokens).where(t.tokens.c.secret_sha256 == digest(secret))
+        with self.engine.begin() as connection:
+            connection.execute(change.values(used_at=t.db_clock()))
+
 
 def digest(secret: str) -> str:
     """How a secret is kept: it is random and long, so a plain hash is enough."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
-def _identity(row: Mapping[Any, Any], role: Role, how: str, *, proved_at: float = 0.0) -> Identity:
+def _identity(
+    row: Mapping[Any, Any], role: Role, how: str, *, proved_ago_s: float | None = None
+) -> Identity:
     return Identity(
         account_id=row["id"],
         name=row["name"],
@@ -202,7 +227,7 @@ def _identity(row: Mapping[Any, Any], role: Role, how: str, *, proved_at: float 
         role=role,
         how=how,
         has_password=row["password_hash"] is not None,
-        proved_at=proved_at,
+        proved_ago_s=proved_ago_s,
     )
 
 

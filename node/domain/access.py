@@ -41,8 +41,9 @@ class Identity:
     """``session``, ``token`` or ``open`` (``auth = "none"``)."""
     has_password: bool = False
     """Whether the account can prove itself by a password kept here."""
-    proved_at: float = 0.0
-    """When a session's person last proved who he is, seconds since 1970."""
+    proved_ago_s: float | None = None
+    """How long ago a session's person last proved who he is to sign, by the database's clock; None
+    where he has not: a log-in alone proves nothing, it may have been silent."""
 
 
 def account_name(text: str) -> str:

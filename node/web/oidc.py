@@ -15,6 +15,8 @@ from node.domain.errors import Rejected, Retryable
 # A signature that only the provider can make: never "none", never one shared with us.
 _SIGNED_BY = ("RS", "PS", "ES", "Ed")
 _TIMEOUT_S = 10.0
+# The provider tells whole seconds, and machines of it that answer may differ by one or two.
+_ROUNDING_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,18 @@ class Claims:
     name: str
     display_name: str
     groups: frozenset[str]
+    authenticated_ago_s: float | None
+    """When the person last proved himself there, before the token was issued, by the provider's
+    clock alone; None where it does not say (OpenID Connect Core 2, ``auth_time``)."""
+
+    def is_proved_since(self, age_s: float) -> bool:
+        """Whether the person proved himself after a request that was made ``age_s`` ago.
+
+        ``prompt`` and ``max_age`` are words in an address that the person's own browser carries:
+        he can drop them, and a provider may ignore them.
+        """
+        ago_s = self.authenticated_ago_s
+        return ago_s is not None and -_ROUNDING_S <= ago_s <= age_s + _ROUNDING_S
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,4 +145,12 @@ def _read_claims(said: Mapping[str, Any], roles_claim: str) -> Claims:
         name=str(name),
         display_name=str(said.get("name") or name),
         groups=frozenset([groups] if isinstance(groups, str) else map(str, groups)),
+        authenticated_ago_s=_ago_s(said),
     )
+
+
+def _ago_s(said: Mapping[str, Any]) -> float | None:
+    moments = said.get("iat"), said.get("auth_time")
+    if not all(isinstance(m, int | float) and not isinstance(m, bool) for m in moments):
+        return None
+    return float(moments[0]) - float(moments[1])  # type: ignore[arg-type]

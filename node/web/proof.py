@@ -1,7 +1,5 @@
 """A signature asks again who it is: a password, or a fresh log-in at the identity provider."""
 
-import time
-
 from fastapi import Request
 
 from node.archive.audit import By
@@ -26,7 +24,7 @@ def prove_again(request: Request, password: str) -> By:
             )
         access.accounts.prove(user.account_id, password, address=address_of(request))
         return by
-    if user.how != "session" or time.time() - user.proved_at > FRESH_S:
+    if user.how != "session" or user.proved_ago_s is None or user.proved_ago_s > FRESH_S:
         raise Rejected(
             "A signature needs a fresh log-in at the identity provider.",
             code="PROVE",

@@ -307,6 +307,12 @@ FORMS: tuple[tuple[str, str], ...] = (
      "Une signature demande une connexion récente chez le fournisseur d’identité."),
     (r"Log in again there and sign within five minutes\.",
      "Reconnectez-vous-y et signez dans les cinq minutes."),
+    (r"The identity provider does not say that you have just proved who you are\.",
+     "Le fournisseur d’identité ne dit pas que vous venez de prouver qui vous êtes."),
+    (r"Sign again and give your password there; if it lasts, have the provider send auth_time when "
+     r"max_age is asked for\.",
+     "Signez de nouveau et donnez-y votre mot de passe ; si cela persiste, faites envoyer "
+     "auth_time par le fournisseur quand max_age est demandé."),
     (r"Log in first\.", "Connectez-vous d’abord."),
     (r"(\S+) is (\S+); this needs the role (\S+)\.",
      r"\1 a le rôle \2 ; cette action demande le rôle \3."),

@@ -6,9 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from node.archive.accounts import TooMany
+from node.archive.accounts import Accounts, TooMany
+from node.domain.access import Role
 from node.domain.errors import NodeError, Rejected, Retryable
 from node.web.layout import layout
+from node.web.oidc import Claims, Provider
 from node.web.security import (
     OPEN,
     SET_UP,
@@ -142,12 +144,14 @@ async def oidc_callback(
     access = _access(request)
     if access.provider is None or access.credentials is None or access.accounts is None:
         return RedirectResponse("/log-in", 303)
-    kept = access.credentials.take(_OIDC, request.cookies.get(_OIDC_COOKIE, ""))
+    ticket = request.cookies.get(_OIDC_COOKIE, "")
+    age_s = access.credentials.age_s(ticket)
+    kept = access.credentials.take(_OIDC, ticket)
     if kept is None or not secrets.compare_digest(kept["state"].encode(), state.encode()):
         return _page(request, "/", _stale(), status=400)
     try:
         claims = await access.provider.finish(code, kept)
-        role = access.provider.role_of(claims)
+        role = _role(access.provider, access.accounts, claims)
         account = access.accounts.by_subject(
             claims.subject,
             name=claims.name,
@@ -161,7 +165,10 @@ async def oidc_callback(
         return _page(request, "/", error, status=403)
     user = identity(request)
     if kept["again"] and user is not None and user.account_id == account:
-        access.credentials.prove(session_secret(request))
+        if not claims.is_proved_since(age_s):
+            return _page(request, local_path(kept["next"]), _not_proved(), status=403)
+        ago_s = max(claims.authenticated_ago_s or 0.0, 0.0)
+        access.credentials.prove(session_secret(request), ago_s=ago_s)
         answer: Response = RedirectResponse(local_path(kept["next"]), 303)
     else:
         answer = _logged_in(request, account, local_path(kept["next"]))
@@ -213,6 +220,24 @@ def _page(
         trouble=trouble,
         by_provider=by_provider,
         name=name[:64],
+    )
+
+
+def _role(provider: Provider, accounts: Accounts, claims: Claims) -> Role:
+    """The role of who logged in; who has none any more loses sessions and tokens at once."""
+    try:
+        return provider.role_of(claims)
+    except Rejected:
+        accounts.has_left(claims.subject, who=provider.issuer)
+        raise
+
+
+def _not_proved() -> Rejected:
+    return Rejected(
+        "The identity provider does not say that you have just proved who you are.",
+        code="PROVE",
+        remedy="Sign again and give your password there; if it lasts, have the provider send "
+        "auth_time when max_age is asked for.",
     )
 
 
