@@ -24,9 +24,9 @@ def forbid_pickle() -> None:
     it gets the error's name as JSON, so that the workflow ends instead of staying with its worker.
     """
     native = _serialization.DefaultSerializer
-    native.serialize = _name_of  # type: ignore[method-assign]
-    native.deserialize = _refuse  # type: ignore[method-assign]
-    _serialization.pickle = _NoPickle()  # type: ignore[assignment]
+    native.serialize = _name_of  # type: ignore[assignment, method-assign]
+    native.deserialize = _refuse  # type: ignore[assignment, method-assign]
+    _serialization.pickle = _NoPickle()  # type: ignore[assignment, attr-defined]
 
 
 class _NoPickle:
