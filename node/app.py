@@ -175,10 +175,13 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
 def _filer(settings: Settings, folder: Folder, index: "Index") -> "Filer | None":
     """The journal of an acceptor, after what an earlier one has left is filed."""
     from node.archive.filing import LATEST_S, Filer
+    from node.archive.journal_claim import Watch
+    from node.archive.mounts import may_be_shared
     from node.archive.recovery import recover
 
+    shared = may_be_shared(folder.root, index.engine)
     try:
-        recover(folder, index)
+        recover(folder, index, Watch(shared=shared))
     except (DBAPIError, OSError) as error:  # the workers try again, once a second
         log.warning("journal_not_recovered", reason=type(error).__name__)
     if settings.dicom.receiver != "loop" or not settings.dicom.journal_mb:
@@ -189,6 +192,7 @@ def _filer(settings: Settings, folder: Folder, index: "Index") -> "Filer | None"
         segment_bytes=settings.dicom.journal_mb << 20,
         # A series must not look quiet because its instances wait for their rows.
         latest_s=min(LATEST_S, settings.intake.quiet_s / 8),
+        shared=shared,
     )
 
 

@@ -15,10 +15,13 @@ from pathlib import Path
 
 from node.archive.files import CONFLICTS, INSTANCES, fsync_folder
 from node.archive.journal import JOURNAL
+from node.archive.recovery import is_whole
 from node.archive.verify import OUTPUTS
 
 # Work files too: a run in flight goes on from them.
 FOLDERS = (INSTANCES, CONFLICTS, OUTPUTS, "work")
+# Copies of a segment that is written meanwhile; the last one is kept as it is.
+_TRIES = 5
 
 
 def copy_archive(
@@ -30,7 +33,7 @@ def copy_archive(
 ) -> int:
     """Copy SQLite ``databases`` in that order, then the files below ``root``; return how many.
 
-    A file that is there already, of equal size, is not copied again: the next backup is quick.
+    A file that is there already, of equal size and time, is not copied again: the next is quick.
     """
     target.mkdir(parents=True, exist_ok=True)
     _copy_journal(root / JOURNAL, target / JOURNAL)
@@ -47,11 +50,20 @@ def copy_archive(
 def _copy_journal(source: Path, target: Path) -> None:
     """Copy every segment anew; those of an earlier copy that are gone would be filed once more.
 
-    A segment that is written meanwhile ends, in its copy, where a record's digest fails.
+    One that is written meanwhile is copied again, until its copy can be read to the end.
     """
     shutil.rmtree(target, ignore_errors=True)
     for segment in sorted(source.glob("*")):
-        _copy_file(segment, target / segment.name)
+        for _ in range(_TRIES):
+            copy = target / segment.name
+            copy.unlink(missing_ok=True)
+            if not _copy_file(segment, copy) or _is_whole(copy):
+                break
+
+
+def _is_whole(copy: Path) -> bool:
+    with copy.open("rb") as file:
+        return is_whole(file.fileno())
 
 
 def _copy_database(source: Path, target: Path) -> None:
@@ -72,7 +84,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _copy_file(source: Path, target: Path) -> bool:
     try:
-        if target.exists() and target.stat().st_size == source.stat().st_size:
+        if target.exists() and _state(target) == _state(source):
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
@@ -82,6 +94,11 @@ def _copy_file(source: Path, target: Path) -> bool:
     _sync(part)
     part.replace(target)
     return True
+
+
+def _state(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
 
 
 def _sync(path: Path) -> None:

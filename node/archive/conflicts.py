@@ -53,6 +53,8 @@ class Aside:
             return finding("INSTANCE_CONFLICT", uid=uid, uids=uids, severity=Severity.WARNING)
         if self.standing is Standing.ELSEWHERE:
             return finding("INSTANCE_ELSEWHERE", uid=uid, uids=uids)
+        if not uid:  # the journal lost it, and what it was
+            return finding("JOURNAL_DAMAGED", path=self.path)
         return finding("INSTANCE_UNFILED", uid=uid, path=self.path, uids=uids)
 
 
@@ -101,6 +103,14 @@ def with_finding(
     return [*known] if key in [(f["code"], f["uids"]) for f in known] else [*known, found]
 
 
+def receiving(index: Index) -> Sequence[str]:
+    """Series Instance UIDs of what is being received."""
+    s = t.series.c
+    query = sa.select(s.series_instance_uid).where(s.state == State.RECEIVING.value)
+    with t.reading(index.engine).begin() as connection:
+        return connection.execute(query).scalars().all()
+
+
 def unfiled(engine: sa.Engine) -> Sequence[str]:
     """Paths of instances that the index has nothing of, whether their series is known or not."""
     with t.reading(engine).begin() as connection:
@@ -137,7 +147,10 @@ def _tell(connection: sa.Connection, conflict: Conflict) -> None:
     if number is None:
         return
     row = lock_series(connection, number)
-    aside = next(a for a in of_series(connection, uid) if a.path == conflict.path)
+    named = (a for a in of_series(connection, uid) if a.path == conflict.path)
+    aside = next((a for a in named if a.sop_instance_uid == conflict.sop_instance_uid), None)
+    if aside is None:
+        return  # a journal has lost what is filed
     found = aside.as_finding()
     add_event(connection, number, "conflict", found.sentence)
     if State(row["state"]) is State.RECEIVING:
@@ -165,10 +178,17 @@ def _joined(
         .select_from(t.conflicts)
         .outerjoin(t.instances, i.sop_instance_uid == c.sop_instance_uid)
         .outerjoin(t.series, s.id == i.series_id)
-        .where(which)
+        # What a journal has lost is not missed any more once it came again.
+        .where(which, ~_found_again())
         .order_by(c.sop_instance_uid, c.id)
     )
     return connection.execute(query).all()
+
+
+def _found_again() -> sa.ColumnElement[bool]:
+    c, s = t.conflicts.c, t.series.c
+    same = s.series_instance_uid == c.series_instance_uid
+    return (c.sha256 == "") & sa.func.coalesce(same, sa.false())
 
 
 def _aside(row: sa.Row[tuple[Any, ...]]) -> Aside:

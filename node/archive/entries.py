@@ -1,7 +1,7 @@
 """What a journal holds, on its way to file and row."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -114,6 +114,39 @@ def tell_lost(index: Index, meta: bytes, segment: Path) -> None:
     conflicts.record(index, lost, context.calling_ae, path=lost.path, size=0)
 
 
+def tell_named(index: Index, segment: Path, names: Sequence[tuple[str, str]]) -> None:
+    """Tell of records that cannot be read and whose series and SOP Instance UID are known."""
+    for series, uid in names:
+        log.error("journal_record_damaged", segment=segment.name, sop_instance=uid)
+        _tell(index, series, uid, segment, "")
+
+
+def tell_missing(index: Index, segment: Path, first: int, near: Collection[str]) -> None:
+    """Tell of records of which nothing is known but where they were: each series it may concern.
+
+    ``near`` are the series of the records around. Where those are not known either, it may be any
+    that is being received.
+    """
+    log.error("journal_records_missing", segment=segment.name, first=first)
+    for series in sorted(near or conflicts.receiving(index)):
+        _tell(index, series, "", segment, f"{segment.stem}#{first}@{series}")
+
+
+def _tell(index: Index, series: str, uid: str, segment: Path, key: str) -> None:
+    path = f"{JOURNAL}/{segment.name}"
+    lost = StoredInstance(
+        sop_instance_uid=uid,
+        sop_class_uid="",
+        transfer_syntax_uid="",
+        series_instance_uid=series,
+        path=path,
+        size=0,
+        sha256=key,
+        received_at=datetime.now(UTC),
+    )
+    conflicts.record(index, lost, "", path=path, size=0)
+
+
 def meta_of(arrival: Arrival) -> bytes:
     """How it came, with what `identify` needs beside the data set."""
     context = arrival.context
@@ -124,6 +157,11 @@ def meta_of(arrival: Arrival) -> bytes:
         f'[{how},"{arrival.sop_class_uid}","{arrival.sop_instance_uid}",{peer},'
         f'{arrival.at.timestamp()!r},"{arrival.series_instance_uid}"]'
     ).encode()
+
+
+def name_of(arrival: Arrival) -> bytes:
+    """How a record is named in the one that follows it."""
+    return f"{arrival.series_instance_uid} {arrival.sop_instance_uid}".encode()
 
 
 @lru_cache(maxsize=64)

@@ -22,12 +22,13 @@ from node.archive.entries import (
     gave_up,
     may_pass,
     meta_of,
+    name_of,
     reason_of,
     tell_lost,
 )
 from node.archive.files import Folder
 from node.archive.index import Index
-from node.archive.journal import JOURNAL, REFUSED, Journal, Place, Record, crc
+from node.archive.journal import BEAT_S, JOURNAL, REFUSED, Journal, Place, Record, crc
 from node.domain.errors import Defect
 from node.log import get_logger
 
@@ -56,12 +57,18 @@ class Filer:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         latest_s: float = LATEST_S,
+        shared: bool = False,
     ) -> None:
-        """``latest_s`` is how long an instance waits for its row while others still come."""
+        """``latest_s`` is how long an instance waits for its row while others still come.
+
+        ``shared``: other machines may reach the folder.
+        """
         self._folder = folder
         self._latest_s = latest_s
         self._index = index
-        self._journal = Journal(folder.root / JOURNAL, segment_bytes=segment_bytes)
+        journal = folder.root / JOURNAL
+        self._journal = Journal(journal, segment_bytes=segment_bytes, shared=shared)
+        self._ended = threading.Event()
         self._change = threading.Condition()
         self._entries: deque[Entry] = deque()
         self._pending: dict[str, Entry] = {}
@@ -69,10 +76,13 @@ class Filer:
         self._waiting_bytes = 0
         self._hurry = self._stopping = False
         self._thread = threading.Thread(target=self._run, name="filer", daemon=True)
+        # Of its own: filing may wait long for disk or database.
+        self._pulse = threading.Thread(target=self._beat, name="journal-beat", daemon=True)
 
     def start(self) -> None:
         """Begin; what arrives before the journal is ready goes the long way."""
         self._thread.start()
+        self._pulse.start()
 
     def __enter__(self) -> Self:
         self.start()
@@ -103,7 +113,8 @@ class Filer:
         data = arrival.data_set
         if not isinstance(data, bytes) or len(self._entries) >= _MOST_PENDING:
             return None
-        return self._journal.write(Record(meta=meta_of(arrival), data=data, crc=crc(data)))
+        record = Record(meta=meta_of(arrival), data=data, crc=crc(data), name=name_of(arrival))
+        return self._journal.write(record)
 
     def drop(self, place: Place) -> None:
         """Forget what was begun; it was not acknowledged, and a process that recovers skips it."""
@@ -144,6 +155,12 @@ class Filer:
             self._stopping = True
             self._change.notify_all()
         self._thread.join()
+        self._ended.set()
+        self._pulse.join()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_S):
+            self._journal.beat()
 
     def _run(self) -> None:
         try:
@@ -159,6 +176,7 @@ class Filer:
                 self._rewind()
                 rewind_at = time.monotonic() + _REWIND_S
             may_grow = may_grow and (bool(batch) or self._grow())
+            may_grow = self._renew() or may_grow
         self._rewind()  # what was lost just now is set aside, and not taken for a cut-off end
         self._journal.close()
 
@@ -168,6 +186,14 @@ class Filer:
             return self._journal.extend()
         except OSError as error:
             log.warning("journal_stays_short", reason=error.strerror or str(error))
+            return False
+
+    def _renew(self) -> bool:
+        """Make segments anew where none can be used any more; whether there are new ones."""
+        try:
+            return self._journal.renew()
+        except OSError as error:
+            log.warning("journal_unavailable", reason=error.strerror or str(error))
             return False
 
     def _next(self) -> list[Entry] | None:

@@ -5,45 +5,57 @@ answer waits for all three. A record in a file that has its full length already 
 who come together share it. Files and rows follow (`node.archive.filing`); what a process had not
 filed when it ended is found in its segments, which are locked as long as it lives.
 
-A segment begins with its epoch. Records carry it, so that what an earlier pass left behind is
-nothing; a record that was cut off, or that the disk has changed, fails its check.
+A segment belongs to its process, on its machine: nothing is acknowledged once somebody else has
+taken it, or, in a folder that several machines share, once its signs of life have stopped.
 """
 
 import fcntl
-import hashlib
 import os
 import secrets
-import struct
 import threading
-import zlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.archive import journal_format as form
 from node.archive.commit import GroupCommit
 from node.archive.files import fsync_folder
+from node.archive.journal_format import Head, Kind, crc
+from node.archive.journal_reader import Place, records
 from node.crashpoints import reach
 from node.domain.errors import Defect
+from node.log import get_logger
+
+__all__ = [
+    "JOURNAL",
+    "REFUSED",
+    "SUFFIX",
+    "Journal",
+    "Place",
+    "Record",
+    "Segment",
+    "crc",
+    "records",
+]
+
+log = get_logger(__name__)
 
 JOURNAL = "journal"
 SUFFIX = ".segment"
 REFUSED = ".refused"
 """Suffix of a segment with records that nobody can read."""
-_SEGMENTS = 2
-_MAGIC, _RECORD_MAGIC = b"PCTNSEG1", b"PCTNREC2"
-# In place of the first byte of a record: written, and never acknowledged.
-_DROPPED_MARK = b"D"
-_HEAD = struct.Struct("<8sQ")
-_HEAD_BYTES = 4096  # records begin on a page of their own: rewriting the head touches no record
-# Magic, epoch, length of the meta data, length and CRC of the data; then a CRC of all that and of
-# the meta data.
-_RECORD, _CHECK = struct.Struct("<8sQIQ4s"), struct.Struct("<I")
-# What the journal wrote first is read on: there the data had their SHA-256.
-_FIRST_MAGIC, _FIRST_RECORD = b"PCTNREC1", struct.Struct("<8sQIQ32s")
+LEASE_S = 60.0
+"""Silence after which another machine may take a segment."""
+BEAT_S = 5.0
+_OWN_LEASE_S = LEASE_S / 2  # its owner stops long before anybody else may begin
+_SEGMENTS, _RENEW_S = 2, 60.0
 _ZEROS = bytes(1 << 20)
 # A segment can be used at this length, and grows to its own while nothing else is to be done.
 _FIRST_BYTES, _STEP_BYTES = 32 << 20, 16 << 20
+_LONGEST_LINK = 2 * 64 + 1  # two UIDs
+_clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)  # noqa: E731
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -54,8 +66,15 @@ class Segment:
     descriptor: int
     size: int
     """Bytes that were written once and can be used."""
+    inode: int
+    name: bytes
+    """See `Head`."""
     epoch: int = 1
-    end: int = _HEAD_BYTES
+    end: int = form.BEGIN
+    number: int = 0
+    """Of the next record."""
+    link: bytes = b""
+    """Name of the record before."""
     unfiled: int = 0
     """Records that have no file and row yet."""
     begun: int = 0
@@ -64,6 +83,24 @@ class Segment:
     """Of these, records that the disk has changed; they stay for a person to look at."""
     broken: bool = False
     """A write or sync failed, or a record was changed; nothing is added any more."""
+    alive_at: float | None = None
+    """When it gave its last sign of life began; None where only this machine has the folder."""
+
+    @property
+    def head(self) -> Head:
+        """As it is written."""
+        return Head(
+            name=self.name, epoch=self.epoch, boot=form.boot_id(), machine=form.machine_name()
+        )
+
+    def is_ours(self) -> bool:
+        """Whether nobody has taken it: it bears its name, and its lease runs."""
+        if self.alive_at is not None and _clock() - self.alive_at > _OWN_LEASE_S:
+            return False
+        try:
+            return os.stat(self.path).st_ino == self.inode  # noqa: PTH116 - for each answer
+        except OSError:
+            return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,51 +111,20 @@ class Record:
     data: bytes
     crc: bytes
     """Of ``data``; see `crc`."""
-
-    @property
-    def size(self) -> int:
-        """Bytes it takes in a segment."""
-        return _RECORD.size + _CHECK.size + len(self.meta) + len(self.data)
-
-    def parts(self, epoch: int) -> list[bytes]:
-        """As it is written."""
-        head = _RECORD.pack(_RECORD_MAGIC, epoch, len(self.meta), len(self.data), self.crc)
-        check = _CHECK.pack(zlib.crc32(self.meta, zlib.crc32(head)))
-        return [head, check, self.meta, self.data]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the data of a record lie."""
-
-    offset: int
-    size: int
-    check: bytes
-    """What tells that they are what was written."""
-    segment: Segment | None = None
-    """None where another process wrote it."""
-    start: int = 0
-    """Where the record begins; not known where another process wrote it."""
-
-    def read(self, descriptor: int) -> bytes | None:
-        """The data; None when they are not what was written."""
-        data = os.pread(descriptor, self.size, self.offset)
-        right = crc(data) if len(self.check) == _CHECK.size else hashlib.sha256(data).digest()
-        return data if right == self.check else None
-
-
-def crc(data: bytes) -> bytes:
-    """The check of a record's data: whether they are whole, not whose they are."""
-    return _CHECK.pack(zlib.crc32(data))
+    name: bytes = b""
+    """Series and SOP Instance UID, for whoever finds only what was written beside it."""
 
 
 class Journal:
     """The journal of one process; safe to use from several threads."""
 
-    def __init__(self, folder: Path, *, segment_bytes: int) -> None:
+    def __init__(self, folder: Path, *, segment_bytes: int, shared: bool = False) -> None:
+        """``shared``: other machines may reach the folder; signs of life are given then."""
         self._folder = folder
+        self._shared = shared
         self._segment_bytes = segment_bytes
         self._lock = threading.Lock()
+        self._renew_at = 0.0
         self._segments: list[Segment] = []
         self._group: GroupCommit[Segment, OSError | None] = GroupCommit(_sync)
 
@@ -131,7 +137,8 @@ class Journal:
         made: list[Segment] = []
         try:
             first = min(_FIRST_BYTES, self._segment_bytes)
-            made.extend(_create(self._folder, first) for _ in range(_SEGMENTS))
+            for _ in range(_SEGMENTS):
+                made.append(_create(self._folder, first, shared=self._shared))  # noqa: PERF401
             fsync_folder(self._folder)
             fsync_folder(self._folder.parent)
         except OSError:
@@ -168,16 +175,13 @@ class Journal:
         `drop`.
         """
         with self._lock:  # held throughout: records never interleave, and no head is missing
-            segment = self._with_room(record.size)
+            segment = self._with_room(_most_bytes(record))
             if segment is None:
                 return None
-            start, size = segment.end, len(record.data)
-            _write(segment, record.parts(segment.epoch), start)
-            segment.end += record.size
+            start, place = segment.end, _append(segment, record)
             segment.unfiled += 1
             segment.begun += 1
-            place = Place(segment.end - size, size, record.crc, segment, start)
-        _begin_to_store(segment, start, record.size)
+        _begin_to_store(segment, start, segment.end - start)
         return place
 
     def sync(self, place: Place) -> None:
@@ -201,13 +205,13 @@ class Journal:
             # One byte, which no crash can leave half written. Where it cannot be written the disk
             # fails, and nothing depends on it: the record would be filed after a crash.
             with suppress(OSError):
-                os.pwrite(segment.descriptor, _DROPPED_MARK, place.start)
+                os.pwrite(segment.descriptor, bytes((form.DROPPED,)), place.start)
 
     def filed(self, places: Sequence[Place]) -> None:
         """Forget records that have their file and row."""
         with self._lock:
             for place in places:
-                if place.segment is not None:
+                if isinstance(place.segment, Segment):
                     place.segment.unfiled -= 1
 
     def lose(self, segment: Segment) -> None:
@@ -215,6 +219,31 @@ class Journal:
         with self._lock:
             segment.lost += 1
             segment.broken = True
+
+    def renew(self) -> bool:
+        """Make segments anew when no old one is usable and all of it is filed; whether it did."""
+        with self._lock:
+            old = self._segments
+            held = any(not s.broken or s.unfiled or s.begun for s in old)
+        if not old or held or _clock() < self._renew_at:
+            return False
+        self._renew_at = _clock() + _RENEW_S
+        log.warning("journal_renewed", segments=len(old))
+        self.open()
+        _remove(old)
+        return True
+
+    def beat(self) -> None:
+        """Give a sign of life in each segment that other machines may take for a dead one's."""
+        for segment in [s for s in self._segments if s.alive_at is not None and not s.broken]:
+            began = _clock()
+            if not segment.is_ours():
+                segment.broken = True
+                continue
+            with suppress(OSError), _breaks(segment):
+                _write_at(segment, form.pack_beat(int(began * 1000)), form.BEAT_AT)
+                os.fdatasync(segment.descriptor)
+                segment.alive_at = began
 
     def rewind(self) -> None:
         """Begin the segments anew of which every record is filed; set aside what has lost one."""
@@ -225,7 +254,10 @@ class Journal:
                 self._segments.remove(segment)
                 os.close(segment.descriptor)
             for segment in self._segments:
-                if segment.end > _HEAD_BYTES and not segment.unfiled and not segment.broken:
+                if segment.end > form.BEGIN and not segment.unfiled and not segment.broken:
+                    if not segment.is_ours():  # somebody reads it
+                        segment.broken = True
+                        continue
                     with _breaks(segment):
                         _rewind(segment)
                         os.fdatasync(segment.descriptor)
@@ -246,14 +278,15 @@ class Journal:
             if segment.end + size <= segment.size:
                 return segment
         for segment in usable:
-            if not segment.unfiled and _HEAD_BYTES + size <= segment.size:
+            fits = form.BEGIN + size <= segment.size
+            if not segment.unfiled and fits and segment.is_ours():
                 with _breaks(segment):
                     _rewind(segment)
                 return segment
         return None
 
 
-def _create(folder: Path, size: int) -> Segment:
+def _create(folder: Path, size: int, *, shared: bool) -> Segment:
     """A segment that can be used, locked before it has its name."""
     path = folder / f"{os.getpid()}-{secrets.token_hex(6)}{SUFFIX}"
     temporary = path.with_suffix(".new")
@@ -261,8 +294,15 @@ def _create(folder: Path, size: int) -> Segment:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         _write_zeros(descriptor, 0, size)
-        segment = Segment(path=path, descriptor=descriptor, size=size)
-        os.pwrite(descriptor, _HEAD.pack(_MAGIC, segment.epoch), 0)
+        segment = Segment(
+            path=path,
+            descriptor=descriptor,
+            size=size,
+            inode=os.fstat(descriptor).st_ino,
+            name=secrets.token_bytes(8),
+            alive_at=_clock() if shared else None,
+        )
+        _write_beginning(segment)
         os.fsync(descriptor)
         temporary.rename(path)
     except BaseException:
@@ -284,14 +324,14 @@ def _write_zeros(descriptor: int, start: int, end: int) -> None:
 
 def _remove(segments: Sequence[Segment]) -> None:
     for segment in segments:
-        if not segment.unfiled:
+        if not segment.unfiled and segment.is_ours():
             segment.path.unlink(missing_ok=True)
         if not segment.begun:  # else its number must not become another file's under a sync
             os.close(segment.descriptor)
 
 
 def _own(place: Place) -> Segment:
-    if place.segment is None:
+    if not isinstance(place.segment, Segment):
         raise Defect("A record of another process is written or dropped.")
     return place.segment
 
@@ -308,19 +348,54 @@ def _breaks(segment: Segment) -> Iterator[None]:
 
 def _rewind(segment: Segment) -> None:
     """Begin anew; the next sync of the segment makes it stand."""
-    head = _HEAD.pack(_MAGIC, segment.epoch + 1)
-    if os.pwrite(segment.descriptor, head, 0) != len(head):
-        raise OSError("the journal took only a part of a head")
     segment.epoch += 1
-    segment.end = _HEAD_BYTES
+    segment.end, segment.number, segment.link = form.BEGIN, 0, b""
+    _write_beginning(segment)
 
 
-def _write(segment: Segment, parts: Sequence[bytes], start: int) -> None:
-    total = sum(map(len, parts))
+def _write_beginning(segment: Segment) -> None:
+    # The end first: a crash between leaves a mark of an epoch above the heads', which counts.
+    _write_at(segment, _end_marks(segment), form.BEGIN)
+    for at in form.HEADS_AT:
+        _write_at(segment, segment.head.pack(), at)
+
+
+def _end_marks(segment: Segment) -> bytes:
+    """What says that no record follows, twice: one flipped bit is not to make an alarm."""
+    mark = form.pack_mark(Kind.END, segment.head, segment.number, b"", segment.link, 0, crc(b""))
+    return mark * 2
+
+
+def _append(segment: Segment, record: Record) -> Place:
+    """Write a record behind the last; the mark before it comes last of all.
+
+    Until then the old end stands there: who is killed in the midst of it leaves nothing half.
+    """
+    head, size, check = segment.head, len(record.data), record.crc
+    start, number = segment.end, segment.number
+    mark = form.pack_mark(Kind.RECORD, head, number, record.meta, segment.link, size, check)
+    trailer = form.pack_mark(Kind.TRAILER, head, number, record.meta, b"", size, check)
+    offset = start + len(mark)
     with _breaks(segment):
-        if os.pwritev(segment.descriptor, parts, start) != total:
+        segment.number, segment.link = number + 1, record.name
+        segment.end = offset + size + len(trailer)
+        parts = [record.data, trailer, _end_marks(segment)]
+        if os.pwritev(segment.descriptor, parts, offset) != sum(map(len, parts)):
             raise OSError("the journal took only a part of a record")
+        _write_at(segment, mark, start)
     reach("journal.written")
+    return Place(offset, size, check, segment, start)
+
+
+def _write_at(segment: Segment, data: bytes, offset: int) -> None:
+    if os.pwrite(segment.descriptor, data, offset) != len(data):
+        raise OSError("the journal took only a part of a mark")
+
+
+def _most_bytes(record: Record) -> int:
+    """Room that a record needs, with its marks and the end behind it."""
+    text = 2 * len(record.meta) + 3 * len(record.name) + _LONGEST_LINK
+    return 4 * form.MARK_BYTES + text + len(record.data)
 
 
 def _begin_to_store(segment: Segment, start: int, size: int) -> None:
@@ -345,62 +420,8 @@ def _synced(segment: Segment) -> OSError | None:
             os.fdatasync(segment.descriptor)
     except OSError as error:
         return error
+    # After the sync: whoever takes it from now on finds in it what is acknowledged.
+    if not segment.is_ours():
+        segment.broken = True
+        return OSError("another process has taken the journal")
     return None
-
-
-def records(descriptor: int) -> Iterator[tuple[bytes, Place]]:
-    """Meta data and place of each record of a segment that was not dropped, up to its end.
-
-    Data that are not what was written are the last record's, which was cut off, or the disk has
-    changed them since; what follows is found none the less.
-    """
-    magic, epoch = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0).ljust(_HEAD.size, b"\0"))
-    position, size = _HEAD_BYTES, os.fstat(descriptor).st_size
-    while magic == _MAGIC:
-        start = os.pread(descriptor, _FIRST_RECORD.size + _CHECK.size, position)
-        dropped = start.startswith(_DROPPED_MARK)
-        if dropped:
-            start = _RECORD_MAGIC[:1] + start[1:]
-        layout = _FIRST_RECORD if start.startswith(_FIRST_MAGIC) else _RECORD
-        if len(start) < layout.size + _CHECK.size:
-            return
-        mark, its_epoch, meta_bytes, data_bytes, check = layout.unpack_from(start)
-        if mark not in (_RECORD_MAGIC, _FIRST_MAGIC) or its_epoch != epoch:
-            return
-        if meta_bytes + data_bytes > size:
-            return
-        position += layout.size + _CHECK.size
-        meta = os.pread(descriptor, meta_bytes, position)
-        whole = _CHECK.pack(zlib.crc32(meta, zlib.crc32(start[: layout.size])))
-        if start[layout.size :][: _CHECK.size] != whole:
-            return
-        position += meta_bytes
-        if not dropped:
-            yield meta, Place(position, data_bytes, check)
-        position += data_bytes
-
-
-def metas(descriptor: int) -> list[bytes]:
-    """Meta data of each record of a segment that may be in use, without a look at the data."""
-    while True:
-        head = os.pread(descriptor, _HEAD.size, 0)
-        found = [meta for meta, _ in records(descriptor)]
-        if os.pread(descriptor, _HEAD.size, 0) == head:  # else it began anew meanwhile
-            return found
-
-
-@contextmanager
-def claimed(path: Path) -> Iterator[int | None]:
-    """A segment whose process has ended, for us alone; None while its process lives.
-
-    `FileNotFoundError` when somebody else has dealt with it.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.stat()  # it was removed by whom we waited for
-        yield descriptor
-    except BlockingIOError:
-        yield None
-    finally:
-        os.close(descriptor)

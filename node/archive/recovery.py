@@ -1,9 +1,13 @@
 """Files what processes that have ended left in their journals, from any process that can."""
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from node.archive import journal_earlier, journal_reader
 from node.archive.arrival import identify
 from node.archive.entries import (
     Entry,
@@ -13,10 +17,14 @@ from node.archive.entries import (
     read_meta,
     series_of,
     tell_lost,
+    tell_missing,
+    tell_named,
 )
-from node.archive.files import Folder, fsync_folder
+from node.archive.files import ORPHAN_AGE_S, Folder, fsync_folder
 from node.archive.index import Index
-from node.archive.journal import JOURNAL, REFUSED, SUFFIX, claimed, metas, records
+from node.archive.journal import JOURNAL, REFUSED, SUFFIX, records
+from node.archive.journal_claim import Watch, claimed
+from node.archive.journal_reader import Found, Missing
 from node.domain.errors import NodeError
 from node.log import get_logger
 
@@ -35,25 +43,42 @@ def waiting_series(folder: Folder) -> set[str]:
     """
     found = set()
     for path in [*_segments(folder, SUFFIX), *_segments(folder, _TAKEN)]:
-        with suppress(FileNotFoundError), path.open("rb") as file:
-            found |= {series_of(meta) for meta in metas(file.fileno())}
+        try:
+            with path.open("rb") as file:
+                found |= {series_of(meta) for meta in _metas(file.fileno())}
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:  # one bad segment does not stop every series
+            log.warning("journal_unreadable", segment=path.name, reason=str(error))
     return found
 
 
-def recover(folder: Folder, index: Index) -> bool:
+def recover(folder: Folder, index: Index, watch: Watch | None = None) -> bool:
     """File what processes that have ended left in their journals.
 
-    False while somebody else is about it. Raises `DBAPIError` and `OSError` when database or disk
-    fail; nothing is lost then.
+    False while somebody else is about it, or the disk takes no files: nothing is lost then. One
+    segment that cannot be read stops no other: it is told and kept. Raises `DBAPIError` when the
+    database fails.
     """
-    alone = True
+    whole = True
+    watch = watch or Watch()
+    watch.look()
     for path in [*_segments(folder, SUFFIX), *_segments(folder, _TAKEN)]:
-        with suppress(FileNotFoundError), claimed(path) as descriptor:
-            if descriptor is not None:
-                _recover(folder, index, path, descriptor)
-            elif path.suffix == _TAKEN:
-                alone = False
-    return alone
+        try:
+            if not _can_be_opened(folder, index, path, watch):
+                continue
+            with claimed(path, watch) as descriptor:
+                if descriptor is not None:
+                    _Recovery(folder, index, path, descriptor).run()
+                elif path.suffix == _TAKEN:
+                    whole = False
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            log.warning("journal_not_recovered", segment=path.name, reason=str(error))
+            whole = False
+    _remove_begun(folder)
+    return whole
 
 
 def refused(folder: Folder) -> list[str]:
@@ -61,56 +86,156 @@ def refused(folder: Folder) -> list[str]:
     return [str(path.relative_to(folder.root)) for path in _segments(folder, REFUSED)]
 
 
-def _file_or_give_up(folder: Folder, index: Index, entries: Sequence[Entry]) -> None:
-    """File a batch; raise what may pass, and keep aside what never can be filed."""
-    try:
-        file_entries(folder, index, entries)
-    except Exception as error:  # what one row does to the driver must not stop all others
-        if may_pass(error):
-            raise
-        for entry in entries:
-            try:
-                file_entries(folder, index, [entry])
-            except Exception as own:
-                if may_pass(own) or not gave_up(folder, index, entry, own):
-                    raise
+def is_whole(descriptor: int) -> bool:
+    """Whether a copy of a segment can be read to its end, data and all."""
+    for item in _contents(descriptor):
+        if isinstance(item, Missing) or item.place.read(descriptor) is None:
+            return False
+    return True
 
 
-def _recover(folder: Folder, index: Index, path: Path, descriptor: int) -> None:
-    taken = path.rename(path.with_suffix(_TAKEN))
-    count = refused = 0
-    entries: list[Entry] = []
-    damaged: list[bytes] = []
-    for meta, place in records(descriptor):
-        data = place.read(descriptor)
+@dataclass(slots=True)
+class _Recovery:
+    """One segment of a process that has ended."""
+
+    folder: Folder
+    index: Index
+    path: Path
+    descriptor: int
+    filed: int = 0
+    lost: int = 0
+    """Records that are told and not filed."""
+    series: set[str] = field(default_factory=set)
+    """Of the records that could be read: what is missing between them may be theirs."""
+
+    def run(self) -> None:
+        """File everything, tell of the rest; the segment goes when it is proven empty."""
+        taken = self.path.rename(self.path.with_suffix(_TAKEN))
+        missing = self._file(_contents(self.descriptor))
+        for one in missing:
+            self._tell(one)
+        if self.lost:  # it was acknowledged: somebody has to look at it
+            taken.rename(taken.with_suffix(REFUSED))
+        else:
+            taken.unlink()
+        fsync_folder(taken.parent)
+        if self.filed or self.lost:
+            log.warning(
+                "journal_recovered",
+                segment=taken.name,
+                instances=self.filed,
+                refused=self.lost,
+            )
+
+    def _file(self, contents: Iterator[Found | Missing]) -> list[Missing]:
+        """File batch by batch; what is missing is told when all others have their rows."""
+        missing: list[Missing] = []
+        entries: list[Entry] = []
+        for item in contents:
+            if isinstance(item, Missing):
+                missing.append(item)
+                continue
+            entry = self._entry(item)
+            if entry is not None:
+                entries.append(entry)
+            if len(entries) == _BATCH:
+                self._file_or_give_up(entries)
+                entries = []
+        self._file_or_give_up(entries)
+        return missing
+
+    def _entry(self, item: Found) -> Entry | None:
+        """What is to be filed; None, and told, where it is no instance any more."""
+        self.series.add(series_of(item.meta))
+        data = item.place.read(self.descriptor)
         if data is None:
-            damaged.append(meta)
-            continue
-        for lost in damaged:  # the last may have been cut off unacknowledged; these were not last
-            tell_lost(index, lost, taken.with_suffix(REFUSED))
-        refused += len(damaged)
-        damaged.clear()
-        count += 1
+            context, _ = read_meta(item.meta)
+            if self.index.find_instance(context.sop_instance_uid or "") is None:
+                tell_lost(self.index, item.meta, self.path.with_suffix(REFUSED))
+                self.lost += 1
+            return None
         try:
-            context, at = read_meta(meta)
+            context, at = read_meta(item.meta)
             arrival = identify(data, context, at)
-            arrival.data_set = None
         except (NodeError, ValueError) as error:
-            log.warning("journal_record_refused", segment=path.name, reason=str(error))
-            refused += 1
-            continue
-        entries.append(Entry(arrival, descriptor, place))
-        if len(entries) == _BATCH:
-            _file_or_give_up(folder, index, entries)
-            entries = []
-    _file_or_give_up(folder, index, entries)
-    if refused:  # it was acknowledged: somebody has to look at it
-        taken.rename(taken.with_suffix(REFUSED))
-    else:
-        taken.unlink()
-    fsync_folder(path.parent)
-    if count:
-        log.warning("journal_recovered", segment=path.name, instances=count, refused=refused)
+            log.warning("journal_record_refused", segment=self.path.name, reason=str(error))
+            tell_lost(self.index, item.meta, self.path.with_suffix(REFUSED))
+            self.lost += 1
+            return None
+        arrival.data_set = None
+        self.filed += 1
+        return Entry(arrival, self.descriptor, item.place)
+
+    def _tell(self, missing: Missing) -> None:
+        known = [n for n in missing.names if self.index.find_instance(n[1]) is None]
+        if missing.names and not known and max(1, missing.count) == len(missing.names):
+            return  # they had their rows already
+        self.lost += max(1, missing.count)
+        segment = self.path.with_suffix(REFUSED)
+        tell_named(self.index, segment, known)
+        if len(missing.names) < max(1, missing.count):
+            tell_missing(self.index, segment, missing.first, self.series)
+
+    def _file_or_give_up(self, entries: Sequence[Entry]) -> None:
+        """File a batch; raise what may pass, and keep aside what never can be filed."""
+        try:
+            file_entries(self.folder, self.index, entries)
+        except Exception as error:  # what one row does to the driver must not stop all others
+            if may_pass(error):
+                raise
+            for entry in entries:
+                try:
+                    file_entries(self.folder, self.index, [entry])
+                except Exception as own:
+                    if may_pass(own) or not gave_up(self.folder, self.index, entry, own):
+                        raise
+
+
+def _contents(descriptor: int) -> Iterator[Found | Missing]:
+    if journal_earlier.is_earlier(descriptor):
+        return journal_earlier.contents(descriptor)
+    return journal_reader.contents(descriptor)
+
+
+def _can_be_opened(folder: Folder, index: Index, path: Path, watch: Watch) -> bool:
+    """Whether the disk gives a segment; else it is told, for nobody knows whose it is, and kept."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if path.stem in watch.told:  # it could not be moved, and is told once
+            return False
+        log.warning("journal_unreadable", segment=path.name, reason=str(error))
+        tell_missing(index, path.with_suffix(REFUSED), 0, set())
+        watch.told.add(path.stem)
+        with suppress(OSError):
+            path.rename(path.with_suffix(REFUSED))
+            fsync_folder(folder.root / JOURNAL)
+        return False
+    return True
+
+
+def _metas(descriptor: int) -> list[bytes]:
+    """Meta data of each record of a segment that may be in use, without a look at the data."""
+    if journal_earlier.is_earlier(descriptor):
+        found = journal_earlier.contents(descriptor)
+        return [item.meta for item in found if isinstance(item, Found)]
+    while True:
+        head = journal_reader.heads(descriptor)
+        metas = [meta for meta, _ in records(descriptor)]
+        if journal_reader.heads(descriptor) == head:  # else it began anew meanwhile
+            return metas
+
+
+def _remove_begun(folder: Folder) -> None:
+    """Remove segments whose process was killed before they had their length."""
+    for path in _segments(folder, ".new"):
+        with suppress(OSError), claimed(path) as descriptor:
+            if descriptor is None:
+                continue
+            if os.fstat(descriptor).st_mtime < time.time() - ORPHAN_AGE_S:
+                path.unlink()
 
 
 def _segments(folder: Folder, suffix: str) -> list[Path]:

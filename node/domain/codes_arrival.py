@@ -93,6 +93,22 @@ ARRIVAL = {
         ),
         least="hold",
     ),
+    "JOURNAL_DAMAGED": row(
+        "hold",
+        en=(
+            "Images may have been lost here",
+            "The disk has changed what was received and not filed yet, and nobody can say which "
+            "images that were: {path} is kept. Some of this series may be among them.",
+            "Check the disk; compare with the PACS and send the whole series again.",
+        ),
+        fr=(
+            "Images peut-être perdues ici",
+            "Le disque a modifié ce qui était reçu et pas encore classé, et nul ne peut dire "
+            "quelles images : {path} est conservé. Certaines de cette série en sont peut-être.",
+            "Vérifiez le disque ; comparez avec le PACS et renvoyez la série entière.",
+        ),
+        least="hold",
+    ),
     "SERIES_INCOMPLETE": row(
         "hold",
         en=(

@@ -17,8 +17,10 @@ from node.archive.deliveries import Deliveries
 from node.archive.expectations import Expectations
 from node.archive.files import Folder
 from node.archive.index import Index
+from node.archive.journal_claim import Watch
 from node.archive.leases import Leases
 from node.archive.model_book import ModelBook
+from node.archive.mounts import may_be_shared
 from node.archive.recovery import recover, waiting_series
 from node.archive.runs import Runs
 from node.domain.plan import ModelRef
@@ -121,7 +123,7 @@ def run_worker(
         ),
         quiet_s=values.quiet_s,
         urgent=lambda: {peer.name for peer in values.site().peers if peer.urgent},
-        recover=partial(recover, values.folder, Index(values.database)),
+        recover=partial(recover, values.folder, Index(values.database), _watch(values)),
         waiting=partial(waiting_series, values.folder),
     )
     log.info("worker_ready", executor=slot.executor_id)
@@ -135,6 +137,10 @@ def run_worker(
         _Duty("leave", 0.0, keeper.leave).when_due()
         slot.close()
         log.info("worker_stopped", executor=slot.executor_id)
+
+
+def _watch(values: WorkerValues) -> Watch:
+    return Watch(shared=may_be_shared(values.folder.root, values.database))
 
 
 def _register(values: WorkerValues) -> None:

@@ -4,7 +4,6 @@ PS3.4 B.2.3: success says that the instance is stored. A power cut right after t
 therefore find everything on the disk.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -161,10 +160,8 @@ def filed_order_of(calls: Sequence[Call], stored: Path, data_dir: Path) -> str:
 
 
 def _records(call: Call) -> int:
-    """How many records a call wrote into the journal: each is four pieces."""
-    if call.name not in {"pwritev", "pwritev2"} or ".segment>" not in call.text:
-        return 0
-    return int(re.findall(r"\], (\d+), \d+(?:, 0)?\)", call.text)[-1]) // 4
+    """Whether a call made a record whole: the mark before it is written last."""
+    return int(_writes(call, "PCTNMRKR"))
 
 
 def _names(path: Path) -> Condition:
@@ -176,7 +173,11 @@ def _synced(call: Call) -> str:
 
 
 def _is_head(call: Call) -> bool:
-    return call.name == "pwrite64" and ".segment>" in call.text
+    return _writes(call, "PCTNSEG2")
+
+
+def _writes(call: Call, start: str) -> bool:
+    return call.name == "pwrite64" and ".segment>" in call.text and f'"{start}' in call.text
 
 
 def _segments(node: Node) -> list[Path]:

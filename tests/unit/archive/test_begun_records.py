@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from node.archive import conflicts
 from node.archive.filing import Filer
 from node.archive.journal import Journal, _sync
+from node.archive.journal_format import BEGIN
 from node.archive.receive import Outcome
 from node.archive.recovery import recover
 from node.domain.errors import Retryable
@@ -58,7 +59,7 @@ def test_a_duplicate_and_a_conflict_hold_no_segment(store: Store, filer: Filer) 
 
     assert unfiled(filer) == 0
     assert not any(segment.begun for segment in filer._journal._segments)
-    wait_until(lambda: all(segment.end == 4096 for segment in filer._journal._segments))
+    wait_until(lambda: all(segment.end == BEGIN for segment in filer._journal._segments))
     store.assert_holds(sent)
 
 

@@ -22,7 +22,8 @@ from node.archive.backup import copy_archive
 from node.archive.files import Folder
 from node.archive.filing import Filer
 from node.archive.index import Index
-from node.archive.journal import Journal, Record, claimed, crc, records
+from node.archive.journal import Journal, Record, crc, records
+from node.archive.journal_claim import claimed
 from node.archive.receive import Outcome, Receiver
 from node.archive.recovery import recover, waiting_series
 from node.archive.runs import Runs
@@ -408,7 +409,7 @@ def test_a_journal_grows_while_records_lie_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins short, takes more with each step, and what it holds stays readable."""
-    monkeypatch.setattr("node.archive.journal._FIRST_BYTES", 1 << 14)
+    monkeypatch.setattr("node.archive.journal._FIRST_BYTES", 3 << 13)
     monkeypatch.setattr("node.archive.journal._STEP_BYTES", 1 << 15)
     log = Journal(tmp_path / "journal", segment_bytes=1 << 17)
     log.open()
