@@ -102,8 +102,8 @@ def admit(
         if policy.accept_unknown:
             return Admitted(peer=None)
         return _unknown_calling(asked, policy)
-    address = _plain_address(asked.address)
-    known = [(peer, {_plain_address(a) for a in addresses_of(peer.host)}) for peer in named]
+    address = plain_address(asked.address)
+    known = [(peer, {plain_address(a) for a in addresses_of(peer.host)}) for peer in named]
     for peer, addresses in known:
         if address in addresses:
             return _with_tls(asked, peer)
@@ -284,7 +284,7 @@ def _is_title(text: str) -> bool:
     return True
 
 
-def _plain_address(text: str) -> str:
+def plain_address(text: str) -> str:
     """One spelling for an address, however the socket gave it."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])

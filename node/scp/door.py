@@ -1,5 +1,6 @@
 """Who comes in: admission at the request, and the record of how each association went."""
 
+import threading
 from collections.abc import Callable
 
 from pynetdicom import evt
@@ -16,6 +17,7 @@ from node.scp.admission import (
     fault_of_ours,
     node_is_full,
     peer_is_full,
+    plain_address,
 )
 from node.scp.agreed import agreement, offer
 from node.scp.contexts import contexts_for
@@ -25,6 +27,9 @@ from node.scp.visits import Visits
 
 log = get_logger(__name__)
 
+# Of an acceptor's places, the share that strangers never get where they are let in at all.
+_KEPT_SHARE = 4
+
 
 class Door:
     """Handlers of what happens around the services of an association."""
@@ -33,10 +38,25 @@ class Door:
         self, policy: Callable[[], Policy], visits: Visits, places: Places, *, max_associations: int
     ) -> None:
         self._policy = policy
+        self._seen = policy()
         self._visits = visits
         self._places = places
         self._max_associations = max_associations
         self._addresses_of = Resolver()
+        self._counting = threading.Lock()
+
+    def knows(self, address: str) -> bool:
+        """Whether a peer has that address; a host name counts once it was resolved.
+
+        It is asked before a connection has a thread, so that nothing is waited for: neither the
+        database, whose peers of the last association are good enough, nor a name service.
+        """
+        plain = plain_address(address)
+        return any(
+            plain_address(known) == plain
+            for peer in self._seen.peers
+            for known in self._addresses_of.remembered(peer.host)
+        )
 
     def requested(self, event: evt.Event) -> None:
         """Let in or send away."""
@@ -44,13 +64,16 @@ class Door:
         asked = _asked(association)
         place: Held | None = None
         try:
-            decision = admit(asked, self._policy(), self._addresses_of)
+            self._seen = policy = self._policy()
+            decision = admit(asked, policy, self._addresses_of)
             if isinstance(decision, Admitted):
                 decision, place = self._placed(asked, decision)
         except Exception:
             # The edge of DIMSE: pynetdicom would log a fault of ours and let everybody in.
             log.exception("admission_failed")
             decision = fault_of_ours(asked)
+        if isinstance(decision, Admitted):
+            decision = self._opened(association, asked, decision, place)
         if isinstance(decision, Refused):
             upper_layer.refuse(association, decision.result, decision.source, decision.reason)
             offered = association.requestor.primitive.presentation_context_definition_list
@@ -60,7 +83,22 @@ class Door:
         association.acceptor.supported_contexts = contexts_for(
             decision.peer, peer_as_scp=[u for u, role in roles.items() if role.scp_role]
         )
-        self._visits.open(association, asked, decision.peer, place)
+
+    def _opened(
+        self, association: object, asked: Asked, admitted: Admitted, place: Held | None
+    ) -> Admitted | Refused:
+        """Take one of the acceptor's places; those of peers that are known are kept for them."""
+        stranger, most = admitted.peer is None, self._max_associations
+        with self._counting:
+            full = self._visits.count() >= most or (
+                stranger and self._visits.count(strangers=True) >= most - most // _KEPT_SHARE
+            )
+            if not full:
+                self._visits.open(association, asked, admitted.peer, place)
+                return admitted
+        if place is not None:
+            place.free()
+        return node_is_full(asked, most)
 
     def _placed(self, asked: Asked, admitted: Admitted) -> tuple[Admitted | Refused, Held | None]:
         """Take one of the peer's places, where it has a limit of its own."""

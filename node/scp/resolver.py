@@ -34,6 +34,13 @@ class Resolver:
             self._known[host] = (now + self._keep_s, addresses)
         return addresses
 
+    def remembered(self, host: str) -> frozenset[str]:
+        """Addresses of ``host`` as far as they are known without asking anybody."""
+        if _is_address(host):
+            return frozenset({host})
+        with self._lock:
+            return self._known.get(host, (0.0, frozenset()))[1]
+
 
 def _is_address(host: str) -> bool:
     try:

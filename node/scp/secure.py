@@ -19,6 +19,7 @@ class HandshakeFirst:
     """Makes of a server one that takes connections whose TLS handshake succeeds within its time."""
 
     _limits: Any  # of the server
+    waiting: Any
     finish_request: Callable[[Any, Any], None]
 
     def __init__(
@@ -47,12 +48,14 @@ class HandshakeFirst:
         try:
             secured = shake_hands(request, self._tls.server(), self._limits.acse_timeout_s)
         except OSError as error:  # `ssl.SSLError` is one
+            self.waiting.leave(request)
             request.close()
             self._not_secured(str(client_address[0]), error)
             return
         finally:
             with self._count_lock:
                 self._shaking -= 1
+        self.waiting.replace(request, secured)
         secured.settimeout(self._limits.network_timeout_s)
         self.finish_request(secured, client_address)
 

@@ -33,6 +33,7 @@ from node.scp.retrieve import Retriever
 from node.scp.secure import HandshakeFirst
 from node.scp.store import StoreHandler
 from node.scp.visits import Records, Visits
+from node.scp.waiting import Waiting
 from node.scu.association import bound_silence, quiet_pynetdicom
 from node.tls import Tls
 
@@ -44,6 +45,7 @@ BACKLOG = 128
 # Larger ones gain little, smaller ones cost a wake-up each.
 MAX_PDU_BYTES = 128 * 1024
 _SWEEP_S, _LOOK_S = 600.0, 1.0
+_THREADS_EACH, _MORE = 4, 64
 _YIELD_S, _LONGEST_YIELD_S = 0.001, 0.004
 
 
@@ -131,6 +133,7 @@ def serve_scp(
         peers=lambda: policy().peers,
         ae_title=ae_title,
     )
+    waiting = Waiting(limits.max_associations, door.knows)
     commitment = CommitmentService(catalogue, folder, commitments, visits)
     entity = _entity(ae_title, limits)
     store = StoreHandler(receiver, visits)
@@ -140,6 +143,7 @@ def serve_scp(
         ),
         "request_handler": upper_layer.Connection,
         "limits": limits,
+        "waiting": waiting,
         "services": {
             C_GET: retriever.get,
             C_MOVE: retriever.move,
@@ -198,6 +202,7 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         *args: Any,
         listener: socket.socket,
         limits: ScpLimits,
+        waiting: Waiting,
         services: Mapping[type, upper_layer.Serve],
         make_loop: upper_layer.MakeLoop | None = None,
         **more: Any,
@@ -208,6 +213,7 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         # Another acceptor may take the connection first: `accept` must then not wait for the next.
         self._listener.setblocking(False)
         self._limits = limits
+        self.waiting = waiting
         super().__init__(*args, **more)
 
     def server_bind(self) -> None:
@@ -232,8 +238,12 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Refuse connections that would cost a thread each far beyond what associations may."""
         # An association above its limit gets an A-ASSOCIATE-RJ (PS3.8 9.3.4) and needs a thread
-        # for that; a flood gets none.
-        return len(self.active_associations) <= 2 * self._limits.max_associations
+        # for that; a flood gets none. Silent ones make room for each other, so that they alone do
+        # not come to this number: those that end are still threads for a moment.
+        if len(self.active_associations) > _THREADS_EACH * self._limits.max_associations + _MORE:
+            return False
+        self.waiting.enter(request, str(client_address[0]))
+        return True
 
     def shutdown(self) -> None:
         """Stop accepting in this process; the socket stays open in the others."""
@@ -303,7 +313,9 @@ def _entity(ae_title: str, limits: ScpLimits) -> AE:
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION
     entity.maximum_pdu_size = MAX_PDU_BYTES
-    entity.maximum_associations = limits.max_associations
+    # The door counts those that were let in. pynetdicom counts every connection, so that silent
+    # ones would use up the places of peers.
+    entity.maximum_associations = _THREADS_EACH * limits.max_associations + 2 * _MORE
     entity.network_timeout = limits.network_timeout_s
     entity.acse_timeout = limits.acse_timeout_s
     entity.dimse_timeout = limits.network_timeout_s

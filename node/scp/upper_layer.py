@@ -61,6 +61,9 @@ class Connection(RequestHandler):  # type: ignore[misc] # pynetdicom has no type
         wire.__class__ = Wire
         wire.prepare()
         _take_over(association, getattr(self.server, "services", {}))
+        waiting = getattr(self.server, "waiting", None)
+        if waiting is not None:
+            waiting.became(self.request, association)
         make_loop = getattr(self.server, "make_loop", None)
         if make_loop is not None:
             _Sharing(association, wire, make_loop).begin()

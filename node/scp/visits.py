@@ -140,6 +140,11 @@ class Visits:
         )
         return visit
 
+    def count(self, *, strangers: bool = False) -> int:
+        """How many are here; with ``strangers`` those that are no peer's."""
+        with self._lock:
+            return sum(visit.peer is None or not strangers for visit in self._open.values())
+
     def of(self, association: Any) -> Visit | None:
         """The visit of an association that was let in and has not ended."""
         with self._lock:
