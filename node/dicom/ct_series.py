@@ -16,7 +16,7 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from node.dicom import codes, uids
-from node.dicom.inheritance import inherit
+from node.dicom.inheritance import SCANNER, Inherited, element, inherit
 from node.dicom.pattern import Pattern, Place
 from node.dicom.text import encodings_of, fitting
 from node.domain.errors import Defect
@@ -125,9 +125,9 @@ def decimal(value: float) -> str:
 
 def _common(plan: Plan, stack: Stack, source: Dataset, series: str) -> Dataset:
     dataset = Dataset()
-    inherit(source, dataset)
+    inherited = inherit(source, dataset)
     _general(dataset, plan, stack, series)
-    _equipment(dataset, plan, stack, source)
+    _equipment(dataset, plan, inherited)
     _derivation(dataset, plan, stack)
     _image(dataset, plan)
     return _readable(dataset)
@@ -192,7 +192,7 @@ def series_description(plan: Plan, stack: Stack) -> str:
     return " ".join(word for word in words if word)[:64]
 
 
-def _equipment(dataset: Dataset, plan: Plan, stack: Stack, source: Dataset) -> None:
+def _equipment(dataset: Dataset, plan: Plan, inherited: Inherited) -> None:
     """Our own identity, never the scanner's: sites bind a density table to it (PS3.3 C.7.5.1)."""
     model = plan.model
     dataset.Manufacturer = MANUFACTURER
@@ -210,10 +210,10 @@ def _equipment(dataset: Dataset, plan: Plan, stack: Stack, source: Dataset) -> N
         made.ContributionDateTime = local(plan.created_at, dataset).strftime("%Y%m%d%H%M%S%z")
     scanner = Dataset()
     scanner.PurposeOfReferenceCodeSequence = [codes.ACQUISITION_EQUIPMENT.item()]
-    scanner.Manufacturer = stack.header.manufacturer or "unknown"
-    for keyword in ("ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber"):
-        if source.get(keyword):
-            scanner[keyword] = source[keyword]
+    scanner.Manufacturer = "unknown"
+    for keyword in SCANNER:
+        if keyword in inherited.values:
+            scanner.add(element(keyword, inherited.values[keyword]))
     dataset.ContributingEquipmentSequence = [made, scanner]
 
 

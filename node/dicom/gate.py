@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pydicom
-from pydicom import config
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pydicom.valuerep import validate_value
+from pydicom.valuerep import PersonName
 
 from node.dicom.ct_series import HU_HIGHEST, HU_LOWEST, EncodedInstance
-from node.dicom.inheritance import COPIED, COPIED_WHERE_VALID
-from node.dicom.text import encodings_of
+from node.dicom.text import encodings_of, is_written_in
+from node.dicom.values import fault
 from node.domain.errors import Defect
-from node.domain.names import is_uid
+from node.domain.names import is_valid_uid
 from node.domain.volume import Volume
 
 POSITION_TOLERANCE_MM = 1e-3
@@ -52,9 +51,9 @@ _VARYING = frozenset(
     {"SOPInstanceUID", "InstanceNumber", "ImagePositionPatient", "SliceLocation", "PixelData"}
 )
 _POSITIONS = {"HFS", "FFS", "HFP", "FFP", "HFDR", "HFDL", "FFDR", "FFDL"}  # PS3.3 C.7.3.1.1.2
-_INHERITED = frozenset((*COPIED, *COPIED_WHERE_VALID))
 _DECIMAL = re.compile(r" *[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)? *")
 _TEXT = {"LO", "SH", "ST", "LT", "PN", "UT", "UC"}
+_FORMED = {"LO", "SH", "PN", "CS", "UI", "DA", "TM", "DT", "AE", "AS", "DS", "IS"}
 
 
 def verify(encoded: Sequence[EncodedInstance], sct: Volume) -> None:
@@ -152,52 +151,47 @@ def _constant(datasets: Sequence[Dataset]) -> None:
                     raise Defect(f"{keyword} differs between the images of one series.")
 
 
-def _elements(dataset: Dataset) -> Iterator[tuple[bool, pydicom.DataElement]]:
-    """Every element, those in sequences included, and whether it was copied from the source."""
+def _elements(dataset: Dataset) -> Iterator[pydicom.DataElement]:
+    """Every element, those in sequences included."""
     for element in dataset:
-        inherited = element.keyword in _INHERITED
-        yield inherited, element
+        yield element
         if element.VR == "SQ":
             for item in element.value:
-                yield from ((inherited, inner) for _, inner in _elements(item))
+                yield from _elements(item)
+
+
+def _texts(element: pydicom.DataElement) -> list[str]:
+    """Its values as they are written."""
+    values = element.value if element.VM > 1 else [element.value]
+    return [
+        str(value if isinstance(value, PersonName) else getattr(value, "original_string", value))
+        for value in values
+    ]
 
 
 def _form(datasets: Sequence[Dataset]) -> None:
-    """What we wrote has the form its value representation asks for (PS3.5 6.2)."""
+    """Whatever its source, a value has the form its value representation asks for (PS3.5 6.2)."""
     for dataset in (datasets[0], datasets[-1]):
-        for inherited, element in _elements(dataset):
-            if inherited or element.VR == "SQ" or element.is_empty:
+        for element in _elements(dataset):
+            if element.VR not in _FORMED or element.is_empty:
                 continue
-            for value in element.value if element.VM > 1 else [element.value]:
-                text = str(getattr(value, "original_string", value))
+            for text in _texts(element):
                 if element.VR in {"DS", "IS"} and not _DECIMAL.fullmatch(text):
                     raise Defect(f"{element.keyword} is {text!r}, no number.")
                 if element.VR == "DS" and len(text) > DS_LENGTH:
                     raise Defect(f"{element.keyword} is longer than {DS_LENGTH} characters.")
-                if element.VR in {"LO", "SH", "CS", "UI", "DA", "TM", "DT", "AE"}:
-                    _validated(element, text)
-
-
-def _validated(element: pydicom.DataElement, text: str) -> None:
-    try:
-        validate_value(element.VR, text, config.RAISE)
-    except ValueError as error:
-        raise Defect(f"{element.keyword} cannot be {text!r}: {error}") from None
+                if wrong := fault(element.VR, text):
+                    raise Defect(f"{element.keyword} cannot be written so: {wrong}.")
 
 
 def _characters(datasets: Sequence[Dataset]) -> None:
-    """Text we wrote can be read in the character set the series names."""
+    """Text can be read in the character set the series names."""
     encodings = encodings_of(datasets[0])
-    for inherited, element in _elements(datasets[0]):
-        if inherited or element.VR not in _TEXT or element.is_empty:
+    for element in _elements(datasets[0]):
+        if element.VR not in _TEXT or element.is_empty:
             continue
-        for value in element.value if element.VM > 1 else [element.value]:
-            try:
-                str(value).encode(encodings[0])
-            except UnicodeEncodeError:
-                raise Defect(
-                    f"{element.keyword} does not fit the character set of its series."
-                ) from None
+        if not all(is_written_in(text, encodings) for text in _texts(element)):
+            raise Defect(f"{element.keyword} does not fit the character set of its series.")
 
 
 def _uids(datasets: Sequence[Dataset]) -> None:
@@ -211,7 +205,7 @@ def _uids(datasets: Sequence[Dataset]) -> None:
     if sources & set(own) or series in referred or series == str(first.StudyInstanceUID):
         raise Defect("The synthetic CT bears a UID of its source.")
     for value in (*own, *sources, *referred, series, str(first.FrameOfReferenceUID)):
-        if not is_uid(value):
+        if not is_valid_uid(value):
             raise Defect(f"{value} is not a UID.")
 
 

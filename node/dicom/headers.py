@@ -16,6 +16,7 @@ import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -30,6 +31,9 @@ from pydicom.uid import (
 )
 
 from node.dicom.implants import coded_implants, mentioned_implants
+from node.dicom.inheritance import read_inherited
+from node.dicom.text import codecs_of, stated_character_sets
+from node.domain.character_set import character_sets
 from node.domain.errors import Rejected
 from node.domain.instance import Cosines, Frame, Instance, Vector3
 
@@ -75,6 +79,7 @@ def read_file(data: bytes, *, name: str) -> FileDataset:
         raise Rejected(reason, code="FILE_NOT_DICOM") from None
     except _UNREADABLE as error:
         raise Rejected(str(error) or type(error).__name__, code="FILE_TRUNCATED") from None
+    _decode_as_meant(dataset)
     if not any(keyword in dataset for keyword in ("SeriesInstanceUID", "Rows", "PixelData")):
         if "DirectoryRecordSequence" in dataset:  # DICOMDIR, PS3.3 F.3
             raise Rejected("it is a DICOMDIR, an index of other files", code="FILE_NOT_DICOM")
@@ -82,17 +87,27 @@ def read_file(data: bytes, *, name: str) -> FileDataset:
     return dataset
 
 
+def _decode_as_meant(dataset: FileDataset) -> None:
+    """Have text decoded by the character set that is meant, where its name is misspelt."""
+    stated = stated_character_sets(dataset)
+    terms = character_sets(stated)
+    if terms and terms != stated:
+        implicit, little = dataset.original_encoding
+        dataset.set_original_encoding(bool(implicit), bool(little), codecs_of(terms))
+
+
 def read_instance(dataset: Dataset) -> Instance:
     """What the header says, as a frozen value (PS3.3 A.4 MR Image, A.36 Enhanced MR Image)."""
     meta = getattr(dataset, "file_meta", Dataset())
     frames = _frames(dataset)
+    inherited = read_inherited(dataset)
     return Instance(
-        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        sop_instance_uid=_uid(dataset, "SOPInstanceUID"),
         sop_class_uid=_text(dataset, "SOPClassUID"),
         transfer_syntax_uid=_text(meta, "TransferSyntaxUID"),
-        series_instance_uid=_text(dataset, "SeriesInstanceUID"),
-        study_instance_uid=_text(dataset, "StudyInstanceUID"),
-        frame_of_reference_uid=_text(dataset, "FrameOfReferenceUID"),
+        series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
+        study_instance_uid=_uid(dataset, "StudyInstanceUID"),
+        frame_of_reference_uid=_uid(dataset, "FrameOfReferenceUID"),
         modality=_text(dataset, "Modality"),
         patient_id=_text(dataset, "PatientID"),
         patient_name=_text(dataset, "PatientName"),
@@ -126,9 +141,10 @@ def read_instance(dataset: Dataset) -> Instance:
         high_bit=_value(dataset, "HighBit", int),
         pixel_representation=_value(dataset, "PixelRepresentation", int),
         character_set=_words(dataset, "SpecificCharacterSet"),
-        patient_birth_date=_text(dataset, "PatientBirthDate"),
-        patient_age=_text(dataset, "PatientAge"),
-        study_date=_text(dataset, "StudyDate"),
+        readings=inherited.readings,
+        patient_birth_date=inherited.text("PatientBirthDate"),
+        patient_age=inherited.text("PatientAge") or _text(dataset, "PatientAge"),
+        study_date=inherited.text("StudyDate"),
         patient_orientation=_words(dataset, "PatientOrientation"),
         images_in_acquisition=_value(dataset, "ImagesInAcquisition", int),
         philips_slices=_private(dataset, 0x2001, "Philips Imaging DD 001", 0x18, int),
@@ -258,6 +274,19 @@ def _words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 
 def _text(dataset: Dataset, keyword: str) -> str:
     return (_value(dataset, keyword, str) or "").strip(" \0")
+
+
+def _uid(dataset: Dataset, keyword: str) -> str:
+    """The UID as it stands; empty when another value representation gives a number or bytes."""
+    return (_value(dataset, keyword, _string) or "").strip(" \0")
+
+
+def _string(value: Any) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, MultiValue):
+        return "\\".join(map(str, value))
+    raise TypeError(type(value).__name__)
 
 
 def _item(dataset: Dataset, keyword: str | int) -> Dataset:

@@ -4,21 +4,13 @@ import re
 from collections import Counter
 from datetime import date
 
+from node.domain.character_set import character_sets
 from node.domain.check_rules import Rules, uids_of
 from node.domain.findings import Finding, finding
-from node.domain.names import is_uid
+from node.domain.names import is_valid_uid
 from node.domain.stack import Stack
 
 ADULT_YEARS = 18
-# Defined terms of SpecificCharacterSet: PS3.3 C.12.1.1.2.
-_CHARACTER_SETS = {
-    "", "GB18030", "GBK", "ISO_IR 6", "ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110",
-    "ISO_IR 144", "ISO_IR 127", "ISO_IR 126", "ISO_IR 138", "ISO_IR 148", "ISO_IR 203",
-    "ISO_IR 13", "ISO_IR 166", "ISO_IR 192", "ISO 2022 IR 6", "ISO 2022 IR 100",
-    "ISO 2022 IR 101", "ISO 2022 IR 109", "ISO 2022 IR 110", "ISO 2022 IR 144", "ISO 2022 IR 127",
-    "ISO 2022 IR 126", "ISO 2022 IR 138", "ISO 2022 IR 148", "ISO 2022 IR 203", "ISO 2022 IR 13",
-    "ISO 2022 IR 166", "ISO 2022 IR 87", "ISO 2022 IR 159", "ISO 2022 IR 149", "ISO 2022 IR 58",
-}  # fmt: skip
 _AGE = re.compile(r"(\d{1,3})([DWMY]?)")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0, "": 1.0}
 _LYING = {
@@ -39,10 +31,11 @@ def uid_invalid(stack: Stack, _rules: Rules) -> Finding | None:
             ("SOPInstanceUID", i.sop_instance_uid),
             ("SeriesInstanceUID", i.series_instance_uid),
             ("StudyInstanceUID", i.study_instance_uid),
+            ("FrameOfReferenceUID", i.frame_of_reference_uid),
         ):
-            if not value:
+            if not value and attribute != "FrameOfReferenceUID":  # that has a code of its own
                 return finding("UID_MISSING", attribute=attribute, uids=[i.sop_instance_uid])
-            if not is_uid(value):
+            if value and not is_valid_uid(value):
                 return finding("UID_INVALID", attribute=attribute, value=repr(value), uids=[value])
     return None
 
@@ -117,18 +110,10 @@ def implant_mentioned(stack: Stack, _rules: Rules) -> Finding | None:
 def character_set_unknown(stack: Stack, _rules: Rules) -> Finding | None:
     """Names in a character set nobody defines cannot be copied without being changed."""
     for s in stack.slices:
-        unknown = [v for v in s.instance.character_set if _spelled(v) not in _KNOWN_SETS]
-        if unknown:
-            return finding("CHARACTER_SET_UNKNOWN", value=unknown[0], uids=uids_of([s]))
+        stated = s.instance.character_set
+        if character_sets(stated) is None:
+            return finding("CHARACTER_SET_UNKNOWN", value="\\".join(stated), uids=uids_of([s]))
     return None
-
-
-def _spelled(term: str) -> str:
-    """A term without the marks that are often mistyped: ISO-IR 100, ISO_IR_100."""
-    return re.sub(r"[ _-]", "", term.upper())
-
-
-_KNOWN_SETS = {_spelled(term) for term in _CHARACTER_SETS}
 
 
 def _age_years(stack: Stack) -> float | None:

@@ -9,6 +9,7 @@ from node.domain import check_geometry as geometry
 from node.domain import check_patient as patient
 from node.domain import check_positions as positions
 from node.domain import check_scaling as scaling
+from node.domain import check_values as values
 from node.domain.check_rules import MAX_UIDS, Check, Rules, typed, uids_of
 from node.domain.findings import Finding, finding, with_actions
 from node.domain.stack import Stack
@@ -205,6 +206,11 @@ CHECKS: tuple[Check, ...] = (
     patient.implant,
     patient.implant_mentioned,
     patient.character_set_unknown,
+    values.character_set_read,
+    values.value_invalid,
+    values.value_emptied,
+    values.value_left_out,
+    values.value_read,
     pixels_missing,
     pixels_length,
     pixels_format,

@@ -13,11 +13,14 @@ from node.domain.codes_geometry import GEOMETRY
 from node.domain.codes_kind import KIND
 from node.domain.codes_pixels import PIXELS
 from node.domain.codes_quality import QUALITY
+from node.domain.codes_values import VALUES
 from node.domain.wording import Code, Language, Words
 
 __all__ = ["CODES", "Code", "Language", "Words", "sentence", "words"]
 
-CODES: dict[str, Code] = {**ARRIVAL, **KIND, **PIXELS, **GEOMETRY, **ACQUISITION, **QUALITY}
+CODES: dict[str, Code] = {
+    **ARRIVAL, **KIND, **PIXELS, **GEOMETRY, **ACQUISITION, **VALUES, **QUALITY,
+}  # fmt: skip
 
 # A number by itself or among others: no UID, version or address, which have two dots or letters.
 _DECIMAL = re.compile(r"(?<![\w.])(\d+)\.(\d+)(?![\w.])")

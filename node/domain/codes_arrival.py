@@ -41,10 +41,16 @@ ARRIVAL = {
     ),
     "UID_INVALID": row(
         "refuse",
-        en=("Invalid identifier", "{attribute} is {value}, which is not a UID.", EXPORT[0]),
+        en=(
+            "Invalid identifier",
+            "{attribute} is {value}, which is not a UID: at most 64 characters, numbers without "
+            "leading zeros, joined by points.",
+            EXPORT[0],
+        ),
         fr=(
             "Identifiant invalide",
-            "{attribute} vaut {value}, ce qui n'est pas un UID.",
+            "{attribute} vaut {value}, ce qui n'est pas un UID : 64 caractères au plus, des "
+            "nombres sans zéros en tête, séparés par des points.",
             EXPORT[1],
         ),
     ),

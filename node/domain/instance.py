@@ -5,9 +5,35 @@ stacks are built of frames and never ask which kind they came from.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 Vector3 = tuple[float, float, float]
 Cosines = tuple[float, float, float, float, float, float]
+
+
+class Outcome(StrEnum):
+    """What becomes of an attribute whose value is not as its value representation asks."""
+
+    READ = "read"
+    """It has one meaning, and is written in the form of today."""
+    LEFT_OUT = "left out"
+    """Nothing needs it (type 3)."""
+    EMPTIED = "emptied"
+    """It is there without a value (type 2)."""
+    REFUSED = "refused"
+    """A planning system files by it, or the standard demands it (type 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an attribute that the sCT takes over was read, where its value is not as it should be."""
+
+    attribute: str
+    told: str
+    """What stands there, in signs alone: the value of a code or date, the length of a text."""
+    outcome: Outcome
+    written: str = ""
+    """What is written instead, where the outcome is `READ`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +132,9 @@ class Instance:
     high_bit: int | None = None
     pixel_representation: int | None = None
     character_set: tuple[str, ...] = ()
+    """SpecificCharacterSet as it is stated."""
+    readings: tuple[Reading, ...] = ()
+    """Attributes to be taken over whose values are not as they should be."""
     patient_birth_date: str = ""
     patient_age: str = ""
     """PatientAge as written, such as 041Y."""

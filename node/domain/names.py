@@ -16,6 +16,7 @@ _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 # component are forbidden there but common in the field; they cannot do harm and are let pass.
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _UID_LENGTH = 64
+_VALID_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 
 
 def ae_title(raw: str) -> AETitle:
@@ -34,6 +35,12 @@ def ae_title(raw: str) -> AETitle:
 def is_uid(raw: str) -> bool:
     """Whether ``raw`` is a UID (PS3.5 9.1), leading zeros in a component let pass."""
     return len(raw) <= _UID_LENGTH and _UID.fullmatch(raw) is not None
+
+
+@lru_cache(maxsize=4096)
+def is_valid_uid(raw: str) -> bool:
+    """Whether ``raw`` may be written as a UID (PS3.5 9.1): no leading zeros in a component."""
+    return len(raw) <= _UID_LENGTH and _VALID_UID.fullmatch(raw) is not None
 
 
 def uid(raw: str) -> Uid:

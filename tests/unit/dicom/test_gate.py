@@ -99,6 +99,9 @@ ALL = {
     "long text": setting("SeriesDescription", "x" * 65),
     "no sources": setting("SourceImageSequence", []),
     "lossy": setting("LossyImageCompression", "yes"),
+    "study date": setting("StudyDate", "2022.04.07"),
+    "accession number": setting("AccessionNumber", "A" * 17),
+    "patient": setting("PatientID", "A\x07"),
 }
 
 

@@ -4,6 +4,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.dicom.inheritance import inherit
+from node.domain.character_set import character_sets
+from node.domain.errors import Rejected
+from node.domain.instance import Outcome
 
 
 def source(**values: object) -> Dataset:
@@ -44,3 +47,91 @@ def test_type_2_attributes_are_there_even_when_nothing_is_known() -> None:
 
     assert target.AccessionNumber == ""
     assert target.PatientName == "Jane_Doe"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("keyword", "value", "written"),
+    [
+        ("StudyDate", "2022.04.07", "20220407"),
+        ("StudyTime", "15:01:38.25", "150138.25"),
+        ("PatientAge", "42Y", "042Y"),
+        ("PatientSex", "m", "M"),
+        ("StudyDate", "***", ""),
+        ("AccessionNumber", "A" * 17, ""),
+        ("AccessionNumber", "A  ", "A"),
+        ("PatientBirthDate", "20220231", ""),
+    ],
+)
+def test_a_value_is_read_where_it_has_one_meaning_and_emptied_where_it_has_none(
+    keyword: str, value: str, written: str
+) -> None:
+    """Told either way, by the reading that the writer itself uses."""
+    target = Dataset()
+
+    found = inherit(source(**{keyword: value}), target)
+
+    assert (target[keyword].value or "") == written
+    told = {reading.attribute: reading.outcome for reading in found.readings}
+    assert told == ({} if value.strip() == written else {keyword: told.get(keyword)})
+    assert told.get(keyword) == (
+        None if value.strip() == written else Outcome.READ if written else Outcome.EMPTIED
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("FrameOfReferenceUID", "1.2.840.ANON"),
+        ("FrameOfReferenceUID", "1." + "2" * 74),
+        ("StudyInstanceUID", "1.2.03"),
+        ("PatientID", "X" * 65),
+        ("PatientName", "A^B^C^D^E^F"),
+        ("PatientName", "Müller"),  # no character set is stated
+        ("SpecificCharacterSet", "ISO_IR 999"),
+    ],
+)
+def test_what_a_planning_system_files_by_is_refused(keyword: str, value: str) -> None:
+    """A rejection with its reason, should it ever come so far; no invalid object is written."""
+    with pytest.raises(Rejected, match=keyword):
+        inherit(source(**{keyword: value}), Dataset())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_other_ids_that_are_not_valid_leave_the_others() -> None:
+    """PS3.3 C.7.1.1: ID and type of each are type 1."""
+    items = [Dataset() for _ in range(3)]
+    for item, number in zip(items, ("7", "8", "9" * 70), strict=True):
+        item.PatientID = number
+        item.TypeOfPatientID = "TEXT"
+    del items[1].TypeOfPatientID
+    target = Dataset()
+
+    found = inherit(source(OtherPatientIDsSequence=items), target)
+
+    assert [item.PatientID for item in target.OtherPatientIDsSequence] == ["7"]
+    assert [r.told for r in found.readings] == ["SQ 2"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "meant"),
+    [
+        (("ISO-IR 100",), ("ISO_IR 100",)),
+        (("ISO IR 192",), ("ISO_IR 192",)),
+        (("iso_ir_144",), ("ISO_IR 144",)),
+        (("ISO_2022_IR_6",), ()),
+        (("ISO_IR 6",), ()),
+        (("", "ISO-2022-IR 87"), ("", "ISO 2022 IR 87")),
+        (("ISO_IR 192", "ISO 2022 IR 87"), ("ISO_IR 192",)),
+        (("GB18030", "ISO IR 192"), None),
+        (("ISO 2022 IR 6, IS",), None),
+        (("***",), None),
+        ((), ()),
+    ],
+)
+def test_a_misspelt_character_set_is_the_one_it_means(
+    stated: tuple[str, ...], meant: tuple[str, ...] | None
+) -> None:
+    """Slips met in the field; where two sets could be meant, none is."""
+    assert character_sets(stated) == meant
