@@ -99,6 +99,11 @@ def ready(node: Node, acceptors: int) -> None:
         return node.log.read_text(errors="replace").count("scp_listening") >= acceptors
 
     wait_until(all_listen, "the acceptors", timeout_s=180)
+    wait_answering(node)
+
+
+def wait_answering(node: Node) -> None:
+    """Wait until the page answers, after a process of it was killed."""
     wait_until(node.healthy, "the page", timeout_s=180)
 
 

@@ -66,12 +66,20 @@ def play(node: Node, tps: Recorder, told: Story, *, patience_s: float = 0.0) -> 
     A sender whose association breaks without its doing tries again for ``patience_s``.
     """
     played = Played(story=told)
+    go_on(node, tps, played, told.acts, patience_s=patience_s)
+    return played
+
+
+def go_on(
+    node: Node, tps: Recorder, played: Played, acts: Sequence[Act], *, patience_s: float
+) -> None:
+    """Do some acts of a story."""
     beside: list[threading.Thread] = []
-    for act in told.acts:
+    for act in acts:
         if not act.beside:
             _join(beside)
         if act.after_delivery:
-            arrived = partial(tps.scts, told.truths[0].frame)
+            arrived = partial(tps.scts, played.story.truths[0].frame)
             wait_until(arrived, "an sCT", timeout_s=_DELIVERED_WITHIN_S)
         if act.after_s:
             time.sleep(act.after_s)  # the silence is part of the story
@@ -80,7 +88,6 @@ def play(node: Node, tps: Recorder, told: Story, *, patience_s: float = 0.0) -> 
         beside.append(thread)
     _join(beside)
     played.ended_at = time.monotonic()
-    return played
 
 
 def _join(threads: list[threading.Thread]) -> None:
