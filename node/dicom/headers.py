@@ -143,6 +143,7 @@ def read_instance(dataset: Dataset) -> Instance:
         character_set=_words(dataset, "SpecificCharacterSet"),
         readings=inherited.readings,
         patient_birth_date=inherited.text("PatientBirthDate"),
+        anatomical_orientation=_text(dataset, "AnatomicalOrientationType"),
         patient_age=inherited.text("PatientAge") or _text(dataset, "PatientAge"),
         study_date=inherited.text("StudyDate"),
         patient_orientation=_words(dataset, "PatientOrientation"),

@@ -83,6 +83,15 @@ def patient_position(stack: Stack, rules: Rules) -> Finding | None:
     return finding("PATIENT_POSITION", words=words, value=odd, uids=uids_of(stack.slices))
 
 
+def not_biped(stack: Stack, _rules: Rules) -> Finding | None:
+    """Left, posterior and head mean another direction in an animal: PS3.3 C.7.6.2.1.1."""
+    for s in stack.slices:
+        value = s.instance.anatomical_orientation
+        if value not in ("", "BIPED"):
+            return finding("NOT_BIPED", value=value, uids=uids_of([s]))
+    return None
+
+
 def patient_minor(stack: Stack, _rules: Rules) -> Finding | None:
     """Models are made for adults; an unknown age says nothing."""
     years = _age_years(stack)

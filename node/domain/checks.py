@@ -202,6 +202,7 @@ CHECKS: tuple[Check, ...] = (
     patient.patient_missing,
     patient.patient_mixed,
     patient.patient_position,
+    patient.not_biped,
     patient.patient_minor,
     patient.implant,
     patient.implant_mentioned,

@@ -69,6 +69,21 @@ ACQUISITION = {
             "Planifiez ce patient sur un scanner.",
         ),
     ),
+    "NOT_BIPED": row(
+        "refuse",
+        en=(
+            "Not a person's anatomy",
+            "AnatomicalOrientationType is {value}: the axes of the images do not mean what they "
+            "mean in a person.",
+            "Send the images of a person; correct the attribute where it is wrong.",
+        ),
+        fr=(
+            "Pas l'anatomie d'une personne",
+            "AnatomicalOrientationType vaut {value} : les axes des images n'ont pas le sens qu'ils "
+            "ont chez une personne.",
+            "Envoyez les images d'une personne ; corrigez l'attribut s'il est faux.",
+        ),
+    ),
     "PATIENT_MINOR": row(
         "refuse",
         least="warning",

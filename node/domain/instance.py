@@ -138,6 +138,8 @@ class Instance:
     patient_birth_date: str = ""
     patient_age: str = ""
     """PatientAge as written, such as 041Y."""
+    anatomical_orientation: str = ""
+    """AnatomicalOrientationType: BIPED or QUADRUPED, mostly empty."""
     study_date: str = ""
     patient_orientation: tuple[str, ...] = ()
     """PatientOrientation: letters along a row, then along a column."""

@@ -108,6 +108,7 @@ FAULTS: dict[str, tuple[str, Break, Rules | None]] = {
     "high bit": ("PIXELS_FORMAT", every(high_bit=15), None),
     "water": ("DIXON_PART", typed("DIXON", "WATER"), None),
     "text": ("BURNED_IN", one(burned_in=True), None),
+    "animal": ("NOT_BIPED", one(anatomical_orientation="QUADRUPED"), None),
     "minor by date": (
         "PATIENT_MINOR",
         every(patient_birth_date="20080402", study_date="20260401"),
@@ -167,6 +168,7 @@ HARMLESS: dict[str, tuple[str, Break, Rules | None]] = {
         None,
     ),
     "one slope": ("SCALING_PER_SLICE", frames(rescale_slope=2.3616), None),
+    "biped": ("NOT_BIPED", every(anatomical_orientation="BIPED"), None),
     "adult": ("PATIENT_MINOR", every(patient_birth_date="20080401", study_date="20260401"), None),
     "no age": ("PATIENT_MINOR", every(patient_birth_date="unknown", patient_age=""), None),
     "mistyped": ("CHARACTER_SET_UNKNOWN", every(character_set=("", "ISO-2022-IR 87")), None),
