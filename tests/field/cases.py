@@ -32,6 +32,8 @@ class Case:
     name: str
     seen: str
     """Where it was reported."""
+    before: str
+    """What the node made of it before it was mended."""
     make: Make
     """Acts and the slices of its series, by the name of the story."""
     words: Callable[[str], Sequence[str]] = lambda _: ()
@@ -151,6 +153,12 @@ def _again(change: Callable[[FileDataset], FileDataset], *, implicit: bool = Fal
     return make
 
 
+def _each_twice(name: str) -> Made:
+    slices = head(name)
+    twice = [d for one in slices for d in (one, one)]
+    return [Act(offers=offers(twice), called="CHECKED")], slices
+
+
 def _second_patient(name: str) -> list[FileDataset]:
     return head(name + " other", StudyInstanceUID=uid(name, "study"))
 
@@ -168,18 +176,21 @@ CASES = (
     Case(
         name="corrected_before_work",
         seen="dcm4chee-arc-light 506, 4508: patient corrected and resent before work starts",
+        before="delivered under the wrong patient",
         make=_corrected_before("AUTO"),
         words=_both,
     ),
     Case(
         name="corrected_before_work_checked",
         seen="dcm4chee-arc-light 506, 4508, to a title whose policy is checks-passed",
+        before="held; the other patient not named",
         make=_corrected_before("CHECKED"),
         words=_both,
     ),
     Case(
         name="corrected_after_delivery",
         seen="dcm4chee-arc-light 2578, 4518: new patient, study and series, same SOP Instance UIDs",
+        before="the new series nowhere, the old sCT as delivered",
         make=_corrected_after,
         words=_both,
         moved_to="new",
@@ -187,75 +198,94 @@ CASES = (
     Case(
         name="last_refused",
         seen="fo-dicom 47, pynetdicom 769: the last C-STOREs are answered with a failure",
+        before="a short sCT delivered",
         make=_refused("misnamed", range(14, 18)),
     ),
     Case(
         name="last_cut",
         seen="fo-dicom 47, pynetdicom 769, with data sets that end too early",
+        before="a short sCT delivered",
         make=_refused("cut", range(14, 18)),
     ),
     Case(
         name="one_refused",
         seen="fo-dicom 47: one image of a whole series is answered with a failure",
+        before="a short sCT delivered",
         make=_refused("misnamed", range(SLICES - 1, SLICES)),
     ),
     Case(
         name="aborted",
         seen="mercure 45, MONAI gateway 347: A-ABORT, and the sender never returns",
+        before="a short sCT delivered",
         make=_broken_off(Ending.ABORT),
     ),
     Case(
         name="dropped",
         seen="mercure 45: the connection ends without a word, and the sender never returns",
+        before="a short sCT delivered",
         make=_broken_off(Ending.DROP),
     ),
     Case(
         name="stalled",
         seen="pynetdicom 369, seen on a busy machine: a silence with the association open",
+        before="taken up short, then again",
         make=_stalled,
     ),
     Case(
         name="stray_first",
         seen="mercure: the first image comes from an AE that no route asks for",
+        before="kept: no route asks for it",
         make=_stray,
     ),
     Case(
         name="first_to_direct",
         seen="pynetdicom 369: the first image to a title whose policy is auto",
+        before="delivered by the laxer policy",
         make=_two_titles("AUTO", "CHECKED"),
     ),
     Case(
         name="first_to_checked",
         seen="pynetdicom 369: the first image to a title whose policy is checks-passed",
+        before="held",
         make=_two_titles("CHECKED", "AUTO"),
     ),
     Case(
         name="retrieval_attributes",
         seen="dcm4chee coercion: attributes of retrieval are added",
+        before="held: 18 conflicts",
         make=_again(lambda d: changed(d, RetrieveAETitle="ARCHIVE", InstanceAvailability="ONLINE")),
     ),
     Case(
         name="other_syntax",
         seen="dcm4chee coercion: another native transfer syntax",
+        before="delivered",
         make=_again(lambda d: d, implicit=True),
     ),
     Case(
         name="other_syntax_and_attributes",
         seen="dcm4chee coercion: both at once, and a trailing delimiter in the name",
+        before="held: 18 conflicts",
         make=_again(
             lambda d: changed(d, RetrieveAETitle="ARCHIVE", PatientName=f"{d.PatientName}^"),
             implicit=True,
         ),
     ),
     Case(
+        name="each_twice",
+        seen="dcm4chee-arc-light 4754: every image is sent twice in a row",
+        before="delivered",
+        make=_each_twice,
+    ),
+    Case(
         name="two_patients_in_a_study",
         seen="undecided in the field: two patients under one StudyInstanceUID",
+        before="both delivered",
         make=_one_study,
         other=_second_patient,
     ),
 )
 _CLEAN = frozenset(
-    {"stalled", "retrieval_attributes", "other_syntax", "other_syntax_and_attributes"}
+    {"stalled", "retrieval_attributes", "other_syntax", "other_syntax_and_attributes", "each_twice"}
 )
 AT_THE_DOOR = tuple(case for case in CASES if case.name in {
     "corrected_before_work", "corrected_after_delivery", "last_refused", "aborted", "stalled",

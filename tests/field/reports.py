@@ -50,6 +50,8 @@ class Report:
     """How many sCTs are made where one is."""
     same_hu: bool = False
     """Whether the sCT's pixels must be those of the clean series."""
+    mended: str = ""
+    """What was wrong with it here, and was mended; empty when nothing was."""
     also: Callable[[list[FileDataset], list[FileDataset]], None] = lambda _given, _made: None
     """What else must be true of the sCT: (the slices given, those of the sCT)."""
 
@@ -407,7 +409,8 @@ REPORTS = (
     Report(source="pydicom/pydicom 1632", essence="numbers without a digit before the point",
            expect=MADE, build=raw("ImageOrientationPatient", "DS", b"1.\\.0\\.0\\-.0\\1.\\.0")),
     Report(source="fo-dicom/fo-dicom 859", essence="UID components with leading zeros",
-           expect=TOLD, build=every(FrameOfReferenceUID="1.2.826.0.1.20111103.05453119.38197201")),
+           expect=TOLD, build=every(FrameOfReferenceUID="1.2.826.0.1.20111103.05453119.38197201"),
+           mended="was copied into an invalid sCT"),
     Report(source="fo-dicom/fo-dicom 1503", essence="a UID with an empty component",
            expect=NOT_MADE, build=raw("StudyInstanceUID", "UI", b"1..2.3.44")),
     Report(source="microsoft/dicom-server 1795", essence="a UID padded with a blank",
@@ -444,7 +447,8 @@ REPORTS = (
     Report(source="pydicom/pydicom 258", essence="meta information without a transfer syntax",
            expect=TOLD, patch=_no_syntax),
     Report(source="blairconrad/dicognito 180", essence="a birth date with points",
-           expect=MADE, build=raw("PatientBirthDate", "DA", b"1950.12.11"), also=_no_birth_date),
+           expect=MADE, build=raw("PatientBirthDate", "DA", b"1950.12.11"), also=_no_birth_date,
+           mended="was copied into an invalid sCT"),
     Report(source="Slicer/Slicer 2040", essence="an empty Patient ID",
            expect=TOLD, build=every(PatientID="")),
     Report(source="Slicer/Slicer 1643", essence="an empty name of the patient",
@@ -455,10 +459,12 @@ REPORTS = (
            expect=TOLD, build=raw("AcquisitionDateTime", "DT", b"999999999999999999999\n")),
     Report(source="pydicom/pydicom 850", essence="ISO 2022 IR 100 as the only character set",
            expect=MADE, build=every(SpecificCharacterSet="ISO 2022 IR 100",
-                                    PatientName="Müller^Jörg"), also=_same_name("Müller^Jörg")),
+                                    PatientName="Müller^Jörg"), also=_same_name("Müller^Jörg"),
+           mended="was copied into an invalid sCT"),
     Report(source="pydicom/pydicom 1328", essence="no character set, a name in GBK",
            expect=TOLD, build=lambda slices: raw("PatientName", "PN", _GBK)(
-               all_changed(slices, SpecificCharacterSet=None))),
+               all_changed(slices, SpecificCharacterSet=None)),
+           mended="was copied into an invalid sCT"),
     Report(source="pydicom/pydicom 716", essence="UTF-8 and a second character set",
            expect=TOLD, build=lambda slices: raw("PatientName", "PN", "Jörg".encode())(
                all_changed(slices, SpecificCharacterSet=["ISO_IR 192", "ISO_IR 100"]))),
@@ -471,7 +477,8 @@ REPORTS = (
     Report(source="rordenlab/dcm2niix 885", essence="SpacingBetweenSlices is negative",
            expect=MADE, build=every(SpacingBetweenSlices="-8"), same_hu=True),
     Report(source="rordenlab/dcm2niix 241", essence="AnatomicalOrientationType is QUADRUPED",
-           expect=NOT_MADE, build=every(AnatomicalOrientationType="QUADRUPED")),
+           expect=NOT_MADE, build=every(AnatomicalOrientationType="QUADRUPED"),
+           mended="was taken for a person (NOT_BIPED)"),
     Report(source="drmichaeldouglass/MedBlend 24", essence="InstanceNumber is empty",
            expect=MADE, build=every(InstanceNumber=None), same_hu=True),
     Report(source="rordenlab/dcm2niix 637", essence="InstanceNumber runs against the positions",
@@ -482,7 +489,8 @@ REPORTS = (
     Report(source="fo-dicom/fo-dicom 64", essence="a sequence of known length with a delimiter",
            expect=MADE, build=_private("UN", _STRAY), same_hu=True),
     Report(source="fo-dicom/fo-dicom 1157", essence="an item that ends with its sequence",
-           expect=TOLD, patch=before_rows(_UNENDED)),
+           expect=TOLD, patch=before_rows(_UNENDED),
+           mended="was told as a file that ends in its header"),
     Report(source="cornerstonejs/dicomParser 49", essence="an unknown element of undefined length",
            expect=MADE, patch=before_rows(_UNKNOWN), same_hu=True),
     Report(source="rordenlab/dcm2niix 363", essence="every slice has its own RescaleSlope",
