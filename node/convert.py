@@ -15,6 +15,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from node.dicom.headers import read_file, read_instance
+from node.domain.budget import BUDGET
 from node.domain.codes import CODES
 from node.domain.errors import Misconfigured, Rejected
 from node.domain.findings import Finding, Severity, finding, worst
@@ -149,7 +150,7 @@ def _scan(source: Path, report: Report) -> tuple[list[_Series], list[Finding]]:
 
 
 def _read(path: Path, name: str) -> tuple[Instance, bytes]:
-    data = path.read_bytes()
+    data = _bytes_of(path)
     dataset = read_file(data, name=name)
     instance = read_instance(dataset)
     for attribute, value in (
@@ -159,6 +160,19 @@ def _read(path: Path, name: str) -> tuple[Instance, bytes]:
         if not value:
             raise Rejected(attribute, code="UID_MISSING")
     return instance, data
+
+
+def _bytes_of(path: Path) -> bytes:
+    """The whole file; one that cannot be read, or is no image by its size, costs only itself."""
+    try:
+        size = path.stat().st_size
+        if size > BUDGET.file_bytes:
+            told = f"it has {size >> 20} MiB, and {BUDGET.file_bytes >> 20} MiB are read"
+            raise Rejected(told, code="FILE_NOT_DICOM")
+        return path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise Rejected(f"it cannot be read ({reason})", code="FILE_NOT_DICOM") from None
 
 
 def _one_series(uid: str, members: list[tuple[Instance, Path, bytes]]) -> _Series:

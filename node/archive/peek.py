@@ -22,6 +22,7 @@ from pydicom.uid import (
 
 from node.archive.alike import Alike, Element
 from node.archive.attributes import ATTRIBUTES
+from node.domain.budget import BUDGET
 from node.domain.errors import Rejected
 
 Data = bytes | mmap.mmap
@@ -34,8 +35,8 @@ STUDY_INSTANCE_UID, SERIES_INSTANCE_UID = 0x0020000D, 0x0020000E
 PIXEL_DATA = 0x7FE00010
 WANTED = frozenset({CHARACTER_SET, *(attribute.tag for attribute in ATTRIBUTES)})
 
-# A deflated data set may not unpack to more than this: a small message must not fill the memory.
-INFLATED_LIMIT = 1 << 29
+# One at a time in a process: what is unpacked lies in memory while it is read.
+_INFLATING = threading.Lock()
 # Nesting of sequences in real objects stays below 10.
 _DEPTH_LIMIT = 32
 _UNDEFINED = 0xFFFFFFFF
@@ -97,7 +98,8 @@ def read_header(data_set: Data, transfer_syntax_uid: str, *, start: int = 0) -> 
     DATA_MALFORMED when it is not encoded as its transfer syntax says.
     """
     if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-        return _walk(inflate(memoryview(data_set)[start:]), _EXPLICIT)
+        with _INFLATING:
+            return _walk(inflate(memoryview(data_set)[start:]), _EXPLICIT)
     if transfer_syntax_uid == ImplicitVRLittleEndian:
         return _walk(data_set, _IMPLICIT, start)
     if transfer_syntax_uid == ExplicitVRBigEndian:
@@ -122,12 +124,13 @@ def text(values: Mapping[int, bytes], tag: int) -> str:
 def inflate(data_set: bytes | memoryview) -> bytes:
     """Unpack a deflated data set; raise `Rejected` when it is cut off, or grows beyond reason."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)  # PS3.5 A.5: RFC 1951 without a header
+    limit = BUDGET.inflated(len(data_set))
     try:
-        inflated = inflater.decompress(data_set, INFLATED_LIMIT)
+        inflated = inflater.decompress(data_set, limit)
     except zlib.error as error:
         raise _malformed(f"it cannot be inflated ({error})") from None
     if inflater.unconsumed_tail:
-        raise _malformed(f"it inflates to more than {INFLATED_LIMIT >> 20} MiB")
+        raise _malformed(f"it inflates to more than {limit >> 20} MiB")
     if not inflater.eof:
         raise Rejected(
             "The deflated data set ends before its last block.", code="DATA_TRUNCATED",

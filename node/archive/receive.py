@@ -91,6 +91,10 @@ class Receiver:
         self._check_space(0)
         return self._folder.spool(part10(class_uid, instance_uid, context))
 
+    def require_room(self) -> None:
+        """Raise `Retryable` for a full disk; asked while a long data set is still arriving."""
+        self._check_space(0)
+
     def receive(self, data_set: bytes | Spool, context: ReceiveContext) -> Receipt:
         """Store ``data_set`` as it came; return once it is durable.
 

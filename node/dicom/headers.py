@@ -30,6 +30,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
+from node.dicom.declared import require_inflatable
 from node.dicom.implants import coded_implants, mentioned_implants
 from node.dicom.inheritance import read_inherited
 from node.dicom.text import codecs_of, stated_character_sets
@@ -69,6 +70,7 @@ def read_file(data: bytes, *, name: str) -> FileDataset:
     """
     if not data:
         raise Rejected(f"File {name} is empty.", code="FILE_EMPTY")
+    require_inflatable(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deviations are judged by our own checks

@@ -1,5 +1,6 @@
 """Frames of an accepted stack -> one MR `Volume`."""
 
+import math
 import warnings
 from collections.abc import Mapping
 
@@ -9,7 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from node.domain import check_pixels
+from node.domain.budget import BUDGET, require_frame
 from node.domain.check_pixels import Pixels
+from node.domain.errors import Rejected
 from node.domain.findings import Finding, Unusable, refused
 from node.domain.instance import Slice
 from node.domain.scaling import stack_scaling
@@ -52,7 +55,12 @@ def _volume(stack: Stack, values: NDArray[np.float32]) -> Volume:
 
 
 def _slices(stack: Stack, datasets: Mapping[str, Dataset]) -> Pixels:
-    values = np.empty(stack_grid(stack).shape, np.float32)
+    shape = stack_grid(stack).shape
+    if math.prod(shape) > BUDGET.volume_voxels:
+        size = " by ".join(map(str, shape))
+        reason = f"{size} voxels are declared, and {BUDGET.volume_voxels} are held in memory"
+        raise _undecodable(stack.slices[0], reason)
+    values = np.empty(shape, np.float32)
     low, high = (np.zeros(len(stack.slices), np.int64) for _ in range(2))
     scaling = stack_scaling(stack)
     for n, element in enumerate(stack.slices):
@@ -81,9 +89,12 @@ def _decode(element: Slice, dataset: Dataset) -> NDArray[np.generic]:
     instance = element.instance
     index = element.frame.number if instance.number_of_frames > 1 else 0
     try:
+        require_frame(instance.rows, instance.columns, 1, instance.bits_allocated)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             frame = pixel_array(dataset, index=index)
+    except Rejected as error:
+        raise _undecodable(element, error.message.rstrip(".")) from None
     except _UNDECODABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise _undecodable(element, reason.rstrip(".")) from error

@@ -15,12 +15,14 @@ _PDU = struct.Struct(">BBI")
 _PDV = struct.Struct(">IBB")
 _P_DATA_TF = 0x04
 # PS3.8 E.2: bit 0 a command, bit 1 the last fragment.
-_LAST_COMMAND = 0x03
+_COMMAND, _LAST_COMMAND = 0x01, 0x03
 # PS3.7 table 9.3-1 and E.1-1.
 _CLASS, _FIELD, _MESSAGE_ID, _ANSWERED_ID = 0x0002, 0x0100, 0x0110, 0x0120
 _DATA_SET_TYPE, _STATUS, _COMMENT, _INSTANCE = 0x0800, 0x0900, 0x0902, 0x1000
 # Everything a response adds to its two UIDs and its comment, rounded up.
 RESPONSE_LIMIT = 512
+# PS3.8 D.1: a peer that takes shorter PDUs than this takes nothing anybody sends.
+LEAST_PDU = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,13 @@ def read_store_request(command: bytes) -> StoreRequest | None:
     return StoreRequest(message_id, sop_class, sop_instance)
 
 
-def store_response(context_id: int, request: StoreRequest, status: int, comment: str = "") -> bytes:
-    """The whole P-DATA-TF PDU of a C-STORE-RSP; ``comment`` is ASCII of at most 64 characters."""
+def store_response(
+    context_id: int, request: StoreRequest, status: int, comment: str = "", *, limit: int = 0
+) -> bytes:
+    """The P-DATA-TF of a C-STORE-RSP; ``comment`` is ASCII of at most 64 characters.
+
+    It is several where the peer takes PDUs of ``limit`` bytes only; 0 is no limit.
+    """
     elements = [
         _element(_CLASS, _even(request.sop_class_uid, b"\0")),
         _element(_FIELD, _US.pack(_C_STORE_RSP)),
@@ -74,10 +81,13 @@ def store_response(context_id: int, request: StoreRequest, status: int, comment:
     elements.append(_element(_INSTANCE, _even(request.sop_instance_uid, b"\0")))
     body = b"".join(elements)
     command = _element(0x0000, _UL.pack(len(body))) + body
-    return (
-        _PDU.pack(_P_DATA_TF, 0, len(command) + 6)
-        + _PDV.pack(len(command) + 2, context_id, _LAST_COMMAND)
-        + command
+    most = limit - _PDV.size if limit else len(command)
+    pieces = [command[at : at + most] for at in range(0, len(command), most)]
+    return b"".join(
+        _PDU.pack(_P_DATA_TF, 0, len(piece) + _PDV.size)
+        + _PDV.pack(len(piece) + 2, context_id, _LAST_COMMAND if n == len(pieces) else _COMMAND)
+        + piece
+        for n, piece in enumerate(pieces, 1)
     )
 
 

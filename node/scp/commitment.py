@@ -20,6 +20,7 @@ from node.archive.files import Folder
 from node.dicom import commitment
 from node.domain.errors import NodeError, Rejected
 from node.log import get_logger
+from node.scp.admission import may_send
 from node.scp.upper_layer import is_quiet, respond
 from node.scp.visits import Visits
 
@@ -96,8 +97,8 @@ class CommitmentService:
     ) -> tuple[int, str, tuple[int, str, Result, dict[str, str]] | None]:
         visit = self._visits.of(association)
         peer = visit.peer if visit else None
-        if peer is None:
-            return _NOT_AUTHORISED, "Only known peers get commitments.", None
+        if peer is None or not may_send(peer):
+            return _NOT_AUTHORISED, "Only peers that may send get commitments.", None
         if message.RequestedSOPInstanceUID != StorageCommitmentPushModelInstance:
             return _UNKNOWN_INSTANCE, "", None
         if message.ActionTypeID != _REQUEST:

@@ -143,7 +143,7 @@ class Door:
         if isinstance(event.primitive, A_ABORT):
             visit.abort = "Aborted by the peer."
         elif isinstance(event.primitive, A_P_ABORT):
-            visit.abort = "The connection broke."
+            visit.abort = visit.abort or "The connection broke."
 
     def aborted(self, event: evt.Event) -> None:
         """The association ended out of order."""

@@ -19,11 +19,12 @@ from pynetdicom.presentation import PresentationContext
 
 from node.archive.arrival import ReceiveContext
 from node.archive.files import Spool
+from node.domain.budget import BUDGET
 from node.domain.errors import NodeError, Retryable
 from node.domain.storage import kind_of
 from node.log import get_logger
 from node.scp.commands import (
-    RESPONSE_LIMIT,
+    LEAST_PDU,
     StoreRequest,
     read_store_request,
     store_response,
@@ -166,6 +167,8 @@ class ReceiveLoop:
         arriving = self._arriving
         if arriving is None or context_id != arriving.context_id:
             raise _Broken("a data set arrived that no command announced")
+        if arriving.size + length > BUDGET.store_bytes:
+            raise _Broken(f"a data set is longer than {BUDGET.store_bytes >> 20} MiB")
         while length:
             chunk = self._stream.take_some(length)
             arriving.append(chunk)
@@ -176,7 +179,11 @@ class ReceiveLoop:
                 answer = self._store.answer(self._association, arriving.context, arriving.data_set)
             self._send(
                 store_response(
-                    context_id, arriving.request, answer.status.code, answer.error_comment
+                    context_id,
+                    arriving.request,
+                    answer.status.code,
+                    answer.error_comment,
+                    limit=self._association.requestor.maximum_length or 0,
                 )
             )
 
@@ -208,6 +215,7 @@ class _Arriving:
         self.context = context
         self._memory = memory
         self._filled = 0
+        self.size = 0
         self._store = store
         self._spool: Spool | None = None
         self._files = ExitStack()
@@ -219,6 +227,7 @@ class _Arriving:
             self._spill()
         self._memory[self._filled : self._filled + len(chunk)] = chunk
         self._filled += len(chunk)
+        self.size += len(chunk)
 
     def data_set(self) -> bytes | Spool:
         """The whole data set; raises what befell it on the way."""
@@ -246,6 +255,7 @@ class _Arriving:
         try:
             if self._spool is None:
                 self._spool = self._files.enter_context(self._store.receiver.spool(self.context))
+            self._store.receiver.require_room()
             self._spool.append(self._memory[:filled])
         except NodeError as error:
             self._fault = error
@@ -265,13 +275,13 @@ def is_stored(context: PresentationContext) -> bool:
 
 
 def loops(store: StoreHandler) -> Callable[..., ReceiveLoop | None]:
-    """Give each association its loop, or None where a response could not go out in one piece."""
+    """Give each association its loop, or None where no response could go out at all."""
 
     def make(
         association: Any, connection: socket.socket, send: Callable[[bytes], None]
     ) -> ReceiveLoop | None:
         limit = association.requestor.maximum_length
-        if limit and limit < RESPONSE_LIMIT:
+        if limit and limit < LEAST_PDU:
             return None
         return ReceiveLoop(association, connection, send, store)
 

@@ -143,6 +143,7 @@ def serve_scp(
         ),
         "request_handler": upper_layer.Connection,
         "limits": limits,
+        "will_abort": store.will_abort,
         "waiting": waiting,
         "services": {
             C_GET: retriever.get,
@@ -203,6 +204,7 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         listener: socket.socket,
         limits: ScpLimits,
         waiting: Waiting,
+        will_abort: Callable[[Any, str], None] | None = None,
         services: Mapping[type, upper_layer.Serve],
         make_loop: upper_layer.MakeLoop | None = None,
         **more: Any,
@@ -214,6 +216,7 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         self._listener.setblocking(False)
         self._limits = limits
         self.waiting = waiting
+        self.will_abort = will_abort
         super().__init__(*args, **more)
 
     def server_bind(self) -> None:

@@ -6,6 +6,7 @@ fails when one of these points moves. They are
 - `RequestHandler._create_association`, where a connection becomes an association;
 - `Association._run_reactor`, what an association does once it is established;
 - `AssociationSocket.ready` and `recv`, through which the upper layer's thread reads;
+- `DIMSEServiceProvider.receive_primitive`, where a message grows;
 - the queues between that thread and the association, to know that both are idle.
 
 So the receive loop of our own (`node.scp.loop`) has the socket while nothing but C-STORE comes, and
@@ -17,19 +18,28 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from pynetdicom.dimse import _RSP_TO_MESSAGE
+from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.transport import AssociationSocket, RequestHandler
 
+from node.domain.budget import BUDGET
+from node.log import get_logger
 from node.scp.facts import Facts, shown_by
 from node.scp.loop import Ending, ReceiveLoop, is_stored
 from node.scu.wire import acknowledge_at_once
 
+log = get_logger(__name__)
+
+# Messages of the longest length that may wait for one that is being served. PS3.7 D.3.3.3: who has
+# negotiated nothing has one under way.
+_QUEUED = 4
 # Longest protocol data unit that is read into memory. P-DATA is bound by what we negotiate (128
 # KiB); an A-ASSOCIATE-RQ of 128 contexts with 40 syntaxes each stays below this.
 PDU_LIMIT = 1 << 20
@@ -61,6 +71,7 @@ class Connection(RequestHandler):  # type: ignore[misc] # pynetdicom has no type
         wire.__class__ = Wire
         wire.prepare()
         _take_over(association, getattr(self.server, "services", {}))
+        _bound(association, getattr(self.server, "will_abort", None))
         waiting = getattr(self.server, "waiting", None)
         if waiting is not None:
             waiting.became(self.request, association)
@@ -292,6 +303,38 @@ def _take_over(association: Any, services: Mapping[type, Serve]) -> None:
             association.dimse.cancel_req = {}
 
     association._serve_request = serve
+
+
+def _bound(association: Any, will_abort: Callable[[Any, str], None] | None) -> None:
+    """Bound what pynetdicom holds in memory for an association: half a message, and those queued.
+
+    It appends to a message whatever comes, and queues messages while it serves one.
+    """
+    dimse, take = association.dimse, association.dimse.receive_primitive
+    waiting: deque[int] = deque()
+    half = 0
+
+    def bounded(primitive: Any) -> None:
+        nonlocal half
+        half += sum(len(value) for _, value in primitive.presentation_data_value_list)
+        while len(waiting) > dimse.msg_queue.qsize():
+            waiting.popleft()
+        stores = isinstance(dimse.message, C_STORE_RQ)
+        limit = BUDGET.stock_store_bytes if stores else BUDGET.message_bytes
+        if half > limit or half + sum(waiting) > max(limit, _QUEUED * BUDGET.message_bytes):
+            log.warning("message_too_long", address=association.requestor.address, limit=limit)
+            if will_abort is not None:
+                told = f"a message is longer than {limit >> 20} MiB"
+                will_abort(association, f"Aborted by the node: {told}.")
+            dimse.message, half = None, 0
+            association.dul.event_queue.put("Evt19")  # PS3.8 table 9-4: A-P-ABORT, close
+            return
+        take(primitive)
+        if dimse.message is None:
+            waiting.append(half)
+            half = 0
+
+    dimse.receive_primitive = bounded
 
 
 def is_cancelled(association: Any, message_id: int) -> bool:

@@ -22,6 +22,7 @@ from pydicom.uid import (
 )
 from pynetdicom.presentation import PresentationContext, build_context
 
+from node.dicom.declared import require_decodable
 from node.dicom.transcode import LOSSLESS, transcode
 from node.domain.errors import Rejected, Retryable
 from node.domain.site import Peer
@@ -306,8 +307,10 @@ def _transcoded(file: Outgoing, syntax: str) -> Dataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deviations of the source are not judged here
-            return transcode(pydicom.dcmread(file.path), syntax)
-    except (ValueError, RuntimeError, AttributeError, NotImplementedError) as error:
+            dataset = pydicom.dcmread(file.path)
+            require_decodable(dataset, whole=True)
+            return transcode(dataset, syntax)
+    except (ValueError, RuntimeError, AttributeError, NotImplementedError, Rejected) as error:
         raise _not_transcoded(file, str(error)) from None
 
 

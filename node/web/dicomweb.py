@@ -3,8 +3,9 @@
 Reading needs the role of a viewer, storing that of a physicist. What is not released is not there.
 """
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -28,7 +29,14 @@ log = get_logger(__name__)
 BASE = "/dicom-web"
 router = APIRouter(prefix=BASE, include_in_schema=False)
 
-_STATUS = {"PARAMETER": 400, "BODY": 400, "MEDIA": 415, "MISSING": 404, "SYNTAX": 406}
+_STATUS = {
+    "PARAMETER": 400,
+    "BODY": 400,
+    "MEDIA": 415,
+    "MISSING": 404,
+    "SYNTAX": 406,
+    "PIXELS": 406,
+}
 _DICOM, _OCTETS = "application/dicom", "application/octet-stream"
 _IMAGES = ("image/png", "image/jpeg")
 
@@ -40,6 +48,8 @@ class DicomWeb:
     catalogue: Catalogue
     folder: Folder
     receiver: stow.Receives
+    posting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(stow.AT_ONCE))
+    """Who may have an instance in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +211,24 @@ def thumbnail(request: Request, study: str, series: str, instance: str) -> Respo
 @router.post("/studies/{study}", dependencies=[PHYSICIST])
 async def store(request: Request, study: str = "") -> Response:
     """Store instances: durable before the answer, as by C-STORE."""
-    services, stored = _services(request), stow.Stored()
+    services = _services(request)
+    if not services.posting.acquire(blocking=False):
+        told = "Others are storing; each takes memory."
+        raise HTTPException(503, told, {"Retry-After": "5"})
+    try:
+        return await _posted(request, services, study)
+    finally:
+        services.posting.release()
+
+
+async def _posted(request: Request, services: DicomWeb, study: str) -> Response:
+    stored = stow.Stored()
     who = f"{me(request).name}"[:16]
     try:
         boundary = stow.boundary_of(request.headers.get("content-type", ""))
         async for part in stow.parts(request.stream(), boundary):
             await to_thread.run_sync(stow.store, services.receiver, part, who, study, stored)
+            del part  # before the next is gathered
     except Rejected as error:
         if not stored.accepted:
             raise _error(error) from None

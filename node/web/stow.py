@@ -12,11 +12,12 @@ from pydicom.filereader import _read_file_meta_info
 from node.archive import peek
 from node.archive.arrival import ReceiveContext
 from node.archive.receive import Outcome, Receipt
+from node.domain.budget import BUDGET
 from node.domain.errors import NodeError, Rejected, Retryable
 from node.domain.storage import kind_of
 
-# One instance is in memory at a time.
-PART_LIMIT = 1 << 30
+# Requests that may hold an instance in memory at one time, in this process.
+AT_ONCE = 2
 _HEAD_LIMIT = 16 * 1024
 _PREAMBLE = 128
 # PS3.18 table 10.5.3-1 and PS3.3 C.12.1.1.. Failure Reason: as C-STORE would answer.
@@ -109,25 +110,29 @@ async def parts(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[by
     async for chunk in body:
         buffer += chunk
         while (at := buffer.find(delimiter, max(searched, 0))) >= 0:
-            if seen:
-                yield _content(bytes(buffer[:at]))
-            seen += 1
+            # What has been taken leaves the buffer before it is stored: it lies in memory once.
+            part = _content(buffer, at) if seen else None
             del buffer[: at + len(delimiter)]
+            if part is not None:
+                yield part
+                del part
+            seen += 1
             searched = 0
             if buffer[:2] == b"--":
                 return
         searched = len(buffer) - len(delimiter)
-        if len(buffer) > PART_LIMIT:
-            raise _bad_body(f"a part is longer than {PART_LIMIT} bytes")
+        if len(buffer) > BUDGET.part_bytes:
+            raise _bad_body(f"a part is longer than {BUDGET.part_bytes >> 20} MiB")
     if buffer[:2] != b"--":
         raise _bad_body("it ends before its last boundary")
 
 
-def _content(part: bytes) -> bytes:
-    head, blank, content = part.partition(b"\r\n\r\n")
-    if not blank or len(head) > _HEAD_LIMIT:
+def _content(buffer: bytearray, end: int) -> bytes:
+    blank = buffer.find(b"\r\n\r\n", 0, min(end, _HEAD_LIMIT + 4))
+    if blank < 0:
         raise _bad_body("a part has no header")
-    return content
+    with memoryview(buffer) as view:
+        return bytes(view[blank + 4 : end])
 
 
 def _split(part: bytes) -> tuple[Dataset, bytes]:

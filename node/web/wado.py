@@ -16,6 +16,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from node.dicom import codecs
+from node.dicom.declared import require_decodable
 from node.dicom.transcode import transcode
 from node.domain.errors import Rejected
 from node.web.qido import UTF_8
@@ -164,6 +165,7 @@ def _window(dataset: Dataset, window: str, values: Any) -> tuple[float, float]:
 
 def _frame(path: Path, number: int) -> Any:
     codecs.register()
+    require_decodable(pydicom.dcmread(path, stop_before_pixels=True))
     try:
         return pixel_array(path, index=number - 1, raw=True)
     except (RuntimeError, ValueError, AttributeError, NotImplementedError) as error:
@@ -185,6 +187,7 @@ def _read(path: Path) -> Dataset:
 
 
 def _native(dataset: Dataset, syntax: str) -> Dataset:
+    require_decodable(dataset, whole=True)
     try:
         native = transcode(dataset, syntax)
     except (RuntimeError, ValueError, AttributeError, NotImplementedError) as error:

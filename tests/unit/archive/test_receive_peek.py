@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from node.archive import peek
+from node.domain.budget import Budget
 from node.domain.errors import Rejected
 from tests.bench.series import SMALL, new_series
 from tests.interop.receiving import data_set_of, mr_image, write_image
@@ -120,7 +121,8 @@ def test_cut_deflated_data_set_is_seen(tmp_path: Path) -> None:
 
 def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small message may not fill the memory."""
-    monkeypatch.setattr(peek, "INFLATED_LIMIT", 1 << 20)
+    small = Budget(inflated_bytes=1 << 20, inflated_least_bytes=1 << 20)
+    monkeypatch.setattr(peek, "BUDGET", small)
     packer = zlib.compressobj(wbits=-15)
     bomb = packer.compress(bytes(1 << 22)) + packer.flush()
 
