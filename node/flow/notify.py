@@ -19,6 +19,10 @@ from node.log import get_logger
 log = get_logger(__name__)
 
 LOOK_S = 10.0
+# A message whose sending failed, or whose sender was killed, is tried again after this; longer than
+# any server is waited for.
+_TRY_AGAIN_S = 60.0
+_AT_ONCE = 0.0
 _DAY_S = 86400.0
 # What happened before this is not told: a node that was off for a week does not send a week's mail.
 _FRESH_S = _DAY_S
@@ -64,7 +68,12 @@ class _Told:
 
 
 class Notifier:
-    """Looks for what is to be told and tells it, once."""
+    """Looks for what is to be told, writes it down, and sends what is written down.
+
+    To look and to write is quick; to send waits for servers of others, and is done in a thread of
+    its own. What is written down and not sent is sent by whichever worker comes next, so that a
+    kill in between loses nothing; it may come twice.
+    """
 
     def __init__(self, engine: sa.Engine, data: Path, notices: Notices) -> None:
         self._engine = engine
@@ -72,25 +81,51 @@ class Notifier:
         self._notices = notices
 
     def look(self) -> int:
-        """Tell what is new; return how many messages went out."""
+        """Write down what is new; return how many matters. Waits for no server."""
         if not self._notices.urls:
             return 0
         matters = [*self._series(), *self._disk(), *self._certificates()]
-        return sum(self._tell(matter) for matter in matters)
+        return sum(self._write_down(matter) for matter in matters)
 
-    def _tell(self, told: _Told) -> bool:
-        values = {"key": told.key, "at": t.db_clock(), "sent": False, "sentence": told.title}
-        with self._engine.begin() as connection:
-            if not insert_missing(connection, t.notices, values).rowcount:
+    def send(self) -> int:
+        """Send what is written down; return how many messages went out. Waits for servers."""
+        sent = 0
+        while self._notices.urls and (due := self._claim()) is not None:
+            sent += self._sent(*due)
+        return sent
+
+    def _write_down(self, told: _Told) -> bool:
+        values = {"key": told.key, "at": _AT_ONCE, "sent": False}
+        values["sentence"] = f"{told.title}\n{told.body}"
+        with t.reading(self._engine).begin() as connection:
+            known = sa.select(t.notices.c.key).where(t.notices.c.key == told.key)
+            if connection.execute(known).first():
                 return False
-        sent = _send(self._notices.urls, told.title, told.body)
-        here = t.notices.c.key == told.key
         with self._engine.begin() as connection:
-            if sent:
+            return bool(insert_missing(connection, t.notices, values).rowcount)
+
+    def _claim(self) -> tuple[str, str, str] | None:
+        """One message that is due, for this process alone while it tries; None when none is."""
+        n = t.notices.c
+        due = sa.not_(n.sent) & (n.at < t.db_clock() - _TRY_AGAIN_S)
+        query = sa.select(n.key, n.sentence, n.at).where(due).order_by(n.at, n.key).limit(1)
+        with t.reading(self._engine).begin() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        mine = sa.update(t.notices).where(n.key == row.key, n.at == row.at)
+        with self._engine.begin() as connection:
+            claimed = connection.execute(mine.values(at=t.db_clock())).rowcount
+        title, _, body = row.sentence.partition("\n")
+        return (row.key, title, body) if claimed else self._claim()
+
+    def _sent(self, key: str, title: str, body: str) -> bool:
+        sent = _send(self._notices.urls, title, body or title)
+        if sent:
+            with self._engine.begin() as connection:
+                here = t.notices.c.key == key
                 connection.execute(sa.update(t.notices).where(here).values(sent=True))
-            else:  # the next look tries again
-                connection.execute(sa.delete(t.notices).where(here))
-        log.info("notice" if sent else "notice_not_sent", matter=told.key)
+        log.info("notice" if sent else "notice_not_sent", matter=key)
         return sent
 
     def _series(self) -> list[_Told]:

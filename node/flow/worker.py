@@ -3,7 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from node.flow.commitment import ReportWork
 from node.flow.delivery import DeliveryWork, RetryRule
 from node.flow.destinations import DESTINATIONS, Destination
 from node.flow.echo import EchoWork
+from node.flow.heart import Heart
 from node.flow.housekeeping import LOOK_S, Housekeeper, KeepRules
 from node.flow.intake import SWEEP_S, Intake, Outbox
 from node.flow.leases import BEAT_S, TIME_TO_LIVE_S, Keeper, Slot
@@ -201,7 +203,6 @@ def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper
     housekeeper = Housekeeper(values.database, values.folder, values.keep)
     notifier = Notifier(values.database, values.folder.root, values.notices)
     duties = (
-        _Duty("beat", values.beat_s, keeper.beat),
         _Duty("take over", values.beat_s, keeper.take_over),
         _Duty("look", 0.0, unless_replaced(intake.look)),
         _Duty("pace", 0.0, pace.look),
@@ -210,9 +211,29 @@ def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper
         _Duty("notices", NOTICES_S, unless_replaced(notifier.look)),
         _Duty("facts", _FACTS_S, lambda: keeper.tell(values.facts())),
     )
-    while not stop.wait(pace.seconds):
-        for duty in duties:
+    with Heart(keeper.beat, values.beat_s) as heart, _telling(notifier):
+        while not stop.wait(pace.seconds):
+            for duty in duties:
+                duty.when_due()
+                heart.pulse()
+
+
+@contextmanager
+def _telling(notifier: Notifier) -> Iterator[None]:
+    """Send notices in a thread of its own: a mail server that hangs holds up nobody's work."""
+    over = threading.Event()
+
+    def send() -> None:
+        duty = _Duty("send notices", 0.0, notifier.send)
+        while not over.wait(NOTICES_S / 4):
             duty.when_due()
+
+    # Not waited for at the end: what it has not sent is written down.
+    threading.Thread(target=send, name="notices", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 class _Pace:

@@ -1,9 +1,11 @@
 """Messages to people, over a real SMTP server and a real webhook that run here."""
 
+import socket
 import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -110,6 +112,8 @@ def test_each_matter_is_told_once_and_names_no_patient(
 
     assert notifier.look() == 3
     assert notifier.look() == 0
+    assert notifier.send() == 3
+    assert notifier.send() == 0
     mails, hooks = mail.got, hook.got  # type: ignore[attr-defined]
     assert (len(mails), len(hooks)) == (3, 3)
     everything = "".join([*mails, *hooks])
@@ -121,11 +125,56 @@ def test_each_matter_is_told_once_and_names_no_patient(
 def test_a_silent_receiver_is_tried_again(
     engine: sa.Engine, tmp_path: Path, hook: socketserver.TCPServer
 ) -> None:
-    """What could not be told is told at a later look."""
+    """What could not be told is told later, not at once."""
     away = Notices(urls=("json://127.0.0.1:9/",), events=("review",), node="PCTNODE")
-    assert Notifier(engine, tmp_path, away).look() == 0
+    assert Notifier(engine, tmp_path, away).look() == 1
+    assert Notifier(engine, tmp_path, away).send() == 0
     here = Notices(urls=(f"json://127.0.0.1:{_port(hook)}/",), events=("review",), node="PCTNODE")
-    assert Notifier(engine, tmp_path, here).look() == 1
+    assert Notifier(engine, tmp_path, here).send() == 0
+    _later(engine)
+    assert Notifier(engine, tmp_path, here).send() == 1
+
+
+def _later(engine: sa.Engine) -> None:
+    """Let the minute pass after which a message is tried again."""
+    with engine.begin() as connection:
+        connection.execute(sa.update(t.notices).values(at=t.notices.c.at - 61.0))
+
+
+def test_a_kill_between_row_and_sending_loses_nothing(
+    engine: sa.Engine, tmp_path: Path, hook: socketserver.TCPServer
+) -> None:
+    """Killed after the row, or in the middle of sending: the next worker sends it."""
+    here = Notices(urls=(f"json://127.0.0.1:{_port(hook)}/",), events=("review",), node="PCTNODE")
+    assert Notifier(engine, tmp_path, here).look() == 1  # and gone
+    killed = Notifier(engine, tmp_path, here)._claim()  # and gone again
+    assert killed is not None
+    assert Notifier(engine, tmp_path, here).send() == 0  # its own minute
+    _later(engine)
+    assert Notifier(engine, tmp_path, here).send() == 1
+    assert "series 3 waits for review" in hook.got[0]  # type: ignore[attr-defined]
+
+
+def test_of_two_workers_one_sends(
+    engine: sa.Engine, tmp_path: Path, hook: socketserver.TCPServer
+) -> None:
+    """What one process tries at is not tried by another meanwhile."""
+    urls = (f"json://127.0.0.1:{_port(hook)}/",)
+    notifiers = [Notifier(engine, tmp_path, Notices(urls=urls, events=EVENTS)) for _ in range(4)]
+    assert sum(n.look() for n in notifiers) == 3
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(lambda n: n.send(), notifiers)) == 3
+    assert len(hook.got) == 3  # type: ignore[attr-defined]
+
+
+def test_to_look_waits_for_no_server(engine: sa.Engine, tmp_path: Path) -> None:
+    """A mail server that takes the connection and says nothing holds up no worker's loop."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        urls = (f"mailto://127.0.0.1:{port}/?from=a@clinic.example&to=b@clinic.example",)
+        began = time.monotonic()
+        assert Notifier(engine, tmp_path, Notices(urls=urls, events=EVENTS)).look() == 3
+        assert time.monotonic() - began < 2
 
 
 def test_disk_and_certificate_are_told_in_time(
@@ -150,6 +199,7 @@ def test_disk_and_certificate_are_told_in_time(
     end = time.time() + 40 * day
     assert notifier(40).look() == 1  # the disk alone
     assert [notifier(d).look() for d in (29, 29, 6, 0.5)] == [1, 0, 1, 1]
+    assert notifier(40).send() == 4
     told = "".join(hook.got)  # type: ignore[attr-defined]
     assert "GB are free" in told
     assert "certificate node.pem ends in 5 days" in told
