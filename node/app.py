@@ -237,6 +237,7 @@ def _validity_now(settings: Settings) -> tuple[Validity, ...]:
 
 def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     """Run the line and deliveries until ``stop`` is set."""
+    from node.archive.scrub import ScrubRules
     from node.flow import worker
     from node.flow.bench import Rules
     from node.flow.housekeeping import KeepRules
@@ -269,6 +270,10 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
             days=settings.retention.days,
             max_bytes=int(settings.retention.max_gb * 1e9),
             min_free_bytes=int(settings.retention.min_free_gb * 1e9),
+        ),
+        scrub=ScrubRules(
+            days=settings.retention.scrub_days,
+            bytes_per_s=settings.retention.scrub_mb_s * 1e6,
         ),
         notices=notices(settings, lambda: tls_validity(settings)),
         verify=lambda name, version: verified(settings, name, version),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from node import app
+from node.archive import damage
 from node.archive.backup import copy_archive
 from node.archive.files import Folder
 from node.archive.verify import verify_files
@@ -45,6 +46,7 @@ def examine_node(settings: Settings, *, deep: bool = False) -> tuple[Diagnosis, 
         ("disk", lambda: _disk(settings)),
         ("database", lambda: app.database_sentence(settings)),
         ("received", lambda: _received(settings)),
+        ("files", lambda: _damaged(settings)),
         ("models", lambda: _models(settings)),
         ("tls", lambda: _certificates(settings)),
     ]
@@ -124,6 +126,16 @@ def _received(settings: Settings) -> str:
             "then remove these files.",
         )
     return "Everything that was received is filed."
+
+
+def _damaged(settings: Settings) -> str:
+    paths = damage.damaged(app.database(settings))
+    if paths:
+        raise Defect(
+            f"{len(paths)} stored file(s) are damaged, and nobody gets them: {', '.join(paths)}.",
+            remedy="Check the disk; send the series again, or restore the files from the backup.",
+        )
+    return "No stored file is known to be damaged."
 
 
 def _models(settings: Settings) -> str:

@@ -146,6 +146,10 @@ class RetentionSettings:
     """Below this C-STORE answers 0xA700."""
     max_gb: float
     """What the archive may hold before what was delivered longest ago goes; 0: no limit."""
+    scrub_days: float
+    """Each archived file is read and compared with its digest once in so many; 0: never."""
+    scrub_mb_s: float
+    """Never faster than this, in each worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,6 +341,8 @@ def _read_retention(reader: Reader) -> RetentionSettings:
         days=reader.integer("days", 30),
         min_free_gb=reader.number("min_free_gb", 5.0),
         max_gb=reader.number("max_gb", 0.0),
+        scrub_days=reader.number("scrub_days", 30.0),
+        scrub_mb_s=reader.number("scrub_mb_s", 4.0, low=0.1),
     )
     reader.finish()
     return settings

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node import __version__
-from node.archive import conflicts, recovery, system_queries
+from node.archive import conflicts, damage, recovery, system_queries
 from node.archive.files import Folder
 from node.archive.leases import Leases
 from node.log import FOLDER
@@ -66,6 +66,7 @@ def system(settings: Settings, engine: sa.Engine) -> dict[str, Any]:
         "versions": versions() | {"database": system_queries.database_version(engine)},
         "backup": last_backup(data),
         "unfiled": unfiled(Folder(data), engine),
+        "damaged": damage.damaged(engine),
     }
 
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.attributes import COMPUTED, LEVEL_OF, Level, above
+from node.archive.damage import OF_HELD, Held, held
 from node.archive.matching import Key, all_match, fold, require_modest
 from node.domain.states import State
 
@@ -34,6 +35,19 @@ class FoundInstance:
     """Of the Part 10 file, relative to the data folder."""
     attributes: Attributes
     """Of every level."""
+    size: int
+    """Bytes of the file."""
+    sha256: str
+    made: bool
+    """Whether the node made it; else it was received."""
+
+    @property
+    def held(self) -> Held:
+        """The file, and what it must be."""
+        return held(
+            {name: getattr(self, name) for name in OF_HELD},
+            of_file=self.made,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +58,8 @@ class HeldInstance:
     path: str
     size: int
     """Bytes of the file."""
+    held: Held
+    """The file, and what it must be."""
 
 
 class Catalogue:
@@ -51,6 +67,7 @@ class Catalogue:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = t.reading(engine)
+        self.engine = engine
 
     def find(self, level: Level, keys: Sequence[Key]) -> Iterator[Attributes]:
         """Each entity of ``level`` that matches all ``keys`` of its level and above.
@@ -73,10 +90,13 @@ class Catalogue:
         uids, found = sorted(set(sop_instance_uids)), dict[str, HeldInstance]()
         with self._engine.begin() as connection:
             for chunk in _chunks(uids):
-                for table in (t.instances.c, t.outputs.c):
-                    columns = (table.sop_instance_uid, table.sop_class_uid, table.path, table.size)
-                    here = sa.select(*columns).where(table.sop_instance_uid.in_(chunk))
-                    found |= {row[0]: HeldInstance(*row[1:]) for row in connection.execute(here)}
+                for table in (t.instances, t.outputs):
+                    columns = [table.c[name] for name in OF_HELD]
+                    here = sa.select(*columns).where(table.c.sop_instance_uid.in_(chunk))
+                    for row in connection.execute(here).mappings():
+                        file = held(row, of_file=table is t.outputs)
+                        one = HeldInstance(row["sop_class_uid"], row["path"], row["size"], file)
+                        found[row["sop_instance_uid"]] = one
         return found
 
     def _series(self, level: Level, keys: Sequence[Key]) -> list[dict[str, Any]]:
@@ -210,6 +230,9 @@ def _found(series: dict[str, Any], row: sa.RowMapping) -> FoundInstance:
         sop_class_uid=row["sop_class_uid"],
         transfer_syntax_uid=row["transfer_syntax_uid"],
         path=row["path"],
+        size=row["size"],
+        sha256=row["sha256"],
+        made=series["_row"][1] is not None,
         attributes={**series, **row["header"], **own},
     )
 

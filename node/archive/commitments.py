@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.catalogue import Catalogue, HeldInstance
+from node.archive.catalogue import Catalogue
+from node.archive.damage import Guard
 from node.archive.files import Folder
 from node.archive.index import insert_missing
 from node.dicom.commitment import CLASS_CONFLICT, NO_SUCH_INSTANCE
 
 ASKED, OWED = "asked", "owed"
+# How long what was read and compared counts as such while nobody touches the file.
+_VOUCHED_S = 86_400.0
 Pairs = Sequence[tuple[str, str]]
 """SOP Class and SOP Instance UID of each instance."""
 
@@ -151,23 +153,21 @@ class Commitments:
 
 
 def judge(catalogue: Catalogue, folder: Folder, instances: Pairs) -> Result:
-    """What we commit to: instances whose row and whole file are there, of the class they name."""
+    """What we commit to: instances whose row is there, of the class they name, and their file.
+
+    A file was compared with its digest, now or in the last day with nobody touching it since.
+    """
     held = catalogue.stored(uid for _, uid in instances)
+    guard = Guard(catalogue.engine, folder)
+    good = guard.vouched([one.held for one in held.values()], within_s=_VOUCHED_S)
     failed: dict[str, int] = {}
     for sop_class, uid in instances:
-        if uid not in held or not _is_whole(folder, held[uid]):
+        if uid not in good:
             failed[uid] = NO_SUCH_INSTANCE
         elif held[uid].sop_class_uid != sop_class:
             failed[uid] = CLASS_CONFLICT
     stored = tuple((c, uid) for c, uid in instances if uid not in failed)
     return Result(stored=stored, failed=failed)
-
-
-def _is_whole(folder: Folder, held: HeldInstance) -> bool:
-    try:
-        return folder.path(PurePosixPath(held.path)).stat().st_size == held.size
-    except OSError:
-        return False
 
 
 def _values(kind: str, transaction_uid: str, peer: str, instances: Pairs) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from node.archive import conflicts
 from node.archive.arrival import Arrival, ReceiveContext, identify, part10, require_uid
 from node.archive.commit import GroupCommit
 from node.archive.compare import same_object
+from node.archive.damage import Guard, held_instance
 from node.archive.files import CONFLICTS, Folder, Spool, fsync_folder, instance_name
 from node.archive.filing import Filer
 from node.archive.index import Index
@@ -77,6 +78,7 @@ class Receiver:
         self._min_free_bytes = min_free_bytes
         self._now = now
         self._filer = filer
+        self._guard = Guard(index.engine, folder)
         self._turns = _Turns()
         self._group = GroupCommit(self._add_rows)
 
@@ -158,10 +160,11 @@ class Receiver:
 
     def _is_same(self, arrival: Arrival, known: StoredInstance) -> bool:
         path = self._folder.root / known.path
-        if not path.exists():  # removed by hand: what arrived is written again, or kept aside
-            return False
         if known.sha256 == arrival.sha256:
-            return True
+            # Damaged, or removed by hand: what arrived is written again.
+            return self._guard.is_intact(held_instance(known))
+        if not path.exists():
+            return False
         # A sender that negotiates another transfer syntax the next time sends other bytes.
         data_set = arrival.kept
         if isinstance(data_set, Spool):  # too long to be compared in memory while others wait
@@ -202,9 +205,11 @@ class Receiver:
         return standing
 
     def _keep_aside(self, arrival: Arrival, known: StoredInstance) -> Receipt:
-        if known.sha256 == arrival.sha256:  # the row is there, its file was removed by hand
+        if known.sha256 == arrival.sha256:  # the row is there, its file is damaged or gone
             # The row is asked for again when the file lies there: retention may have forgotten it.
-            return replace(self._store(arrival), outcome=Outcome.DUPLICATE)
+            receipt = replace(self._store(arrival), outcome=Outcome.DUPLICATE)
+            self._guard.healed(arrival.sop_instance_uid)
+            return receipt
         aside = instance_name(
             arrival.series_instance_uid, arrival.sop_instance_uid, arrival.sha256, folder=CONFLICTS
         )

@@ -25,6 +25,7 @@ from node.archive.columns import of as _of
 from node.archive.columns import text as _text
 from node.archive.columns import time as _time
 from node.archive.database import db_clock, open_engine, reading, sqlite_url
+from node.archive.file_tables import file_checks
 from node.archive.model_tables import figures, model_checks, worker_facts
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "events",
     "expectations",
     "figures",
+    "file_checks",
     "instances",
     "leases",
     "log_in_failures",

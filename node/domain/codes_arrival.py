@@ -115,6 +115,21 @@ ARRIVAL = {
         ),
         least="hold",
     ),
+    "FILE_DAMAGED": row(
+        "warning",
+        en=(
+            "A stored file is damaged",
+            "The file of SOP instance {uid} is not what was stored: no reader gets it.",
+            "Check the disk; send the series again, or restore the file from the backup.",
+        ),
+        fr=(
+            "Un fichier archivé est endommagé",
+            "Le fichier de l'instance SOP {uid} n'est plus ce qui a été archivé : "
+            "personne ne l'obtient.",
+            "Vérifiez le disque ; renvoyez la série, ou restaurez le fichier de la sauvegarde.",
+        ),
+        least="warning",
+    ),
     "SERIES_INCOMPLETE": row(
         "hold",
         en=(

@@ -4,20 +4,21 @@ Waiting between tries is a time in our own row, not a sleeping workflow: it hold
 restarts and upgrades, and a person may shorten it.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 
+from node.archive.damage import Guard, held_output
 from node.archive.deliveries import LONGEST_WAIT_S, Deliveries
 from node.archive.delivery_values import Answer, DeliveryJob
 from node.archive.files import Folder
 from node.archive.records import OutputFile
 from node.crashpoints import reach
+from node.dicom.intact import NotIntact
 from node.domain.errors import Defect, NodeError, Retryable
 from node.domain.site import Peer, Site
 from node.flow import engine
@@ -168,24 +169,20 @@ class DeliveryWork:
                 sop_instance_uid=f.sop_instance_uid,
                 transfer_syntax_uid=f.transfer_syntax_uid,
                 path=self._intact(f),
+                digest=held_output(f).digest,
             )
             for f in job.files
         ]
 
     def _intact(self, file: OutputFile) -> Path:
         """Where the object lies, byte for byte as it was made: no receiver could tell."""
-        path = self._folder.path(PurePosixPath(file.path))
         try:
-            with path.open("rb") as stream:
-                same = hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
-        except OSError:  # gone, or an unreadable sector
-            same = False
-        if not same:
+            return Guard(self._deliveries.engine, self._folder).path(held_output(file))
+        except NotIntact:
             raise Defect(
                 f"The file of object {file.sop_instance_uid} is not what was made.",
                 remedy="Run pctnode check --deep; restore it, or run the series again.",
-            )
-        return path
+            ) from None
 
 
 class _Stopped(NodeError):

@@ -9,16 +9,19 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import PurePosixPath
 
 import pydicom
 from pydicom.dataset import Dataset
 
 from node.archive.commitments import Commitments, Result
+from node.archive.damage import held_output
 from node.archive.deliveries import Deliveries
 from node.archive.delivery_values import DeliveryJob
 from node.archive.files import Folder
 from node.archive.records import OutputFile
+from node.dicom.intact import read_intact
 from node.dicom.sameness import differences
 from node.domain.errors import Defect, Retryable
 from node.domain.site import Peer
@@ -119,7 +122,8 @@ class Prover:
         return missing
 
     def _is_same(self, file: OutputFile, got: Dataset) -> bool:
-        sent = pydicom.dcmread(self._folder.path(PurePosixPath(file.path)))
+        path = self._folder.path(PurePosixPath(file.path))
+        sent = pydicom.dcmread(BytesIO(read_intact(path, held_output(file).digest)))
         found = differences(sent, got)
         if found:
             log.warning("delivery_differs", instance=file.sop_instance_uid, attributes=found[:20])

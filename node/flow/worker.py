@@ -1,10 +1,11 @@
 """One worker process: runs workflows, looks for due work, gives signs of life, ends in order."""
 
+import fcntl
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from node.archive.model_book import ModelBook
 from node.archive.mounts import may_be_shared
 from node.archive.recovery import recover, waiting_series
 from node.archive.runs import Runs
+from node.archive.scrub import Scrub, ScrubRules
 from node.domain.plan import ModelRef
 from node.domain.site import Site
 from node.flow import engine
@@ -47,6 +49,7 @@ from node.pipeline import Synthesiser
 
 log = get_logger(__name__)
 _FACTS_S = 60.0
+_SCRUB_TURN_S = 1.0
 
 
 class Stop(Protocol):
@@ -88,6 +91,8 @@ class WorkerValues:
     sweep_s: float = SWEEP_S
     proof: ProofRule = field(default_factory=ProofRule)
     keep: KeepRules = field(default_factory=KeepRules)
+    scrub: ScrubRules = field(default_factory=ScrubRules)
+    """How the archive is read through for rot."""
     notices: Notices = field(default_factory=Notices)
     """Whom to tell of what needs a person."""
     verify: Verify = no_models
@@ -132,13 +137,37 @@ def run_worker(
     if ready:
         ready()
     try:
-        _look_until(stop, values, intake, keeper)
+        with _scrubbing(values):
+            _look_until(stop, values, intake, keeper)
     finally:
         client.destroy()
         engine.shut_down(drain_s=values.drain_s)
         _Duty("leave", 0.0, keeper.leave).when_due()
         slot.close()
         log.info("worker_stopped", executor=slot.executor_id)
+
+
+@contextmanager
+def _scrubbing(values: WorkerValues) -> Iterator[None]:
+    """Read the archive through beside everything else; one worker of a machine at a time."""
+    ended = threading.Event()
+    lock = (values.locks / f"{values.machine}-scrub.lock").open("w")
+    scrub = Scrub(values.database, values.folder, values.scrub, wait=ended.wait)
+
+    def run() -> None:
+        while not ended.wait(_SCRUB_TURN_S):
+            with suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                scrub.run()
+
+    thread = threading.Thread(target=run, name="scrub", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        lock.close()
 
 
 def _watch(values: WorkerValues) -> Watch:

@@ -19,6 +19,7 @@ from pynetdicom.dsutils import decode, encode
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.archive.catalogue import Catalogue, FoundInstance
+from node.archive.damage import Guard, Held
 from node.archive.files import Folder
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
@@ -185,6 +186,7 @@ class Retriever:
             files = self._files(request)
             tally = Tally(len(files))
             status, comment = _carried_out(request, peer, files, tally, send)
+            comment = self._look_at_failed(files, tally) or comment
             request.answer(status, tally, comment)
         except NodeError as error:
             status = query_status.status_of(error)
@@ -217,12 +219,23 @@ class Retriever:
             )
         return [self._outgoing(f) for f in found]
 
+    def _look_at_failed(self, files: Sequence[Outgoing], tally: Tally) -> str:
+        """Tell of those files among what failed that are damaged; a comment about them."""
+        failed, count = set(tally.failed), 0
+        guard = Guard(self._catalogue.engine, self._folder)
+        for file in files:
+            if file.sop_instance_uid in failed and file.digest is not None:
+                path = str(file.path.relative_to(self._folder.root))
+                count += not guard.is_intact(Held(path=path, digest=file.digest))
+        return f"{count} file(s) here are damaged; send the series again" if count else ""
+
     def _outgoing(self, found: FoundInstance) -> Outgoing:
         return Outgoing(
             sop_class_uid=found.sop_class_uid,
             sop_instance_uid=found.sop_instance_uid,
             transfer_syntax_uid=found.transfer_syntax_uid,
             path=self._folder.path(PurePosixPath(found.path)),
+            digest=found.held.digest,
         )
 
     def _destination(self, title: str) -> Peer:

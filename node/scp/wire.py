@@ -7,10 +7,11 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from node.dicom.intact import NotIntact
 from node.domain.errors import Retryable
 from node.scp import upper_layer
 from node.scu import wire
-from node.scu.store import InstanceStatus, Outgoing, answered
+from node.scu.store import InstanceStatus, Outgoing, answered, not_sent
 
 _C_CANCEL_RQ = 0x0FFF
 
@@ -22,7 +23,8 @@ class Wire:
         self, association: Any, connection: socket.socket, files: Sequence[Outgoing]
     ) -> None:
         self._association = association
-        self._wire = wire.Wire(association, connection, self._heard, [f.path for f in files])
+        coming = [(f.path, f.digest) for f in files]
+        self._wire = wire.Wire(association, connection, self._heard, coming)
         self._contexts = wire.contexts_of(association)
 
     def takes(self, file: Outgoing) -> bool:
@@ -33,6 +35,8 @@ class Wire:
         """Send one instance and wait for its answer; `Retryable` when the connection ends."""
         try:
             response = self._wire.store(file.request(number))
+        except NotIntact as error:
+            return not_sent(file, error)
         except wire.Ended as error:
             raise Retryable(
                 f"The association of the C-GET broke at {file.sop_instance_uid}: {error}.",

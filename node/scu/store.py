@@ -23,6 +23,7 @@ from pydicom.uid import (
 from pynetdicom.presentation import PresentationContext, build_context
 
 from node.dicom.declared import require_decodable
+from node.dicom.intact import DAMAGED, Digest, NotIntact, check_intact
 from node.dicom.transcode import LOSSLESS, transcode
 from node.domain.errors import Rejected, Retryable
 from node.domain.site import Peer
@@ -61,6 +62,8 @@ class Outgoing:
     transfer_syntax_uid: str
     path: Path
     """Of the Part 10 file."""
+    digest: Digest | None = None
+    """What the file must be; None where the caller has it from elsewhere."""
 
     def request(self, number: int, origin: "Origin | None" = None) -> wire.Request:
         """The C-STORE that sends it as it lies, the ``number``-th of its association."""
@@ -69,6 +72,7 @@ class Outgoing:
             sop_instance_uid=self.sop_instance_uid,
             transfer_syntax_uid=self.transfer_syntax_uid,
             path=self.path,
+            digest=self.digest,
             message_id=_message_id(number),
             originator=(origin.ae_title, origin.message_id) if origin else None,
         )
@@ -166,8 +170,8 @@ def as_they_lie(
             if connection is None:
                 yield None
                 return
-            paths = [f.path for f in files]
-            with closing(wire.Wire(association, connection, coming=paths)) as straight:
+            coming = [(f.path, f.digest) for f in files]
+            with closing(wire.Wire(association, connection, coming=coming)) as straight:
                 yield partial(_store_straight, straight, peer, origin)
     except _BrokenOff:
         if association.is_established:  # a peer that fell silent is waited for no longer
@@ -180,6 +184,8 @@ def _store_straight(
 ) -> InstanceStatus:
     try:
         response = straight.store(file.request(number, origin))
+    except NotIntact as error:
+        return not_sent(file, error)
     except wire.Ended as error:
         log.warning("association_lost", peer=peer.name, reason=str(error))
         raise _broken_off(peer, file) from None
@@ -197,12 +203,17 @@ def store_one(
         syntax = _choose(association, peer, file)
         return _send_one(association, peer, file, syntax, number, origin)
     except Rejected as error:
-        return InstanceStatus(
-            sop_instance_uid=file.sop_instance_uid,
-            status=_NOT_SENT,
-            stored=Stored.REFUSED,
-            sentence=str(error),
-        )
+        return not_sent(file, error)
+
+
+def not_sent(file: Outgoing, error: Rejected) -> InstanceStatus:
+    """What is told of an instance that the peer was never asked about."""
+    return InstanceStatus(
+        sop_instance_uid=file.sop_instance_uid,
+        status=_NOT_SENT,
+        stored=Stored.REFUSED,
+        sentence=str(error),
+    )
 
 
 def propose(files: Sequence[Outgoing]) -> list[PresentationContext]:
@@ -272,6 +283,8 @@ def _send_one(
 ) -> InstanceStatus:
     if not association.is_established:
         raise _broken_off(peer, file)
+    if file.digest is not None:
+        check_intact(file.path, file.digest)
     same = syntax == file.transfer_syntax_uid
     what = file.path if same else _transcoded(file, syntax)
     try:
@@ -324,6 +337,8 @@ def _not_transcoded(file: Outgoing, reason: str) -> Rejected:
 
 
 def _require_stored(peer: Peer, answer: InstanceStatus) -> None:
+    if answer.status == _NOT_SENT and answer.stored is Stored.REFUSED:
+        raise Rejected(answer.sentence, code=DAMAGED)
     where = f"{peer.name} answered {answer.sentence} for {answer.sop_instance_uid}."
     if answer.stored is Stored.BUSY:
         raise Retryable(where, remedy="Free space at the peer; the node tries again.")

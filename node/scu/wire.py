@@ -17,6 +17,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from node.dicom.intact import Digest, NotIntact, check_intact
+
 _ELEMENT, _US, _UL = struct.Struct("<HHI"), struct.Struct("<H"), struct.Struct("<I")
 _PDU, _PDV = struct.Struct(">BBI"), struct.Struct(">IBB")
 _P_DATA_TF = 0x04
@@ -55,6 +57,8 @@ class Request:
     path: Path
     """Of the Part 10 file."""
     message_id: int
+    digest: Digest | None = None
+    """What the file must be; None where nobody asks."""
     originator: tuple[str, int] | None = None
     """AE title and message ID of the C-MOVE it is sent for."""
 
@@ -78,7 +82,10 @@ class _File:
     end: int
 
     @classmethod
-    def at(cls, path: Path) -> "_File":
+    def at(cls, path: Path, digest: Digest | None = None) -> "_File":
+        """Open a file; `NotIntact` when it is not what ``digest`` says."""
+        if digest is not None:
+            check_intact(path, digest)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             head = os.pread(descriptor, _META_LENGTH_AT + 4, 0)
@@ -119,8 +126,8 @@ def contexts_of(association: Any) -> dict[tuple[str, str], int]:
 class Wire:
     """The connection of one association, ours alone; ``other`` gets every other command set.
 
-    ``coming`` are the files in the order they will be sent in: each is opened, and the disk asked
-    for it, while the peer is busy with the one before. `close` it at the end.
+    ``coming`` are the files in the order they will be sent in: each is opened, read and compared
+    with its digest while the peer is busy with the one before. `close` it at the end.
     """
 
     def __init__(
@@ -128,7 +135,7 @@ class Wire:
         association: Any,
         connection: socket.socket,
         other: Callable[[Command], None] = lambda _command: None,
-        coming: Sequence[Path] = (),
+        coming: Sequence[tuple[Path, Digest | None]] = (),
     ) -> None:
         self._association = association
         self._connection = connection
@@ -136,13 +143,13 @@ class Wire:
         limit = association.dimse.maximum_pdu_size or _LARGEST_PDU
         self._piece = min(limit, _LARGEST_PDU) - 6
         self._contexts = contexts_of(association)
-        self._after = dict(pairwise(coming))
+        self._after = {before[0]: following for before, following in pairwise(coming)}
         self._next: _File | None = None
 
     def store(self, request: Request) -> Response:
         """Send one instance and wait for its answer; raise `Ended` when none will come."""
         context_id = self._contexts[request.sop_class_uid, request.transfer_syntax_uid]
-        with closing(self._take(request.path)) as file:
+        with closing(self._take(request)) as file:
             try:
                 self._transmit(request, context_id, file)
                 self._open_next(request.path)
@@ -165,20 +172,23 @@ class Wire:
             self._next.close()
             self._next = None
 
-    def _take(self, path: Path) -> _File:
+    def _take(self, request: Request) -> _File:
         following, self._next = self._next, None
         if following is not None:
-            if following.path == path:
+            if following.path == request.path:
                 return following
             following.close()
-        return _File.at(path)
+        return _File.at(request.path, request.digest)
 
     def _open_next(self, path: Path) -> None:
         following = self._after.get(path)
         if following is not None:
-            with suppress(OSError):  # told when it is its turn
-                self._next = _File.at(following)
-                os.posix_fadvise(self._next.descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+            # Read and compared while the peer is busy with the one before; what is wrong with it is
+            # told when it is its turn.
+            with suppress(OSError, NotIntact):
+                self._next = _File.at(*following)
+                if following[1] is None:
+                    os.posix_fadvise(self._next.descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
 
     def _transmit(self, request: Request, context_id: int, file: _File) -> None:
         """Send a request: the data set goes from file to connection without passing here.

@@ -6,7 +6,7 @@ Reading needs the role of a viewer, storing that of a physicist. What is not rel
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated
 
 from anyio import to_thread
@@ -16,8 +16,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from node.archive.attributes import UNIQUE_KEY, Level
 from node.archive.catalogue import Catalogue, FoundInstance
+from node.archive.damage import Guard
 from node.archive.files import Folder
 from node.archive.matching import Key
+from node.dicom.intact import NotIntact
 from node.domain.errors import Rejected
 from node.domain.names import is_uid
 from node.log import get_logger
@@ -122,13 +124,13 @@ def search_instances_of_series(request: Request, study: str, series: str) -> Res
 def retrieve(request: Request, study: str, series: str = "", instance: str = "") -> Response:
     """Give the instances themselves."""
     found = _instances(request, _Target(study, series, instance))
-    folder = _services(request).folder
+    services = _services(request)
     accepted = _accepted(request, _DICOM)
     syntax = accepted.syntax or str(ExplicitVRLittleEndian)
 
     def part(one: FoundInstance) -> Part:
         media = f"{_DICOM};transfer-syntax={one.transfer_syntax_uid if syntax == '*' else syntax}"
-        content = wado.whole(_path(folder, one), one.transfer_syntax_uid, syntax)
+        content = wado.whole(_path(services, one), one.transfer_syntax_uid, syntax)
         return Part(media=media, content=content)
 
     return _parts(_DICOM, map(part, found), single=len(found) == 1 and not accepted.multipart)
@@ -140,10 +142,10 @@ def retrieve(request: Request, study: str, series: str = "", instance: str = "")
 def metadata(request: Request, study: str, series: str = "", instance: str = "") -> Response:
     """Give all attributes but the pixels."""
     _accepted(request, JSON, "application/json")
-    folder, base = _services(request).folder, _base(request)
+    services, base = _services(request), _base(request)
     found = _instances(request, _Target(study, series, instance))
     items = [
-        wado.metadata(_path(folder, one), qido.url_of(one.attributes, Level.IMAGE, base))
+        wado.metadata(_path(services, one), qido.url_of(one.attributes, Level.IMAGE, base))
         for one in found
     ]
     return JSONResponse(items, media_type=JSON)
@@ -155,7 +157,7 @@ def metadata(request: Request, study: str, series: str = "", instance: str = "")
 def frames(request: Request, study: str, series: str, instance: str, numbers: str) -> Response:
     """Give frames: decompressed, or as they are compressed in the archive."""
     (one,) = _instances(request, _Target(study, series, instance))
-    path = _path(_services(request).folder, one)
+    path = _path(_services(request), one)
     lies_as = wado.FRAME_MEDIA.get(one.transfer_syntax_uid)
     accepted = _accepted(request, _OCTETS, *([lies_as] if lies_as else []))
     wanted = _numbers(numbers)
@@ -174,7 +176,7 @@ def bulk_data(request: Request, study: str, series: str, instance: str, tag: str
     _accepted(request, _OCTETS)
     try:
         int(tag, 16)
-        content = wado.bulk_data(_path(_services(request).folder, one), tag)
+        content = wado.bulk_data(_path(_services(request), one), tag)
     except ValueError:
         raise HTTPException(404, f"There is no element {tag[:16]!r}.") from None
     except Rejected as error:
@@ -273,7 +275,7 @@ def _picture(request: Request, target: _Target, number: int, window: str, *, siz
     (one,) = _instances(request, target)
     accepted = _accepted(request, *_IMAGES)
     media = accepted.media if accepted.media in _IMAGES else _IMAGES[0]
-    path = _path(_services(request).folder, one)
+    path = _path(_services(request), one)
     try:
         content = wado.rendered(path, number, media=media, window=window, size=size)
     except Rejected as error:
@@ -316,8 +318,12 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _path(folder: Folder, one: FoundInstance) -> Path:
-    return folder.path(PurePosixPath(one.path))
+def _path(services: DicomWeb, one: FoundInstance) -> Path:
+    """Where an intact file lies; else 500, and its series is told."""
+    try:
+        return Guard(services.catalogue.engine, services.folder).path(one.held)
+    except NotIntact as error:
+        raise HTTPException(500, str(error)) from None
 
 
 def _base(request: Request) -> str:

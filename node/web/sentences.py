@@ -19,6 +19,10 @@ _FORMS: tuple[tuple[str, str], ...] = (
         r"More instances arrived after revision (\d+) was taken up\.",
         r"D’autres images sont arrivées après la prise en charge de la révision \1.",
     ),
+    (
+        r"The file of SOP instance (\S+) was damaged or gone; it came again, whole\.",
+        r"Le fichier de l’instance SOP \1 était endommagé ou absent ; il est revenu, intact.",
+    ),
     (r"Waiting for a free worker\.", "En attente d’un calculateur libre."),
     (r"Reading the images\.", "Lecture des images."),
     (r"Checking the images\.", "Contrôle des images."),

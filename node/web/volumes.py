@@ -21,9 +21,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from node.archive.damage import Held, held_instance, held_output
 from node.archive.records import StoredInstance
 from node.archive.view_queries import Shown
 from node.dicom.headers import read_file, read_instance
+from node.dicom.intact import read_intact
 from node.dicom.pixels import mr_volume
 from node.domain.errors import NodeError, Rejected
 from node.domain.geometry import Grid, axial_grid
@@ -144,12 +146,12 @@ class Views:
     def _fill(
         self, folder: Path, sources: Sequence[StoredInstance], shown: Shown | None
     ) -> dict[str, Any]:
-        mr = self._mr([s.path for s in sources], shown.files[0].stack if shown else None)
+        mr = self._mr([held_instance(s) for s in sources], shown.files[0].stack if shown else None)
         extra: list[str] = []
         if shown is None:
             grid = axial_grid(mr.grid, spacing_mm=min(mr.grid.spacing_mm))
         else:
-            grid, hu = self._sct([o.path for o in shown.files])
+            grid, hu = self._sct([held_output(o) for o in shown.files])
             hu.tofile(folder / "sct.i16")
             extra.append("sct")
             if self._extra(folder, self._root / VIEW / shown.work_name, hu):
@@ -171,10 +173,10 @@ class Views:
             "mr_window": [round((low + high) / 2), max(1, round(high - low))],
         }
 
-    def _mr(self, paths: Iterable[str], wanted: int | None) -> Volume:
+    def _mr(self, files: Iterable[Held], wanted: int | None) -> Volume:
         datasets: dict[str, Any] = {}
-        for path in paths:
-            dataset = read_file((self._root / path).read_bytes(), name=Path(path).name)
+        for file in files:
+            dataset = self._read(file)
             datasets[str(dataset.SOPInstanceUID)] = dataset
         stacks = collect(read_instance(dataset) for dataset in datasets.values())
         try:
@@ -182,9 +184,13 @@ class Views:
         except (ValueError, TypeError) as error:  # a refused stack need not make a grid
             raise Rejected(str(error), code="PIXELS_UNDECODABLE") from error
 
-    def _sct(self, paths: Sequence[str]) -> tuple[Grid, NDArray[np.int16]]:
+    def _read(self, file: Held) -> Any:
+        data = read_intact(self._root / file.path, file.digest)
+        return read_file(data, name=Path(file.path).name)
+
+    def _sct(self, files: Sequence[Held]) -> tuple[Grid, NDArray[np.int16]]:
         """Our own CT images: axial, regular, slope 1 (the gate has proved it before they left)."""
-        datasets = [read_file((self._root / p).read_bytes(), name=Path(p).name) for p in paths]
+        datasets = [self._read(file) for file in files]
         first, last = datasets[0], datasets[-1]
         low = np.array(first.ImagePositionPatient, float)
         high = np.array(last.ImagePositionPatient, float)

@@ -61,6 +61,8 @@ def state_of(request: Request) -> dict[str, Any]:
         checks["worker"] = "No worker gives a sign of life."
     if told.get("unfiled"):
         checks["unfiled"] = f"{len(told['unfiled'])} received instance(s) could not be filed."
+    if told.get("damaged"):
+        checks["damaged"] = f"{len(told['damaged'])} stored file(s) are damaged."
     certificates = [
         {
             "file": one.file.name,

@@ -19,6 +19,11 @@ SYSTEM: dict[str, tuple[str, str]] = {
         "Some could not be filed and lie aside: pctnode check names their files.",
         "Certaines n’ont pu être classées et restent à part : pctnode check nomme leurs fichiers.",
     ),
+    "system.check.damaged": ("Stored files", "Fichiers archivés"),
+    "system.bad.damaged": (
+        "Some are damaged and nobody gets them: pctnode check names them.",
+        "Certains sont endommagés et personne ne les obtient : pctnode check les nomme.",
+    ),
     "system.check.checks": ("Checks", "Contrôles"),
     "system.ok": ("in order", "en ordre"),
     "system.bad.dicom": (

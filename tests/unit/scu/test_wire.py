@@ -80,7 +80,11 @@ def test_the_next_file_is_opened_in_advance_and_closed(tmp_path: Path) -> None:
     """While the answer is awaited the next one is open; nothing stays open in the end."""
     first, second = (write_image(tmp_path / f"{n}.dcm", mr_image(n)) for n in (1, 2))
     ours, theirs = socket.socketpair()
-    with ours, theirs, closing(Wire(association_of(), ours, coming=[first, second])) as wire:
+    with (
+        ours,
+        theirs,
+        closing(Wire(association_of(), ours, coming=[(first, None), (second, None)])) as wire,
+    ):
         theirs.sendall(_ANSWER)
         assert wire.store(request_for(first)).status == 0
         assert str(second) in open_files()
