@@ -17,12 +17,13 @@ from pydicom.dataset import Dataset
 from node.dicom.headers import read_file, read_instance
 from node.domain.budget import BUDGET
 from node.domain.codes import CODES
-from node.domain.errors import Misconfigured, Rejected
+from node.domain.errors import Misconfigured, NodeError, Rejected
 from node.domain.findings import Finding, Severity, finding, worst
 from node.domain.instance import Instance
 from node.domain.plan import ModelRef, Plan
 from node.domain.routing import FOLDER, choose
 from node.domain.site import Route, Site
+from node.log import get_logger
 from node.pipeline import (
     Examined,
     Report,
@@ -37,6 +38,16 @@ from node.pipeline import (
     synthesise,
 )
 
+log = get_logger(__name__)
+
+# PS3.10 7.1: a preamble of 128 bytes, then the letters.
+_PREFIX = b"DICM"
+_PREAMBLE = 128 + len(_PREFIX)
+# What may have been an image of the series beside it.
+_UNREAD = frozenset(
+    {"FILE_EMPTY", "FILE_TRUNCATED", "FILE_MALFORMED", "FILE_UNREADABLE", "UID_MISSING"}
+)
+_NAMED = 5
 # Suffixes of files that lie in DICOM folders on purpose and are no images.
 _HARMLESS = (".txt", ".json", ".md", ".png", ".jpg", ".pdf", ".xml", ".html", ".csv", ".log")
 
@@ -47,7 +58,7 @@ class StackReport:
 
     series_instance_uid: str | None
     verdict: str
-    """converted, refused, held or dropped."""
+    """converted, refused, held, dropped, or failed for a defect of ours."""
     findings: tuple[Finding, ...]
     output: Path | None
     sct_series_instance_uid: str | None
@@ -109,15 +120,18 @@ def convert_folder(
     if not source.is_dir():
         raise Misconfigured(f"There is no folder {source}.", remedy="Name a folder of DICOM files.")
     series, bad = _scan(source, report)
-    reports = [r for s in series for r in _convert_series(s, target, workshop, report)]
+    beside = _unread_beside(source, series, bad)
+    reports = [r for s in series for r in _contained(s, target, workshop, report, beside[s.uid])]
     good = any(r.verdict in ("converted", "held") for r in reports)
     reports += [_bad_file(f, beside_good=good) for f in bad]
     return tuple(_non_images_forgiven(reports) if good else reports)
 
 
 def exit_status(reports: Sequence[StackReport]) -> int:
-    """0 when something was converted and nothing refused or held; else 3."""
+    """1 for a defect of ours; 0 when one was converted and none refused or held; else 3."""
     verdicts = {r.verdict for r in reports}
+    if "failed" in verdicts:
+        return 1
     return 0 if "converted" in verdicts and not verdicts & {"refused", "held"} else 3
 
 
@@ -145,6 +159,13 @@ def _scan(source: Path, report: Report) -> tuple[list[_Series], list[Finding]]:
         except Rejected as error:
             bad.append(_file_finding(error, name))
             continue
+        except (OSError, MemoryError) as error:
+            bad.append(finding("FILE_UNREADABLE", file=name, reason=_reason(error)))
+            continue
+        except Exception as error:  # a file's edge: one must not end the reading of the others
+            log.exception("file_defect", file=n)
+            bad.append(finding("NODE_DEFECT", reason=f"{name}: {_reason(error)}"))
+            continue
         found.setdefault(instance.series_instance_uid, []).append((instance, path, data))
     return [_one_series(uid, members) for uid, members in sorted(found.items())], bad
 
@@ -163,16 +184,43 @@ def _read(path: Path, name: str) -> tuple[Instance, bytes]:
 
 
 def _bytes_of(path: Path) -> bytes:
-    """The whole file; one that cannot be read, or is no image by its size, costs only itself."""
-    try:
+    """The whole file; one that is no image by its beginning or its size is not read."""
+    with path.open("rb") as file:
+        head = file.read(_PREAMBLE)
+        if head and head[_PREAMBLE - len(_PREFIX) :] != _PREFIX:
+            raise Rejected("the letters DICM are not at byte 128", code="FILE_NOT_DICOM")
         size = path.stat().st_size
         if size > BUDGET.file_bytes:
             told = f"it has {size >> 20} MiB, and {BUDGET.file_bytes >> 20} MiB are read"
-            raise Rejected(told, code="FILE_NOT_DICOM")
-        return path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise Rejected(f"it cannot be read ({reason})", code="FILE_NOT_DICOM") from None
+            raise Rejected(told, code="FILE_UNREADABLE")
+        return head + file.read()
+
+
+def _reason(error: BaseException) -> str:
+    """Why, without what a message may say of a patient."""
+    if isinstance(error, NodeError):
+        return error.message.rstrip(".")
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return type(error).__name__
+
+
+def _unread_beside(
+    source: Path, series: Sequence[_Series], bad: Sequence[Finding]
+) -> dict[str, tuple[str, ...]]:
+    """By series, the files in its folders that may be images of it, and could not be read."""
+    unread = [f.values["file"] for f in bad if _may_be_an_image(f)]
+    found = {}
+    for one in series:
+        folders = {path.parent for path in one.files.values()}
+        found[one.uid] = tuple(name for name in unread if (source / name).parent in folders)
+    return found
+
+
+def _may_be_an_image(found: Finding) -> bool:
+    return found.code in _UNREAD and found.severity is not Severity.DROP and "file" in found.values
 
 
 def _one_series(uid: str, members: list[tuple[Instance, Path, bytes]]) -> _Series:
@@ -192,14 +240,46 @@ def _one_series(uid: str, members: list[tuple[Instance, Path, bytes]]) -> _Serie
     )
 
 
+def _contained(
+    series: _Series, target: Path, workshop: Workshop, report: Report, beside: Sequence[str]
+) -> list[StackReport]:
+    """The reports of one series; what nobody foresaw ends this one and no other."""
+    reports: list[StackReport] = []
+    try:
+        reports.extend(_convert_series(series, target, workshop, report, beside))
+    except Misconfigured:
+        raise  # of the site, not of this series
+    except Exception as error:  # a series' edge: one must not end its neighbours
+        if not isinstance(error, NodeError | OSError | MemoryError):
+            log.exception("series_defect", series=series.uid)
+        reports.append(_ended(series, error))
+    return reports
+
+
+def _ended(series: _Series, error: Exception) -> StackReport:
+    """The report of a series whose work came to no end of its own."""
+    rejected = isinstance(error, Rejected)
+    found = (
+        refusals(error) if isinstance(error, Rejected)
+        else (finding("NODE_DEFECT", reason=_reason(error)),)
+    )  # fmt: skip
+    return StackReport(
+        series_instance_uid=series.uid,
+        verdict="refused" if rejected else "failed",
+        findings=found,
+        output=None,
+        sct_series_instance_uid=None,
+    )
+
+
 def _convert_series(
-    series: _Series, target: Path, workshop: Workshop, report: Report
+    series: _Series, target: Path, workshop: Workshop, report: Report, beside: Sequence[str]
 ) -> Iterable[StackReport]:
     route = choose(workshop.site, series.instances[0], FOLDER).route
     name = workshop.model_name or (route.model if route else None)
     model = workshop.model_named(name) if name else workshop.default_model()
     for examined in examine(collect(series.instances), rules_for(route, model)):
-        with_conflicts = _with_conflicts(examined, series.conflicts)
+        with_conflicts = _with_unread(_with_conflicts(examined, series.conflicts), beside)
         if with_conflicts.verdict is Verdict.ACCEPTED:
             yield _convert_stack(with_conflicts, series, target, workshop, route, model, report)
         else:
@@ -213,6 +293,15 @@ def _with_conflicts(examined: Examined, conflicts: tuple[Finding, ...]) -> Exami
         return examined
     found = (*mine, *examined.findings)
     return replace(examined, verdict=Verdict.REFUSED, findings=found)
+
+
+def _with_unread(examined: Examined, beside: Sequence[str]) -> Examined:
+    """What was there and could not be read may be missing: the synthetic CT is held."""
+    if not beside or examined.verdict is not Verdict.ACCEPTED:
+        return examined
+    named = [*beside[:_NAMED], *(["…"] if len(beside) > _NAMED else [])]
+    found = finding("FILES_BESIDE", files=named)
+    return replace(examined, findings=(*examined.findings, found))
 
 
 def _convert_stack(
@@ -319,7 +408,7 @@ def _not_converted(uid: str, examined: Examined) -> StackReport:
 
 def _file_finding(error: Rejected, name: str) -> Finding:
     if error.code == "UID_MISSING":
-        return finding("UID_MISSING", attribute=f"{error.message} of file {name}")
+        return finding("UID_MISSING", attribute=f"{error.message} of file {name}", file=name)
     reason = error.message.rstrip(".")
     made = finding(error.code, file=name, reason=reason)
     harmless = name.lower().endswith(_HARMLESS) or Path(name).name.upper() == "DICOMDIR"
@@ -331,7 +420,7 @@ def _bad_file(found: Finding, *, beside_good: bool) -> StackReport:
     severity = found.severity if dropped else Severity(CODES[found.code].severity)
     return StackReport(
         series_instance_uid=None,
-        verdict="dropped" if dropped else "refused",
+        verdict="failed" if found.code == "NODE_DEFECT" else "dropped" if dropped else "refused",
         findings=(replace(found, severity=severity),),
         output=None,
         sct_series_instance_uid=None,

@@ -34,6 +34,7 @@ from node.dicom.declared import require_inflatable
 from node.dicom.implants import coded_implants, mentioned_implants
 from node.dicom.inheritance import read_inherited
 from node.dicom.text import codecs_of, stated_character_sets
+from node.dicom.unknown_vr import parse
 from node.domain.character_set import character_sets
 from node.domain.errors import Rejected
 from node.domain.instance import Cosines, Frame, Instance, Vector3
@@ -66,7 +67,7 @@ _UNREADABLE = (
 def read_file(data: bytes, *, name: str) -> FileDataset:
     """Parse Part 10 bytes; ``name`` is how the file is called in the error.
 
-    Raises `Rejected` with code FILE_EMPTY, FILE_NOT_DICOM or FILE_TRUNCATED.
+    Raises `Rejected` with code FILE_EMPTY, FILE_NOT_DICOM, FILE_MALFORMED or FILE_TRUNCATED.
     """
     if not data:
         raise Rejected(f"File {name} is empty.", code="FILE_EMPTY")
@@ -74,7 +75,7 @@ def read_file(data: bytes, *, name: str) -> FileDataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deviations are judged by our own checks
-            dataset = pydicom.dcmread(io.BytesIO(data))
+            dataset = parse(data, lambda read: pydicom.dcmread(io.BytesIO(read)))
             _ = dataset.get("SOPInstanceUID"), dataset.get("SeriesInstanceUID")
     except InvalidDicomError:
         reason = "the letters DICM are not at byte 128"
@@ -145,7 +146,6 @@ def read_instance(dataset: Dataset) -> Instance:
         character_set=_words(dataset, "SpecificCharacterSet"),
         readings=inherited.readings,
         patient_birth_date=inherited.text("PatientBirthDate"),
-        anatomical_orientation=_text(dataset, "AnatomicalOrientationType"),
         patient_age=inherited.text("PatientAge") or _text(dataset, "PatientAge"),
         study_date=inherited.text("StudyDate"),
         patient_orientation=_words(dataset, "PatientOrientation"),
@@ -154,6 +154,7 @@ def read_instance(dataset: Dataset) -> Instance:
         reconstruction_diameter_mm=_value(dataset, "ReconstructionDiameter", _finite),
         burned_in=_text(dataset, "BurnedInAnnotation").upper() == "YES",
         device_serial_number=_text(dataset, "DeviceSerialNumber"),
+        anatomical_orientation=_text(dataset, "AnatomicalOrientationType").upper(),
         implants=coded_implants(dataset),
         implant_mentions=mentioned_implants(dataset),
     )

@@ -39,6 +39,11 @@ def character_sets(stated: Sequence[str]) -> tuple[str, ...] | None:
         return None
     if all(term in _DEFAULT for term in terms):
         return ()
+    if len(terms) == 1 and terms[0] in _EXTENDED:
+        # PS3.3 C.12.1.1.2: a single value uses no code extensions; sets that are reached by an
+        # escape sequence alone stand beside the default repertoire.
+        single = terms[0].replace("ISO 2022 IR ", "ISO_IR ")
+        return (single,) if single in _PLAIN else ("", terms[0])
     if terms[0] in _ALONE and not set(terms[1:]) & _ALONE:
         return (terms[0],)  # PS3.3 C.12.1.1.2: no code extensions beside it
     return None if len(terms) > 1 and set(terms) & _ALONE else tuple(terms)

@@ -34,6 +34,62 @@ ARRIVAL = {
             RESEND[1],
         ),
     ),
+    "FILE_MALFORMED": row(
+        "refuse",
+        en=(
+            "File malformed",
+            "File {file} cannot be read beyond an element that the standard does not know: "
+            "{reason}.",
+            EXPORT[0],
+        ),
+        fr=(
+            "Fichier mal encodé",
+            "Le fichier {file} est illisible au-delà d'un élément que la norme ne connaît pas : "
+            "{reason}.",
+            EXPORT[1],
+        ),
+    ),
+    "FILE_UNREADABLE": row(
+        "refuse",
+        en=(
+            "File unreadable",
+            "File {file} cannot be read: {reason}.",
+            "Check permissions, disk and size; copy the file again.",
+        ),
+        fr=(
+            "Fichier illisible",
+            "Le fichier {file} ne peut pas être lu : {reason}.",
+            "Vérifiez les droits, le disque et la taille ; recopiez le fichier.",
+        ),
+    ),
+    "FILES_BESIDE": row(
+        "hold",
+        en=(
+            "Unread files beside the series",
+            "Files beside those of the series could not be read and may be images of it: {files}.",
+            "Read or remove them, and convert the folder again.",
+        ),
+        fr=(
+            "Fichiers non lus à côté de la série",
+            "Des fichiers voisins de ceux de la série n'ont pas pu être lus et en font peut-être "
+            "partie : {files}.",
+            "Rendez-les lisibles ou retirez-les, et convertissez de nouveau le dossier.",
+        ),
+        least="hold",
+    ),
+    "NODE_DEFECT": row(
+        "refuse",
+        en=(
+            "The node failed",
+            "The work on this ended unfinished, by a fault of the node or its machine: {reason}.",
+            "Run it again with --verbose; if it ends so again, send us the log.",
+        ),
+        fr=(
+            "Défaillance du nœud",
+            "Le travail s'est arrêté inachevé, par une faute du nœud ou de sa machine : {reason}.",
+            "Relancez avec --verbose ; en cas de récidive, envoyez-nous le journal.",
+        ),
+    ),
     "UID_MISSING": row(
         "refuse",
         en=("Identifier missing", "{attribute} is missing.", EXPORT[0]),

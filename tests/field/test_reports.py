@@ -18,10 +18,7 @@ pytestmark = [
     pytest.mark.interop,
     pytest.mark.filterwarnings("ignore::UserWarning"),  # pydicom's, of what is wrong on purpose
 ]
-AWAITED = {
-    "fo-dicom/fo-dicom 859", "blairconrad/dicognito 180", "pydicom/pydicom 850",
-    "pydicom/pydicom 1328", "rordenlab/dcm2niix 241",
-}  # fmt: skip
+AWAITED: frozenset[str] = frozenset()
 """Those that are wrong today and are being mended."""
 
 
