@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 def registry(settings: Settings) -> "Registry":
     """The models of the site's models folder."""
     from node.infer.registry import Registry
+    from node.infer.signature import read_keys
 
-    return Registry.scan(settings.inference.models_dir)
+    keys = read_keys(settings.inference.trusted_keys)
+    return Registry.scan(settings.inference.models_dir, keys)
 
 
 class GeneratorPool:
@@ -83,7 +85,7 @@ def _verified(model: "ModelFolder", settings: Settings) -> dict[str, Any]:
     row: dict[str, Any] = {"name": ref.name, "version": ref.version, "sha256": ref.sha256}
     try:
         sentence = verify(model, providers=providers)
-        provider = Session(model.file, providers=providers).provider
+        provider = Session(model.read(), providers=providers).provider
     except Misconfigured as error:
         return row | {"provider": "", "ok": False, "verdict": str(error)}
     return row | {"provider": provider, "ok": True, "verdict": sentence}

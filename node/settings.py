@@ -116,6 +116,8 @@ class InferenceSettings:
     """In order of preference: cuda, tensorrt, cpu."""
     vram_budget_gb: float
     """Most memory one pass may take; 0 means 8, whatever is free."""
+    trusted_keys: tuple[Path, ...]
+    """Public keys (Ed25519, PEM) of whom a model must be signed by; empty: none is asked for."""
     flips: bool
     """Average with the answer to the mirrored MR: twice the time, a little less error."""
 
@@ -319,6 +321,9 @@ def _read_inference(reader: Reader, folder: Path) -> InferenceSettings:
         models_dir=folder / Path(reader.text("models_dir", "onnx")).expanduser(),
         providers=reader.texts("providers", ("cuda", "cpu"), choices=PROVIDERS),
         vram_budget_gb=reader.number("vram_budget_gb", 0.0),
+        trusted_keys=tuple(
+            folder / Path(name).expanduser() for name in reader.texts("trusted_keys", ())
+        ),
         flips=reader.flag("flips", False),
     )
     reader.finish()

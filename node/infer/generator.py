@@ -75,12 +75,12 @@ class Generator:
         memory_budget_bytes: int = 0,
         threads: int = 0,
     ) -> None:
-        model.verify()
+        data = model.read()
         self.model = model
         self._budget = memory_budget_bytes
         self._providers = tuple(providers)
         context = model.manifest.stack_context_voxels
-        self._session = Session(model.file, providers=providers, threads=threads, context=context)
+        self._session = Session(data, providers=providers, threads=threads, context=context)
         self._spare: Session | None = None
         expected = 2 if model.manifest.output.has_scale else 1
         if self._session.outputs != expected:
@@ -184,7 +184,7 @@ class Generator:
         if self._spare is None:
             log.warning("session_falls_back_to_cpu", model=self.model.manifest.name)
             context = self.model.manifest.stack_context_voxels
-            self._spare = Session(self.model.file, providers=["cpu"], context=context)
+            self._spare = Session(self.model.read(), providers=["cpu"], context=context)
         return self._spare.run(values)
 
     def _on_grid(self, mr: Volume, answer: _Answer, work: Grid, grid: Grid) -> SctResult:

@@ -29,7 +29,7 @@ def golden_answer(
 ) -> tuple[float, float]:
     """Mean and standard deviation in HU of the model's answer to `golden_input`."""
     context = model.manifest.stack_context_voxels
-    session = Session(model.file, providers=providers, context=context)
+    session = Session(model.read(), providers=providers, context=context)
     answers, _ = predict_volume(golden_input(shape), model.manifest, session.run, budget_bytes=0)
     hu = answers[0]
     return float(hu.mean(dtype=np.float64)), float(hu.std(dtype=np.float64))

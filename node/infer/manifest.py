@@ -12,6 +12,7 @@ from node.infer.preprocess import Normalisation
 from node.infer.skull import BINS_HU
 
 FORMAT = 1
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -159,11 +160,18 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Read one manifest; `Misconfigured` names file, key and remedy."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise Misconfigured(
             f"{path} does not exist.", remedy="Export the model again, or remove its folder."
         ) from error
+    return parse_manifest(data, path)
+
+
+def parse_manifest(data: bytes, path: Path) -> Manifest:
+    """What ``data`` says, which were read from ``path``."""
+    try:
+        raw = json.loads(data.decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(
             f"{path} is not JSON: {error}.", remedy="Export the model again."
@@ -272,6 +280,9 @@ def _manifest(table: _Table) -> Manifest:
     sha256 = table.text("sha256")
     if not _SHA256.fullmatch(sha256):
         raise table.fail("sha256", f"is {sha256!r}, not 64 hexadecimal digits")
+    file = table.text("file")
+    if not _PLAIN_NAME.fullmatch(file):
+        raise table.fail("file", f"is {file!r}, not the plain name of a file beside the manifest")
     channels = table.texts("channels")
     if len(channels) != 1:
         raise table.fail("channels", f"has {len(channels)} items; this node gives one")
@@ -284,7 +295,7 @@ def _manifest(table: _Table) -> Manifest:
         name=table.text("name"),
         version=table.text("version"),
         description=table.text("description"),
-        file=table.text("file"),
+        file=file,
         sha256=sha256,
         opset=table.whole("opset"),
         channels=channels,

@@ -2,13 +2,18 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from node.domain.errors import Misconfigured
 from node.domain.plan import ModelLimits, ModelRef
-from node.infer.manifest import Manifest, read_manifest
+from node.infer.manifest import Manifest, parse_manifest
+from node.infer.onnx_file import require_self_contained
+from node.infer.signature import require_signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +51,29 @@ class ModelFolder:
         """The ONNX file."""
         return self.path / self.manifest.file
 
-    def verify(self) -> None:
-        """Compare the file's hash with the manifest's; `Misconfigured` when they differ."""
+    def read(self) -> bytes:
+        """The network, exactly as it was hashed; `Misconfigured` when the hash is not its own.
+
+        What is loaded must be these bytes: a file that is opened a second time may be another one.
+        """
         if not self.file.is_file():
             raise Misconfigured(
                 f"Model file {self.file} does not exist.", remedy="Export the model again."
             )
-        digest = hashlib.sha256(self.file.read_bytes()).hexdigest()
+        data = self.file.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
         if digest != self.manifest.sha256:
             raise Misconfigured(
                 f"Model file {self.file} has SHA-256 {digest}, its manifest says "
                 f"{self.manifest.sha256}.",
                 remedy="Restore the file, or export the model again.",
             )
+        require_self_contained(data, str(self.file))
+        return data
+
+    def verify(self) -> None:
+        """Compare the file's hash with the manifest's; `Misconfigured` when they differ."""
+        self.read()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +86,18 @@ class Registry:
     """By name, then oldest version first."""
 
     @classmethod
-    def scan(cls, models_dir: Path) -> Self:
-        """Read every manifest; `Misconfigured` names the folder or manifest that is wrong."""
+    def scan(cls, models_dir: Path, trusted: Sequence[Ed25519PublicKey] = ()) -> Self:
+        """Read every manifest; `Misconfigured` names the folder or manifest that is wrong.
+
+        With ``trusted`` keys each must be signed by one of them.
+        """
         if not models_dir.is_dir():
             raise Misconfigured(
                 f"Models folder {models_dir} does not exist.",
                 remedy="Set models_dir in [inference] to the folder that holds the models.",
             )
-        found = [_folder(path.parent) for path in sorted(models_dir.glob("*/*/manifest.json"))]
+        files = sorted(models_dir.glob("*/*/manifest.json"))
+        found = [_folder(path.parent, trusted) for path in files]
         found.sort(key=lambda m: (m.manifest.name, _version_key(m.manifest.version)))
         return cls(root=models_dir, models=tuple(found))
 
@@ -95,8 +114,11 @@ class Registry:
         return versions[-1]
 
 
-def _folder(path: Path) -> ModelFolder:
-    manifest = read_manifest(path / "manifest.json")
+def _folder(path: Path, trusted: Sequence[Ed25519PublicKey]) -> ModelFolder:
+    data = (path / "manifest.json").read_bytes()
+    if trusted:
+        require_signed(path, data, trusted)
+    manifest = parse_manifest(data, path / "manifest.json")
     for key, told, actual in (
         ("name", manifest.name, path.parent.name),
         ("version", manifest.version, path.name),

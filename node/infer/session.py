@@ -17,6 +17,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 
 from node.domain.errors import Defect, Misconfigured, Retryable
+from node.infer.onnx_file import require_self_contained
 from node.log import get_logger
 
 log = get_logger(__name__)
@@ -50,8 +51,8 @@ class Session:
 
     Parameters
     ----------
-    path
-        The ONNX file.
+    model
+        The ONNX file's bytes, as they were hashed; or its path.
     providers
         Names of `PROVIDERS`, best first. The session uses the first that really works and logs
         what it left out; it fails when none does.
@@ -62,10 +63,10 @@ class Session:
     """
 
     def __init__(
-        self, path: Path, *, providers: Sequence[str], threads: int = 0, context: int = 0
+        self, model: bytes | Path, *, providers: Sequence[str], threads: int = 0, context: int = 0
     ) -> None:
         refuse_two_runtimes()
-        self._session = _open(path, _known(providers), threads)
+        self._session = _open(model, _known(providers), threads)
         self.provider = self._session.get_providers()[0]
         """Provider the session really runs on."""
         self._context = context
@@ -169,8 +170,11 @@ def _known(providers: Sequence[str]) -> list[str]:
     return list(providers)
 
 
-def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSession:
+def _open(model: bytes | Path, providers: list[str], threads: int) -> ort.InferenceSession:
     """Try each provider alone: a list would let the runtime fall back without a word."""
+    path = model if isinstance(model, Path) else "in memory"
+    data = model.read_bytes() if isinstance(model, Path) else model
+    require_self_contained(data, str(path))
     reasons: list[str] = []
     for name in providers:
         if PROVIDERS[name] not in ort.get_available_providers():
@@ -181,9 +185,7 @@ def _open(path: Path, providers: list[str], threads: int) -> ort.InferenceSessio
             reasons.append(f"{name}: this machine has no NVIDIA device")
             continue
         try:
-            session = ort.InferenceSession(
-                path.as_posix(), _options(threads), providers=[PROVIDERS[name]]
-            )
+            session = ort.InferenceSession(data, _options(threads), providers=[PROVIDERS[name]])
         except (InvalidArgument, InvalidGraph, InvalidProtobuf) as error:
             raise Misconfigured(
                 f"Model file {path} is no network: {str(error).splitlines()[0]}",
