@@ -280,8 +280,9 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
         facts=lambda: worker_facts(settings),
         slot=slot,
     )
-    collector = settings.audit.collector if slot == 0 else None
-    with telling(engine, collector, tls, ae_title=settings.node.ae_title):
+    collector = settings.audit.collector
+    tells = telling(engine, collector, tls, ae_title=settings.node.ae_title)
+    with tells if slot == 0 else nullcontext():
         worker.run_worker(values, stop, ready=lambda: log.info("role_ready", slot=slot))
 
 

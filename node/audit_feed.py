@@ -21,8 +21,12 @@ _LONGEST_S = 60.0
 def telling(
     engine: sa.Engine, collector: Collector | None, tls: Tls | None, *, ae_title: str
 ) -> Iterator[None]:
-    """Tell what is recorded, from now until the block ends; nothing without a collector."""
+    """Tell what is recorded, from now until the block ends; nothing without a collector.
+
+    Without one nothing is kept for it either.
+    """
     if collector is None:
+        _forget(engine)
         yield
         return
     secure = tls.client if tls is not None and collector.protocol == "tls" else None
@@ -39,6 +43,13 @@ def telling(
         stop.set()
         thread.join(_LOOK_S)
         syslog.close()
+
+
+def _forget(engine: sa.Engine) -> None:
+    try:
+        AuditRelay.forget(engine)
+    except sa.exc.SQLAlchemyError as error:  # the next start does it
+        log.warning("audit_not_forgotten", reason=type(error).__name__)
 
 
 def _tell(relay: AuditRelay, stop: threading.Event) -> None:

@@ -85,7 +85,7 @@ class Index:
         }
         with self.engine.begin() as connection:
             number = connection.execute(sa.insert(a).values(values).returning(a.c.id)).scalar_one()
-            connection.execute(sa.delete(a).where(a.c.id <= number - KEPT_ASSOCIATIONS))
+            transfers.forget_beyond(connection, a, number - KEPT_ASSOCIATIONS)
             transfers.add(connection, record.transfers, seconds(record.closed_at))
 
 

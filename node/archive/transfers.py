@@ -54,4 +54,15 @@ def add(connection: sa.Connection, transfers: Iterable[Transfer], at: Any) -> No
     n = t.transfers
     for row in rows:
         number = connection.execute(sa.insert(n).values(row).returning(n.c.id)).scalar_one()
-        connection.execute(sa.delete(n).where(n.c.id <= number - KEPT))
+        forget_beyond(connection, n, number - KEPT)
+
+
+def forget_beyond(connection: sa.Connection, table: sa.Table, number: int) -> None:
+    """Forget the rows up to ``number``, but none that an audit collector has not been told.
+
+    Twenty thousand refused connections would otherwise push out the alerts of those before them.
+    """
+    c = t.audit_positions.c
+    told = sa.select(c.position).where(c.source == table.name).scalar_subquery()
+    old = (table.c.id <= number) & (table.c.id <= sa.func.coalesce(told, number))
+    connection.execute(sa.delete(table).where(old))

@@ -31,6 +31,9 @@ USER_AUTHENTICATION = Code("110114", "User Authentication")
 LOGIN = Code("110122", "Login")
 LOGOUT = Code("110123", "Logout")
 USER_SECURITY_CHANGED = Code("110137", "User security Attributes Changed")
+INSTANCES_ACCESSED = Code("110103", "DICOM Instances Accessed")
+STUDY_DELETED = Code("110105", "DICOM Study Deleted")
+QUERY = Code("110112", "Query")
 INSTANCES_TRANSFERRED = Code("110104", "DICOM Instances Transferred")
 APPLICATION = Code("110150", "Application")
 DESTINATION = Code("110152", "Destination Role ID")
@@ -76,7 +79,7 @@ class AuditEvent:
     subject: str = ""
     """The node or system an alert is about; empty for none."""
     action: str = "E"
-    """EventActionCode: E executed, C created, R read."""
+    """EventActionCode: E executed, C created, R read, U changed, D deleted."""
     study: StudyObject | None = None
     """What was transferred; None for events about no study."""
 

@@ -16,10 +16,11 @@ from xml.etree import ElementTree as ET
 import pytest
 import sqlalchemy as sa
 
+from node.archive import index as archive_index
 from node.archive import tables, transfers
 from node.archive.audit import Act, Audit
 from node.archive.audit_relay import AuditRelay
-from node.archive.index import Index
+from node.archive.index import Index, add_event
 from node.archive.records import AssociationRecord
 from node.archive.site_book import SiteBook
 from node.archive.transfers import Transfer
@@ -86,7 +87,6 @@ def test_what_is_a_security_event_is_told_once(engine: sa.Engine) -> None:
     relay = AuditRelay(engine, told.append, ae_title="PCTNODE")
     relay.begin()
     fill(engine)
-    time_passes(engine)
 
     relay.round()
     relay.round()
@@ -99,10 +99,11 @@ def test_what_is_a_security_event_is_told_once(engine: sa.Engine) -> None:
         ("110114", "110122", "0"),
         ("110114", "110122", "4"),
         ("110113", "110137", "0"),
+        ("110103", "None", "0"),
         ("110100", "110121", "0"),
     ]
     assert "STRANGER" in told[1]
-    assert not any("see series" in message for message in told)
+    assert "see series" in told[6]
 
 
 def test_an_outage_loses_nothing(engine: sa.Engine) -> None:
@@ -118,7 +119,6 @@ def test_an_outage_loses_nothing(engine: sa.Engine) -> None:
     relay = AuditRelay(engine, send, ae_title="PCTNODE")
     relay.begin()
     fill(engine)
-    time_passes(engine)
     with pytest.raises(OSError, match="away"):
         relay.round()
     away = False
@@ -126,13 +126,7 @@ def test_an_outage_loses_nothing(engine: sa.Engine) -> None:
     AuditRelay(engine, send, ae_title="PCTNODE").round()
 
     kinds = [codes(message)[1] for message in told]
-    assert kinds == ["110120", "110126", "110128", "110122", "110122", "110137"]
-
-
-def time_passes(engine: sa.Engine) -> None:
-    """Rows are told once they are a second old."""
-    with engine.begin() as connection:
-        connection.execute(sa.update(tables.site_changes).values(at=time.time() - 60))
+    assert kinds == ["110120", "110126", "110128", "110122", "110122", "110137", "None"]
 
 
 def test_datagrams_are_rfc_5424() -> None:
@@ -273,3 +267,97 @@ def test_a_collector_that_others_can_overhear_hears_of_no_patient(engine: sa.Eng
         relay.begin()
         relay.round()
         assert any("PAT7" in message for message in told) is patients
+
+
+@pytest.mark.parametrize("deed", ["sign", "release", "reject", "withdraw", "removed"])
+def test_what_was_done_to_a_series_is_a_message(engine: sa.Engine, deed: str) -> None:
+    """Who did what to which series, by its number; retention's removals too. No patient."""
+    told: list[str] = []
+    relay = AuditRelay(engine, told.append, ae_title="PCTNODE")
+    relay.begin()
+    with engine.begin() as connection:
+        times = dict.fromkeys(("created_at", "last_received_at", "state_at"), 0.0)
+        connection.execute(
+            sa.insert(tables.series).values(
+                id=17, series_instance_uid="1.2.3.4", study_instance_uid="1.2.3", state="review",
+                patient_id="PAT7", patient_name="FANTOME^EMILE", findings=[], **times,
+            )
+        )  # fmt: skip
+        add_event(connection, 17, deed, "FANTOME^EMILE", who="anna")
+        add_event(connection, 17, "received", "no deed")
+    relay.round()
+
+    (message,) = told[1:]
+    assert codes(message)[0] == ("110105" if deed == "removed" else "110103")
+    assert "series 17" in message
+    assert 'UserID="anna"' in message
+    assert not any(word in message for word in ("FANTOME", "PAT7", "1.2.3"))
+
+
+def test_a_query_is_a_message(engine: sa.Engine) -> None:
+    """Which peer asked, how often; not what for."""
+    told: list[str] = []
+    relay = AuditRelay(engine, told.append, ae_title="PCTNODE")
+    relay.begin()
+    Index(engine).add_association(
+        replace(association(rule="", accepted=True), services={"C-FIND": 3, "C-ECHO": 1})
+    )
+    relay.round()
+
+    (message,) = told[1:]
+    assert codes(message)[0] == "110112"
+    assert "3 C-FIND" in message
+
+
+def test_what_was_not_told_is_not_pushed_out(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood of refused connections leaves the alert before it where the collector finds it."""
+    monkeypatch.setattr(archive_index, "KEPT_ASSOCIATIONS", 5)
+    index, told = Index(engine), list[str]()
+
+    def flood() -> int:
+        for _ in range(20):
+            index.add_association(association(rule="calling AE title"))
+        with engine.connect() as connection:
+            count = sa.select(sa.func.count()).select_from(tables.associations)
+            return int(connection.execute(count).scalar_one())
+
+    assert flood() == 5  # nobody is to be told
+    relay = AuditRelay(engine, told.append, ae_title="PCTNODE")
+    relay.begin()
+    assert flood() == 25
+    relay.round()
+    assert len(told) == 1 + 25
+    assert flood() == 20  # those that were told are gone
+    AuditRelay.forget(engine)
+    assert flood() == 5
+
+
+@pytest.mark.postgres
+def test_a_row_that_is_committed_late_is_told(database_url: str) -> None:
+    """Its number is below those that were visible before it; none is passed over."""
+    engine = tables.open_engine(database_url.replace("://", "+psycopg://"))
+    tables.metadata.create_all(engine)
+    told: list[str] = []
+    relay = AuditRelay(engine, told.append, ae_title="PCTNODE", patients=True)
+    relay.begin()
+    one = Transfer(
+        received=True, ae_title="LATE", address="10.0.0.5", study_instance_uid="1.2.3",
+        patient_id="P", classes={MR: 1},
+    )  # fmt: skip
+    slow = engine.connect()
+    transfers.add(slow, [one], time.time() - 60)
+    for _ in range(2):
+        with engine.begin() as quick:
+            transfers.add(quick, [replace(one, ae_title="QUICK")], time.time() - 60)
+        relay.round()
+    assert len(told) == 1  # nobody knows yet what comes below
+    slow.commit()
+    slow.close()
+    relay.round()
+    relay.round()
+    engine.dispose()
+
+    names = [re.findall('UserID="(LATE|QUICK)"', message)[0] for message in told[1:]]
+    assert names == ["LATE", "QUICK", "QUICK"]
