@@ -28,3 +28,4 @@ SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operatio
 SPATIAL_RESAMPLING = Code("113085", "DCM", "Spatial resampling")  # CID 7203
 # CID 7203 is extensible and has no code for this; a local scheme begins with 99 (PS3.3 8.2).
 MR_TO_SCT = Code("MR2SCT", "99PCTNODE", "MR to synthetic CT")
+MORPHOLOGICAL_OPERATIONS = Code("123104", "DCM", "Morphological Operations")  # CID 7162

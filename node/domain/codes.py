@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from node.domain.codes_acquisition import ACQUISITION
 from node.domain.codes_arrival import ARRIVAL
+from node.domain.codes_companions import COMPANIONS
 from node.domain.codes_geometry import GEOMETRY
 from node.domain.codes_kind import KIND
 from node.domain.codes_pixels import PIXELS
@@ -20,6 +21,7 @@ __all__ = ["CODES", "Code", "Language", "Words", "sentence", "words"]
 
 CODES: dict[str, Code] = {
     **ARRIVAL, **KIND, **PIXELS, **GEOMETRY, **ACQUISITION, **VALUES, **QUALITY,
+    **COMPANIONS,
 }  # fmt: skip
 
 # A number by itself or among others: no UID, version or address, which have two dots or letters.
