@@ -9,14 +9,17 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
 
-from node.dicom.headers import read_file, read_instance
+from node.dicom.headers import UNREADABLE, read_file, read_instance
+from node.dicom.meaning import differences
 from node.domain.budget import BUDGET
 from node.domain.codes import CODES
+from node.domain.difference import what_matters
 from node.domain.errors import Misconfigured, NodeError, Rejected
 from node.domain.findings import Finding, Severity, finding, worst
 from node.domain.instance import Instance
@@ -224,12 +227,12 @@ def _may_be_an_image(found: Finding) -> bool:
 
 
 def _one_series(uid: str, members: list[tuple[Instance, Path, bytes]]) -> _Series:
-    """Byte-identical repeats are one instance; the same UID with other bytes is a conflict."""
+    """What says the same under one UID is one instance; what says something else, a conflict."""
     kept: dict[str, tuple[Instance, Path, bytes]] = {}
     conflicts: dict[str, Finding] = {}
     for instance, path, data in members:
         sop = instance.sop_instance_uid
-        if sop in kept and kept[sop][2] != data:
+        if sop in kept and _contradict(kept[sop][2], data):
             conflicts[sop] = finding("INSTANCE_CONFLICT", uid=sop, uids=[sop])
         kept.setdefault(sop, (instance, path, data))
     return _Series(
@@ -238,6 +241,13 @@ def _one_series(uid: str, members: list[tuple[Instance, Path, bytes]]) -> _Serie
         instances=tuple(instance for instance, _, _ in kept.values()),
         conflicts=tuple(conflicts.values()),
     )
+
+
+def _contradict(first: bytes, then: bytes) -> bool:
+    try:
+        return first != then and bool(what_matters(differences(BytesIO(first), BytesIO(then))))
+    except UNREADABLE:
+        return True  # what cannot be read cannot be shown to be the same
 
 
 def _contained(

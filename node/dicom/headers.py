@@ -62,6 +62,7 @@ _UNREADABLE = (
     NotImplementedError, EOFError, LookupError, RecursionError, struct.error, OSError,
     BytesLengthException, zlib.error, AssertionError,
 )  # fmt: skip
+UNREADABLE = _UNREADABLE
 
 
 def read_file(data: bytes, *, name: str) -> FileDataset:
@@ -187,7 +188,7 @@ def _classic(dataset: Dataset) -> Frame:
         rescale_slope=_scale(dataset, "RescaleSlope", 1.0),
         rescale_intercept=_scale(dataset, "RescaleIntercept", 0.0),
         rescale_stated=_stated(dataset, "RescaleSlope"),
-        philips_scale=_philips_scale(dataset),
+        philips_scale=philips_scale(dataset),
         spacing_between_slices_mm=_value(dataset, "SpacingBetweenSlices", _finite),
         slice_location_mm=_value(dataset, "SliceLocation", _finite),
         inversion_time_ms=_value(dataset, "InversionTime", _finite),
@@ -229,7 +230,7 @@ def _enhanced(dataset: Dataset, shared: Dataset, own: Dataset, number: int) -> F
         rescale_slope=_scale(transform, "RescaleSlope", 1.0),
         rescale_intercept=_scale(transform, "RescaleIntercept", 0.0),
         rescale_stated=_stated(transform, "RescaleSlope"),
-        philips_scale=_philips_scale(_item(own, PHILIPS_FRAME)),
+        philips_scale=philips_scale(_item(own, PHILIPS_FRAME)),
         spacing_between_slices_mm=_value(measures, "SpacingBetweenSlices", _finite),
         inversion_time_ms=_value(group("MRModifierSequence"), "InversionTimes", _first_number),
         trigger_time_ms=_value(
@@ -389,7 +390,7 @@ def _scale(dataset: Dataset, keyword: str, default: float) -> float:
     return math.nan if _stated(dataset, keyword) else default
 
 
-def _philips_scale(dataset: Dataset) -> tuple[float, float] | None:
+def philips_scale(dataset: Dataset) -> tuple[float, float] | None:
     """Philips' scale intercept (2005,100D) and slope (2005,100E): FP = (stored - SI) / SS."""
     intercept, slope = (
         _private(dataset, 0x2005, "Philips MR Imaging DD 001", offset, _number_of)

@@ -7,7 +7,7 @@ from datetime import date
 from node.domain.character_set import character_sets
 from node.domain.check_rules import Rules, uids_of
 from node.domain.findings import Finding, finding
-from node.domain.names import is_valid_uid
+from node.domain.names import is_valid_uid, person_name
 from node.domain.stack import Stack
 
 ADULT_YEARS = 18
@@ -57,14 +57,19 @@ def patient_mixed(stack: Stack, _rules: Rules) -> Finding | None:
         ("PatientBirthDate", "patient_birth_date"),
         ("StudyInstanceUID", "study_instance_uid"),
     ):
-        values = Counter(getattr(s.instance, name) for s in stack.slices)
+        said = [_compared(name, getattr(s.instance, name)) for s in stack.slices]
+        values = Counter(said)
         if len(values) > 1:
             common = values.most_common(1)[0][0]
-            odd = [s for s in stack.slices if getattr(s.instance, name) != common]
+            odd = [s for s, value in zip(stack.slices, said, strict=True) if value != common]
             return finding(
                 "PATIENT_MIXED", count=len(values), attribute=attribute, uids=uids_of(odd)
             )
     return None
+
+
+def _compared(name: str, value: str) -> str:
+    return person_name(value) if name == "patient_name" else value
 
 
 def patient_position(stack: Stack, rules: Rules) -> Finding | None:

@@ -1,4 +1,4 @@
-"""Checked value types for what arrives as text: AE titles and UIDs."""
+"""Checked value types for what arrives as text: AE titles, UIDs; when two names are one."""
 
 import re
 from functools import lru_cache
@@ -53,3 +53,13 @@ def uid(raw: str) -> Uid:
             remedy="A UID is at most 64 characters: digits in components joined by dots.",
         )
     return Uid(text)
+
+
+def person_name(raw: str) -> str:
+    """The name without what says nothing, so that equal names are equal text.
+
+    PS3.5 6.2 (PN): delimiters at the end of a group, empty groups at the end and spaces around a
+    component carry no meaning: ``X^Y^`` is ``X^Y``.
+    """
+    groups = ["^".join(part.strip(" \0") for part in g.split("^")) for g in raw.split("=")]
+    return "=".join(group.rstrip("^") for group in groups).rstrip("=")
