@@ -10,6 +10,7 @@ from node.domain.errors import Rejected
 from node.settings import Settings
 
 if TYPE_CHECKING:
+    from node.archive.audit import By
     from node.archive.decisions import Signature
 
 
@@ -41,25 +42,50 @@ def sign_series(
     settings: Settings, series_id: int, signature: "Signature", *, name: str, password: str
 ) -> str:
     """Release an sCT in review by the signature of an account, proved by its password."""
+    from node.archive.decisions import Decisions
+
+    by = _proved(settings, name, password)
+    return Decisions(database(settings)).sign(series_id, signature, by)
+
+
+def correct_series(
+    settings: Settings,
+    series_id: int,
+    action: str,
+    *,
+    reason: str,
+    correction: int | None,
+    name: str,
+    password: str,
+) -> str:
+    """Adopt or dismiss the correction of a series; who does proves who he is, as for signing."""
+    from node.archive.files import Folder
+    from node.flow.corrections import Corrections
+
+    by = _proved(settings, name, password)
+    decide = Corrections(database(settings), Folder(settings.node.data_dir))
+    do = decide.adopt if action == "adopt" else decide.dismiss
+    return do(series_id, by, reason=reason, correction=correction)
+
+
+def _proved(settings: Settings, name: str, password: str) -> "By":
+    """Who decides: an account proved by its password; the system's user where there is none."""
     from node.archive.accounts import Accounts
     from node.archive.audit import By
-    from node.archive.decisions import Decisions
     from node.domain.access import Role
 
-    engine = database(settings)
-    accounts = Accounts(engine)
-    by = By(who=f"{getpass.getuser()} (command)")
-    if accounts.any():
-        accounts.log_in(name, password, address="command")
-        role = next(Role(a["role"]) for a in accounts.all() if a["name"] == name.strip().lower())
-        if not role.covers(Role.PHYSICIST):
-            raise Rejected(
-                f"{name} is {role}; a signature needs the role physicist.",
-                code="ROLE",
-                remedy="Sign as a physicist or administrator.",
-            )
-        by = By(who=name.strip().lower(), role=role.value, address="command")
-    return Decisions(engine).sign(series_id, signature, by)
+    accounts = Accounts(database(settings))
+    if not accounts.any():
+        return By(who=f"{getpass.getuser()} (command)")
+    accounts.log_in(name, password, address="command")
+    role = next(Role(a["role"]) for a in accounts.all() if a["name"] == name.strip().lower())
+    if not role.covers(Role.PHYSICIST):
+        raise Rejected(
+            f"{name} is {role}; a signature needs the role physicist.",
+            code="ROLE",
+            remedy="Sign as a physicist or administrator.",
+        )
+    return By(who=name.strip().lower(), role=role.value, address="command")
 
 
 def pull(

@@ -12,6 +12,7 @@ from typing import Any
 from node import app
 from node.archive import damage
 from node.archive.backup import copy_archive
+from node.archive.corrections import open_corrections
 from node.archive.files import Folder
 from node.archive.verify import verify_files
 from node.domain.errors import Defect, Misconfigured, NodeError
@@ -47,6 +48,7 @@ def examine_node(settings: Settings, *, deep: bool = False) -> tuple[Diagnosis, 
         ("database", lambda: app.database_sentence(settings)),
         ("received", lambda: _received(settings)),
         ("files", lambda: _damaged(settings)),
+        ("corrections", lambda: _corrections(settings)),
         ("models", lambda: _models(settings)),
         ("tls", lambda: _certificates(settings)),
     ]
@@ -136,6 +138,19 @@ def _damaged(settings: Settings) -> str:
             remedy="Check the disk; send the series again, or restore the files from the backup.",
         )
     return "No stored file is known to be damaged."
+
+
+def _corrections(settings: Settings) -> str:
+    waiting = open_corrections(app.database(settings))
+    if waiting:
+        told = "; ".join(f"series {number}: {count} image(s)" for number, count in waiting)
+        raise Defect(
+            f"Images came again and contradict what is held: {told}. Nothing of these series "
+            "leaves.",
+            remedy="Adopt or dismiss each correction, on the page of the series or with pctnode "
+            "series adopt and dismiss.",
+        )
+    return "No correction waits."
 
 
 def _models(settings: Settings) -> str:

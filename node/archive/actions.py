@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.archive.corrections import must_be_settled
 from node.archive.index import add_event, lock_series, move_series, supersede_runs
 from node.archive.run_rows import latest_run, queue_run, release_run, send_again
 from node.archive.sign_offs import must_be_free
@@ -62,6 +63,7 @@ class Actions:
             if run is None or run["plan"] is None:
                 raise no_sct(series_id)
             must_be_free(connection, run["plan"])
+            must_be_settled(connection, series_id)
             sentence = _by("Released", who, reason)
             change = sa.update(t.series).where(t.series.c.id == series_id)
             connection.execute(change.values(held_by=None))
@@ -91,6 +93,7 @@ class Actions:
             if run is None or run["released_at"] is None:
                 raise no_sct(series_id)
             must_be_free(connection, run["plan"])
+            must_be_settled(connection, series_id)
             names = _reset(connection, run["id"], destination)
             if not names:
                 raise Rejected(

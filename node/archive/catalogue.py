@@ -13,6 +13,8 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.attributes import COMPUTED, LEVEL_OF, Level, above
+from node.archive.conflicts import contradicted
+from node.archive.correction_tables import WAITING
 from node.archive.damage import OF_HELD, Held, held
 from node.archive.matching import Key, all_match, fold, require_modest
 from node.domain.states import State
@@ -99,6 +101,14 @@ class Catalogue:
                         found[row["sop_instance_uid"]] = one
         return found
 
+    def contradicted(self, sop_instance_uids: Iterable[str]) -> set[str]:
+        """Those of the instances whose sender has another version than is held here."""
+        uids, found = sorted(set(sop_instance_uids)), set[str]()
+        with self._engine.begin() as connection:
+            for chunk in _chunks(uids):
+                found |= contradicted(connection, chunk)
+        return found
+
     def _series(self, level: Level, keys: Sequence[Key]) -> list[dict[str, Any]]:
         """The series below every matching entity, with the attributes from the patient down."""
         require_modest(keys)
@@ -150,9 +160,15 @@ def _visible() -> sa.Select[Any]:
         .outerjoin(s, s.c.id == c.series_id)
         .outerjoin(t.runs, r.id == c.run_id)
         .outerjoin(o, o.c.id == r.series_id)
-        .where(c.series_id.is_not(None) | released)
+        .where((c.series_id.is_not(None) & ~_is_contradicted(s.c.id)) | released)
         .order_by(c.study_instance_uid, c.series_instance_uid)
     )
+
+
+def _is_contradicted(series_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Whether the images came again and say something else: nobody is to take them as they are."""
+    k = t.corrections.c
+    return sa.exists().where(k.series_id == series_id, k.state == WAITING)
 
 
 def _narrowed(keys: Iterable[Key]) -> Iterator[sa.ColumnElement[bool]]:

@@ -28,6 +28,7 @@ def of(table: str, *, nullable: bool = False) -> sa.Column[int]:
         "runs": "run_id",
         "deliveries": "delivery_id",
         "accounts": "account_id",
+        "corrections": "correction_id",
     }[table]
     return sa.Column(name, sa.Integer, column, nullable=nullable, index=True)
 

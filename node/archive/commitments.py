@@ -155,14 +155,16 @@ class Commitments:
 def judge(catalogue: Catalogue, folder: Folder, instances: Pairs) -> Result:
     """What we commit to: instances whose row is there, of the class they name, and their file.
 
-    A file was compared with its digest, now or in the last day with nobody touching it since.
+    A file was compared with its digest, now or in the last day with nobody touching it since. Where
+    the version that came last lies aside, what is filed is not what the peer would rely on.
     """
     held = catalogue.stored(uid for _, uid in instances)
+    aside = catalogue.contradicted(uid for _, uid in instances)
     guard = Guard(catalogue.engine, folder)
     good = guard.vouched([one.held for one in held.values()], within_s=_VOUCHED_S)
     failed: dict[str, int] = {}
     for sop_class, uid in instances:
-        if uid not in good:
+        if uid not in good or uid in aside:
             failed[uid] = NO_SUCH_INSTANCE
         elif held[uid].sop_class_uid != sop_class:
             failed[uid] = CLASS_CONFLICT

@@ -1,62 +1,56 @@
-"""Whether two encodings say the same: one object sent in another transfer syntax is no conflict."""
+"""Whether what arrived says the same as what is held under its SOP Instance UID."""
 
 import io
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from node.archive.arrival import Arrival
+from node.archive.files import Spool
+from node.dicom.headers import UNREADABLE
+from node.dicom.meaning import differences, identity_of
+from node.domain.difference import Aspect, Difference, what_matters
+from node.log import get_logger
 
-from node.archive.peek import inflate
-from node.domain.errors import Rejected
+log = get_logger(__name__)
+
+UNCOMPARED = "DataSet"
+"""In place of an attribute, where one of the two cannot be read."""
 
 
-def same_object(stored: Path, data_set: bytes, transfer_syntax_uid: str) -> bool:
-    """Whether ``data_set`` has the public attributes and pixels of the stored Part 10 file.
+def contradictions(held: Path, arrived: BinaryIO, *, uid: str) -> tuple[Difference, ...]:
+    """What hangs on where the Part 10 file ``arrived`` differs from the one ``held``.
 
-    Only unencapsulated encodings are compared; a compressed one counts as other bytes, because
-    equal pixels do not prove an equal object. Private attributes are left out: Implicit VR does
-    not carry their value representation.
+    Empty where they are one object. What differs and decides nothing is told in the log, by the
+    names of the attributes alone; what cannot be read cannot be shown to be the same.
     """
-    syntax = UID(transfer_syntax_uid)
-    if syntax.is_encapsulated:
-        return False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deviations are judged when the series is checked
-            ours = pydicom.dcmread(stored)
-            if UID(str(ours.file_meta.TransferSyntaxUID)).is_encapsulated:
-                return False
-            return _flat(ours) == _flat(_read(data_set, syntax))
-    except (Rejected, ValueError, KeyError, AttributeError, TypeError, NotImplementedError):
-        return False  # what cannot be read cannot be shown to be the same
+        with held.open("rb") as file:
+            found = differences(file, arrived)
+    except UNREADABLE:
+        return (Difference(aspect=Aspect.EXAMINATION, attribute=UNCOMPARED, old="", new=""),)
+    told = what_matters(found)
+    if found and not told:
+        names = sorted({d.attribute for d in found})
+        log.info("instance_varied", sop_instance=uid, attributes=names)
+    return told
 
 
-def _read(data_set: bytes, syntax: UID) -> Dataset:
-    if syntax == DeflatedExplicitVRLittleEndian:
-        data_set = inflate(data_set)
-    return read_dataset(io.BytesIO(data_set), syntax.is_implicit_VR, syntax.is_little_endian)
+def identity_in(arrived: BinaryIO) -> dict[str, str]:
+    """Whose image a Part 10 file is; empty where it cannot be read."""
+    try:
+        return identity_of(arrived)
+    except UNREADABLE:
+        return {}
 
 
-def _flat(dataset: Dataset) -> list[tuple[object, ...]]:
-    """Every public element, nested ones with their place, in order."""
-    flat: list[tuple[object, ...]] = []
-    for element in dataset:
-        if element.tag.is_private or element.tag.element == 0:  # PS3.5 7.2: group lengths
-            continue
-        if element.VR == "SQ":
-            items = element.value or []
-            flat.append((element.tag, len(items)))
-            for item in items:
-                flat.extend((element.tag, *inner) for inner in _flat(item))
-        else:
-            flat.append((element.tag, _plain(element.value)))
-    return flat
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, bytes):
-        return value
-    return "" if value is None else str(value)
+@contextmanager
+def opened(arrival: Arrival) -> Iterator[BinaryIO]:
+    """What arrived as a Part 10 file, in memory or as it lies on the disk."""
+    data_set = arrival.kept
+    if isinstance(data_set, Spool):
+        with data_set.path.open("rb") as file:
+            yield file
+    else:
+        yield io.BytesIO(arrival.part10() + data_set)

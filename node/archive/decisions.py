@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from node.archive import tables as t
 from node.archive.actions import asked_series, no_sct
 from node.archive.audit import By, append
-from node.archive.deliveries import WITHDRAWAL, reached
+from node.archive.corrections import must_be_settled
+from node.archive.deliveries import WITHDRAWAL, reached, stop_deliveries
 from node.archive.index import add_event, insert_missing, move_series
 from node.archive.records import OutputFile
 from node.archive.run_rows import latest_run, output_value, release_run, send_again
@@ -63,10 +64,11 @@ class Decisions:
             if run is None or run["plan"] is None:
                 raise no_sct(series_id)
             must_be_free(connection, run["plan"])
-            outputs = _outputs(connection, run["id"])
+            must_be_settled(connection, series_id)
+            outputs = outputs_of(connection, run["id"])
             names = list(run["plan"]["destinations"])
             _as_seen(signature, row, names, len(outputs))
-            sentence = f"Signed by {by.who}{_because(signature.comment)}."
+            sentence = f"Signed by {by.who}{because(signature.comment)}."
             change = sa.update(t.series).where(t.series.c.id == series_id)
             connection.execute(change.values(held_by=None))
             release_run(connection, row, run, names, sentence, who=by.who)
@@ -95,7 +97,7 @@ class Decisions:
         )  # fmt: skip
         with self.engine.begin() as connection:
             row = asked_series(connection, series_id, "held", allowed)
-            sentence = f"Held by {by.who}{_because(reason)}."
+            sentence = f"Held by {by.who}{because(reason)}."
             change = sa.update(t.series).where(t.series.c.id == series_id)
             connection.execute(change.values(held_by=by.who))
             run = latest_run(connection, row)
@@ -137,6 +139,7 @@ class Decisions:
             if run is None or run["released_at"] is None:
                 raise no_sct(series_id)
             must_be_free(connection, run["plan"])
+            must_be_settled(connection, series_id)
             values = {
                 "run_id": run["id"],
                 "destination": destination,
@@ -153,7 +156,7 @@ class Decisions:
             sentence = f"Sent to {destination} as well, asked for by {by.who}."
             move_series(connection, row, State.DELIVERING, sentence)
             add_event(connection, series_id, "send", sentence, who=by.who)
-            count = len(_outputs(connection, run["id"]))
+            count = len(outputs_of(connection, run["id"]))
             target = f"series {series_id}"
             append(
                 connection,
@@ -195,7 +198,7 @@ class Decisions:
                     code="STATE",
                     remedy="An sCT in review is rejected instead.",
                 )
-            files = tuple(_outputs(connection, run.id))
+            files = tuple(outputs_of(connection, run.id))
             if not files:
                 raise Rejected(
                     f"The files of series {series_id} were removed after its delivery.",
@@ -219,11 +222,8 @@ class Decisions:
             run = sa.select(t.runs).where(t.runs.c.id == what.run_id)
             if connection.execute(run).mappings().one()["withdrawn_at"] is not None:
                 raise Rejected("This sCT is withdrawn already.", code="STATE")
-            _index_notice(connection, what.run_id, notice)
-            withdrawn = sa.update(t.runs).where(t.runs.c.id == what.run_id)
-            connection.execute(withdrawn.values(withdrawn_at=t.db_clock(), released_at=None))
-            names = _renew_deliveries(connection, what.run_id)
-            sentence = f"Withdrawn by {by.who}{_because(reason)}."
+            names = withdraw_run(connection, what, notice)
+            sentence = f"Withdrawn by {by.who}{because(reason)}."
             told = f"{sentence} The notice goes to {', '.join(names)}."
             if latest_run_id(connection, row) == what.run_id:
                 move_series(connection, row, State.REJECTED, told)
@@ -243,6 +243,14 @@ class Decisions:
                 ),
             )
             return told
+
+
+def withdraw_run(connection: sa.Connection, what: Withdrawable, notice: OutputFile) -> list[str]:
+    """Let nothing of a run leave but the notice, to everybody who got anything; their names."""
+    _index_notice(connection, what.run_id, notice)
+    withdrawn = sa.update(t.runs).where(t.runs.c.id == what.run_id)
+    connection.execute(withdrawn.values(withdrawn_at=t.db_clock(), released_at=None))
+    return _renew_deliveries(connection, what.run_id)
 
 
 def latest_run_id(connection: sa.Connection, series: sa.RowMapping) -> int | None:
@@ -278,11 +286,13 @@ def _changed(what: str) -> Rejected:
     )
 
 
-def _because(reason: str) -> str:
+def because(reason: str) -> str:
+    """How a reason goes on after what was done."""
     return f": {reason.strip().rstrip('.')}" if reason.strip() else ""
 
 
-def _outputs(connection: sa.Connection, run_id: int) -> list[OutputFile]:
+def outputs_of(connection: sa.Connection, run_id: int) -> list[OutputFile]:
+    """What a run made."""
     o = t.outputs.c
     query = sa.select(t.outputs).where(o.run_id == run_id).order_by(o.stack, o.kind, o.number)
     return [output_value(row) for row in connection.execute(query).mappings()]
@@ -298,21 +308,6 @@ def _successor(connection: sa.Connection, series_id: int, run_id: int) -> str | 
         .limit(1)
     )
     return connection.execute(query).scalar_one_or_none()
-
-
-def stop_deliveries(connection: sa.Connection, run_id: int, sentence: str) -> int:
-    """End every open try; a try already begun finds its number changed. Objects already there."""
-    d, i = t.deliveries, t.delivery_instances.c
-    open_ones = (d.c.run_id == run_id) & (d.c.state == DeliveryState.WAITING.value)
-    stopped = send_again(sentence) | {"state": DeliveryState.FAILED.value}
-    connection.execute(sa.update(d).where(open_ones).values(**stopped))
-    query = (
-        sa.select(sa.func.count())
-        .select_from(t.delivery_instances)
-        .join(d, d.c.id == i.delivery_id)
-        .where(d.c.run_id == run_id, i.stored.is_(True))
-    )
-    return int(connection.execute(query).scalar_one())
 
 
 def _renew_deliveries(connection: sa.Connection, run_id: int) -> list[str]:

@@ -64,7 +64,7 @@ def file_entries(folder: Folder, index: Index, entries: Sequence[Entry]) -> None
     reach("receive.indexed")
     for entry, (stored, _), row in zip(entries, rows, standing, strict=True):
         if row.sha256 != stored.sha256:
-            conflicts.move_aside(folder, index, stored, entry.arrival.context.calling_ae)
+            conflicts.move_aside(folder, index, stored, entry.arrival.header, row)
 
 
 def may_pass(error: Exception) -> bool:

@@ -126,6 +126,17 @@ class Folder:
                 with suppress(FileNotFoundError):
                     temporary.unlink()
 
+    def link(self, source: Path, name: PurePosixPath) -> Path:
+        """Give a whole file a second ``name``; twice is once. The caller syncs the folder of it."""
+        target = self.path(name)
+        self._ready(target.parent)
+        with suppress(FileExistsError):
+            try:
+                os.link(source, target)
+            except PermissionError:  # a file system without links
+                self.place(name, source.read_bytes())
+        return target
+
     def write_text(self, name: PurePosixPath, text: str) -> Path:
         """Write ``text`` as UTF-8."""
         return self.write(name, text.encode())

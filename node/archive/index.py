@@ -152,15 +152,17 @@ def supersede_runs(connection: sa.Connection, series_id: int) -> None:
     )
 
 
-def begin_revision(connection: sa.Connection, row: sa.RowMapping) -> None:
+def begin_revision(
+    connection: sa.Connection, row: sa.RowMapping, sentence: str = "", *, revision: int = 0
+) -> None:
     """Late instances: what was made or is being made of the older set is out of date."""
-    sentence = f"More instances arrived after revision {row['revision']} was taken up."
+    late = f"More instances arrived after revision {row['revision']} was taken up."
     move_series(
         connection,
         row,
         State.RECEIVING,
-        sentence,
-        revision=row["revision"] + 1,
+        sentence or late,
+        revision=revision or row["revision"] + 1,
         attempt=1,
         findings=[],
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.archive import corrections
 from node.archive import tables as t
 from node.archive.deliveries import reached
 from node.archive.index import moment, stored_instance
@@ -66,6 +67,8 @@ class Queries(QueueReads, ViewReads):
                 "timeline": _timeline(connection, series_id),
                 "earlier": _earlier(connection, row),
                 "conflicts": _conflicts(connection, row["series_instance_uid"]),
+                "corrects": row["corrects"],
+                "corrections": corrections.items(connection, row),
             }
 
     def series_id(self, series_instance_uid: str) -> int | None:
@@ -368,7 +371,8 @@ def _earlier(connection: sa.Connection, row: sa.RowMapping) -> list[Item]:
 
 def _conflicts(connection: sa.Connection, series_instance_uid: str) -> list[Item]:
     c = t.conflicts.c
-    query = sa.select(t.conflicts).where(c.series_instance_uid == series_instance_uid)
+    own = (c.series_instance_uid == series_instance_uid) & c.replaced.is_(False)
+    query = sa.select(t.conflicts).where(own)
     return [
         {
             "sop_instance_uid": row["sop_instance_uid"],

@@ -20,13 +20,14 @@ from sqlalchemy.exc import DBAPIError
 from node.archive import conflicts
 from node.archive.arrival import Arrival, ReceiveContext, identify, part10, require_uid
 from node.archive.commit import GroupCommit
-from node.archive.compare import same_object
+from node.archive.compare import UNCOMPARED, opened
 from node.archive.damage import Guard, held_instance
 from node.archive.files import CONFLICTS, Folder, Spool, fsync_folder, instance_name
 from node.archive.filing import Filer
 from node.archive.index import Index
 from node.archive.records import ReceivedHeader, StoredInstance
 from node.crashpoints import reach
+from node.domain.difference import Aspect, Difference
 from node.domain.errors import Retryable
 from node.log import get_logger
 
@@ -42,9 +43,9 @@ class Outcome(StrEnum):
 
     STORED = "stored"
     DUPLICATE = "duplicate"
-    """It was there already; nothing changed."""
+    """It was there already, or says the same as what is; nothing changed."""
     CONFLICT = "conflict"
-    """Another object of its SOP Instance UID is stored; this one is kept aside."""
+    """What is stored under its SOP Instance UID says something else; this one is kept aside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +101,11 @@ class Receiver:
     def receive(self, data_set: bytes | Spool, context: ReceiveContext) -> Receipt:
         """Store ``data_set`` as it came; return once it is durable.
 
-        The same object again changes nothing. Another object of the same SOP Instance UID is kept
-        aside. Raises `Rejected` for what cannot be an instance, and `Retryable` when disk or
-        database cannot take it now. Neither leaves anything half-written; when the database fails
-        after the rename, a whole file without a row stays, which the repeat takes up.
+        The same object again changes nothing, however it is encoded. One that contradicts what is
+        held under its SOP Instance UID is kept aside, and stops the series of that. Raises
+        `Rejected` for what cannot be an instance, and `Retryable` when disk or database cannot take
+        it now. Neither leaves anything half-written; when the database fails after the rename, a
+        whole file without a row stays, which the repeat takes up.
         """
         arrival = identify(data_set, context, self._now())
         try:
@@ -152,25 +154,26 @@ class Receiver:
     def _beside_known(self, arrival: Arrival) -> Receipt | None:
         """What becomes of another instance of a UID that is known; None when it is new."""
         known = self._index.find_instance(arrival.sop_instance_uid)
-        if known is not None and self._is_same(arrival, known):
-            return _receipt(arrival, Outcome.DUPLICATE, known.path)
+        version = None
+        if known is not None:
+            version = self._version(arrival, known)
+            if version is None:
+                return _receipt(arrival, Outcome.DUPLICATE, known.path)
         if not isinstance(arrival.data_set, Spool):  # a spooled one is on the disk already
             self._check_space(arrival.size)
-        return self._keep_aside(arrival, known) if known is not None else None
+        return self._keep_aside(arrival, known, version) if known and version else None
 
-    def _is_same(self, arrival: Arrival, known: StoredInstance) -> bool:
-        path = self._folder.root / known.path
+    def _version(self, arrival: Arrival, known: StoredInstance) -> conflicts.Version | None:
+        """How an instance differs from the one that is known; None where it says the same."""
+        gone = Difference(aspect=Aspect.EXAMINATION, attribute=UNCOMPARED, old="", new="")
+        lost = conflicts.Version(differences=(gone,), identity={}, header=arrival.header)
         if known.sha256 == arrival.sha256:
             # Damaged, or removed by hand: what arrived is written again.
-            return self._guard.is_intact(held_instance(known))
-        if not path.exists():
-            return False
-        # A sender that negotiates another transfer syntax the next time sends other bytes.
-        data_set = arrival.kept
-        if isinstance(data_set, Spool):  # too long to be compared in memory while others wait
-            return False
-        syntax = arrival.context.transfer_syntax_uid
-        return known.transfer_syntax_uid != syntax and same_object(path, data_set, syntax)
+            return None if self._guard.is_intact(held_instance(known)) else lost
+        if not (self._folder.root / known.path).exists():
+            return lost
+        with opened(arrival) as arrived:
+            return conflicts.version_of(known, self._folder, arrived, arrival.header)
 
     def _check_space(self, size: int) -> None:
         # In the journal it lies a second time until it is filed.
@@ -190,8 +193,11 @@ class Receiver:
         standing = self._group.add((target.parent, stored, arrival.header))
         if standing.sha256 != arrival.sha256:
             # Another process has indexed this UID since we looked; its row stands.
-            calling = arrival.context.calling_ae
-            aside = conflicts.move_aside(self._folder, self._index, stored, calling)
+            aside = conflicts.move_aside(
+                self._folder, self._index, stored, arrival.header, standing
+            )
+            if aside is None:
+                return _receipt(arrival, Outcome.DUPLICATE, standing.path)
             return _receipt(arrival, Outcome.CONFLICT, aside)
         return _receipt(arrival, Outcome.STORED, stored.path)
 
@@ -204,7 +210,9 @@ class Receiver:
         reach("receive.indexed")
         return standing
 
-    def _keep_aside(self, arrival: Arrival, known: StoredInstance) -> Receipt:
+    def _keep_aside(
+        self, arrival: Arrival, known: StoredInstance, version: conflicts.Version
+    ) -> Receipt:
         if known.sha256 == arrival.sha256:  # the row is there, its file is damaged or gone
             # The row is asked for again when the file lies there: retention may have forgotten it.
             receipt = replace(self._store(arrival), outcome=Outcome.DUPLICATE)
@@ -215,9 +223,10 @@ class Receiver:
         )
         target, size = self._place_file(arrival, aside)
         fsync_folder(target.parent)
+        reach("conflict.aside")
         calling = arrival.context.calling_ae
         stored = arrival.stored(str(aside), size)
-        conflicts.record(self._index, stored, calling, path=str(aside), size=size)
+        conflicts.record(self._index, stored, calling, path=str(aside), size=size, version=version)
         return _receipt(arrival, Outcome.CONFLICT, str(aside))
 
     def _place_file(self, arrival: Arrival, name: PurePosixPath) -> tuple[Path, int]:

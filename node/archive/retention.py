@@ -92,24 +92,15 @@ class Retention:
         wanted = (
             (t.instances, t.instances.c.series_id == row["id"]),
             (t.outputs, t.outputs.c.run_id.in_(runs)),
-            (t.conflicts, t.conflicts.c.series_instance_uid == row["series_instance_uid"]),
+            (t.conflicts, _aside_of(row)),
         )
         size = 0
         for table, which in wanted:
             found = connection.execute(sa.select(table.c.path, table.c.size).where(which)).all()
             size += sum(file.size for file in found)
             for path in {file.path for file in found}:
-                connection.execute(sa.insert(t.removals).values(self._identity(path)))
+                connection.execute(sa.insert(t.removals).values(listed_file(self._folder, path)))
         return size
-
-    def _identity(self, path: str) -> dict[str, Any]:
-        """Which file is meant: another of that name may be received before this one is removed."""
-        values = {"path": path, "inode": "", "mtime_ns": 0, "at": t.db_clock()}
-        with suppress(FileNotFoundError):
-            state = self._folder.path(PurePosixPath(path)).stat()
-            # As text: an inode number is unsigned, and no database's integer is.
-            values |= {"inode": str(state.st_ino), "mtime_ns": state.st_mtime_ns}
-        return values
 
     def _remove_file(self, row: sa.RowMapping) -> None:
         """Remove exactly the file that was listed; a newer one of its name is put back.
@@ -130,6 +121,16 @@ class Retention:
             path.parent.rmdir()
 
 
+def listed_file(folder: Folder, path: str) -> dict[str, Any]:
+    """Which file is meant: another of that name may be received before this one is removed."""
+    values = {"path": path, "inode": "", "mtime_ns": 0, "at": t.db_clock()}
+    with suppress(FileNotFoundError):
+        state = folder.path(PurePosixPath(path)).stat()
+        # As text: an inode number is unsigned, and no database's integer is.
+        values |= {"inode": str(state.st_ino), "mtime_ns": state.st_mtime_ns}
+    return values
+
+
 def _put_back(aside: Path, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with suppress(FileExistsError):
@@ -145,10 +146,18 @@ def _forget(connection: sa.Connection, row: sa.RowMapping) -> None:
         (t.catalogue, t.catalogue.c.run_id.in_(runs)),
         (t.catalogue, t.catalogue.c.series_id == row["id"]),
         (t.outputs, t.outputs.c.run_id.in_(runs)),
+        (t.conflicts, _aside_of(row)),
         (t.instances, t.instances.c.series_id == row["id"]),
-        (t.conflicts, t.conflicts.c.series_instance_uid == row["series_instance_uid"]),
     ):
         connection.execute(sa.delete(table).where(which))
+
+
+def _aside_of(row: sa.RowMapping) -> sa.ColumnElement[bool]:
+    """What lies aside for a series, and what its images have replaced, of whatever series."""
+    c, i = t.conflicts.c, t.instances.c
+    images = sa.select(i.sop_instance_uid).where(i.series_id == row["id"])
+    own = c.series_instance_uid == row["series_instance_uid"]
+    return sa.or_(own, c.replaced.is_(True) & c.sop_instance_uid.in_(images))
 
 
 def _of_current_run() -> sa.Select[tuple[int]]:

@@ -38,7 +38,7 @@ def queue_run(
         "workflow_id": f"series-{series['series_instance_uid']}-{series['revision']}-{attempt}",
         "turn": turn,
         "model": model,
-        "predecessor_series_uid": _latest_sct(connection, series["id"]),
+        "predecessor_series_uid": _latest_sct(connection, (series["id"], series["corrects"])),
         "created_at": t.db_clock(),
     }
     insert_missing(connection, t.runs, values)
@@ -193,11 +193,13 @@ def finish_run(connection: sa.Connection, run_id: int) -> None:
     connection.execute(change.values(finished_at=t.db_clock()))
 
 
-def _latest_sct(connection: sa.Connection, series_id: int) -> str | None:
+def _latest_sct(connection: sa.Connection, series_ids: Iterable[int | None]) -> str | None:
+    """The sCT made last of a series, or of the one it corrects."""
+    ids = [number for number in series_ids if number is not None]
     query = (
         sa.select(t.outputs.c.series_instance_uid)
         .join(t.runs, t.runs.c.id == t.outputs.c.run_id)
-        .where(t.runs.c.series_id == series_id, t.outputs.c.kind == "ct")
+        .where(t.runs.c.series_id.in_(ids), t.outputs.c.kind == "ct")
         .order_by(t.runs.c.id.desc())
         .limit(1)
     )

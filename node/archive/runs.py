@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.conflicts import ARRIVAL, Aside, of_series, with_finding
+from node.archive.conflicts import ARRIVAL, CODES, findings_of, refreshed, with_finding
+from node.archive.corrections import is_waiting
 from node.archive.describe import image_header, series_header
 from node.archive.expectations import is_moving, is_whole
 from node.archive.index import (
@@ -30,11 +31,15 @@ from node.archive.run_rows import (
     run_value,
 )
 from node.archive.sign_offs import REVOKED, may_leave
+from node.archive.study_patients import tell_both
 from node.domain.errors import Defect
+from node.domain.findings import Finding
 from node.domain.states import State
 
 # A time so far ahead of the clock was written before the clock was set back.
 _CLOCK_STEP_S = 60.0
+CORRECTED = "Held: a correction of this series waits. Adopt it or dismiss it."
+TWO_PATIENTS = "Held: its study holds a series of another patient, too."
 QUEUED_SENTENCE = "Waiting for a free worker."
 
 
@@ -139,10 +144,16 @@ class Runs:
         with t.reading(self.engine).begin() as connection:
             return [stored_instance(row) for row in connection.execute(query).mappings()]
 
-    def aside(self, run: Run) -> list[Aside]:
-        """What was received for the series and lies aside."""
+    def aside(self, run: Run) -> list[Finding]:
+        """What is to be said of what was received for the series and lies aside."""
+        query = sa.select(t.series).where(t.series.c.id == run.series_id)
         with t.reading(self.engine).begin() as connection:
-            return of_series(connection, run.series_instance_uid)
+            return findings_of(connection, connection.execute(query).mappings().one())
+
+    def compare_patients(self, run: Run) -> None:
+        """Tell the run's series, and the others of its study, of a patient that is another one."""
+        with self.engine.begin() as connection:
+            tell_both(connection, run.series_id)
 
     def begin_step(self, run_id: int, name: str, sentence: str) -> None:
         """Say that a step begins; raise `Superseded` or `Finished` when it must not."""
@@ -182,9 +193,11 @@ class Runs:
         with self.engine.begin() as connection:
             _run, row = current_run(connection, run_id)
             found = list(findings)
-            # What came aside since the check looked stays said.
+            # What came since the check looked stays said.
             for late in row["findings"]:
-                found = with_finding(found, late) if late.get("stage") == ARRIVAL else found
+                told = late.get("stage") == ARRIVAL and late["code"] not in CODES
+                found = with_finding(found, late) if told else found
+            found = refreshed(connection, row, found)
             values = {"findings": found, "route": route, "model": model}
             connection.execute(sa.update(t.series).where(t.series.c.id == row["id"]).values(values))
 
@@ -267,6 +280,14 @@ class Runs:
                 return
             if row["held_by"] is not None:
                 move_series(connection, row, State.REVIEW, f"Held by {row['held_by']}.")
+                finish_run(connection, run_id)
+                return
+            if tell_both(connection, row["id"]):
+                move_series(connection, row, State.REVIEW, TWO_PATIENTS)
+                finish_run(connection, run_id)
+                return
+            if is_waiting(connection, row["id"]):
+                move_series(connection, row, State.REVIEW, CORRECTED)
                 finish_run(connection, run_id)
                 return
             if not may_leave(connection, run["plan"]):

@@ -24,6 +24,7 @@ from node.archive.columns import number as _number
 from node.archive.columns import of as _of
 from node.archive.columns import text as _text
 from node.archive.columns import time as _time
+from node.archive.correction_tables import corrections
 from node.archive.database import db_clock, open_engine, reading, sqlite_url
 from node.archive.file_tables import file_checks
 from node.archive.model_tables import figures, model_checks, worker_facts
@@ -36,6 +37,7 @@ __all__ = [
     "catalogue",
     "commitments",
     "conflicts",
+    "corrections",
     "db_clock",
     "deliveries",
     "delivery_instances",
@@ -93,6 +95,8 @@ series = sa.Table(
     _text("route", nullable=True),
     _text("model", nullable=True),
     _text("held_by", nullable=True),
+    # The series (its id) whose images came again under this one.
+    sa.Column("corrects", sa.Integer, nullable=True),
     sa.Column("findings", sa.JSON, nullable=False),
     # The queue reads each state newest first; all of it where 100,000 series are stored.
     sa.Index(None, "state", "state_at", "id"),
@@ -125,6 +129,13 @@ conflicts = sa.Table(
     _text("sha256"),
     _text("calling_ae"),
     _time("received_at", nullable=False),
+    # What it needs to become an image of its series, and how it differs from the one that is.
+    _of("corrections", nullable=True),
+    sa.Column("replaced", sa.Boolean, nullable=False, server_default=sa.false()),
+    _text("sop_class_uid"),
+    _text("transfer_syntax_uid"),
+    sa.Column("differences", sa.JSON(none_as_null=True), nullable=True),
+    sa.Column("header", sa.JSON(none_as_null=True), nullable=True),
 )
 
 runs = sa.Table(

@@ -61,7 +61,8 @@ def orphans(
 ) -> Iterator[str]:
     """Files of the archive that no row knows, one folder after the other."""
     limit = time.time() - older_than_s
-    for name, known in ((INSTANCES, _received), (CONFLICTS, _aside), (OUTPUTS, _made)):
+    # What a correction has replaced lies aside where it lay; what it has brought, where images lie.
+    for name, known in ((INSTANCES, _held), (CONFLICTS, _held), (OUTPUTS, _made)):
         for series in _subfolders(folder.root / name):
             # Listed before the rows are read: a file that appears in between is not looked at.
             found = [p for p in series.iterdir() if p.stat().st_mtime < limit]
@@ -136,6 +137,10 @@ def _of_data_set(data: bytes) -> str:
 def _subfolders(folder: Path) -> Iterator[Path]:
     if folder.is_dir():
         yield from sorted(p for p in folder.iterdir() if p.is_dir())
+
+
+def _held(engine: sa.Engine, series_instance_uid: str) -> Set[str]:
+    return _received(engine, series_instance_uid) | _aside(engine, series_instance_uid)
 
 
 def _received(engine: sa.Engine, series_instance_uid: str) -> Set[str]:

@@ -30,6 +30,15 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
             accept = verb.add_argument("--accept", action="append", default=[], metavar="N:CODE")
             accept.help = "a warning that was read and is acceptable; asked for where not given"
         verb.set_defaults(action=word)
+    for word in ("adopt", "dismiss"):
+        verb = add_verb(verbs, common, word, _correct_series)
+        verb.add_argument("id", type=int)
+        verb.add_argument("--reason", default="", help="why; needed to dismiss")
+        verb.add_argument(
+            "--correction", type=int, metavar="N"
+        ).help = "the one that was looked at (see pctnode series show); another one is refused"
+        verb.add_argument("--as", dest="account", default="", help="account that decides")
+        verb.set_defaults(action=word)
 
 
 def _list_series(arguments: argparse.Namespace) -> int:
@@ -71,6 +80,34 @@ def _act_on_series(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _correct_series(arguments: argparse.Namespace) -> int:
+    """Adopt the images that came again, or leave those that are held."""
+    from node.deeds import correct_series
+
+    settings = settings_of(arguments)
+    name, password = _who(arguments)
+    print(
+        correct_series(
+            settings,
+            arguments.id,
+            arguments.action,
+            reason=arguments.reason,
+            correction=arguments.correction,
+            name=name,
+            password=password,
+        )
+    )
+    return 0
+
+
+def _who(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Account and password of the person at the terminal."""
+    account = arguments.account or _asked("Account: ")
+    if sys.stdin.isatty():
+        return account, getpass.getpass()
+    return account, sys.stdin.readline().rstrip("\n")
+
+
 def _attempt(item: dict[str, Any]) -> str:
     return f"{item['revision']}.{item['attempts']}"
 
@@ -84,7 +121,6 @@ def _sign(
     count = sum(output["instances"] for output in item["outputs"])
     print(f"{count} objects to {', '.join(plan['destinations']) or 'nobody'}.")
     ticked = [key for key in to_read(item["findings"]) if _accepted(key, item, arguments.accept)]
-    account = arguments.account or _asked("Account: ")
     signature = Signature(
         attempt=seen or _attempt(item),
         ticked=ticked,
@@ -92,7 +128,7 @@ def _sign(
         instances=count,
         comment=arguments.reason,
     )
-    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    account, password = _who(arguments)
     settings = settings_of(arguments)
     return sign_series(settings, arguments.id, signature, name=account, password=password)
 

@@ -123,6 +123,56 @@ ARRIVAL = {
             "Cherchez laquelle le PACS détient et envoyez celle-là sous son propre UID.",
         ),
     ),
+    "SERIES_CONTRADICTED": row(
+        "hold",
+        en=(
+            "Images came again, corrected",
+            "{count} image(s) came again from {source} with {attribute} {new} in place of {old}. "
+            "What came first is still what is used.",
+            "Compare with the PACS; then adopt the correction, or dismiss it.",
+        ),
+        fr=(
+            "Images revenues, corrigées",
+            "{count} image(s) revenue(s) de {source} avec {attribute} {new} au lieu de {old}. "
+            "Ce qui est arrivé en premier reste utilisé.",
+            "Comparez avec le PACS ; puis adoptez la correction, ou écartez-la.",
+        ),
+        least="hold",
+    ),
+    "IMAGE_CONTRADICTED": row(
+        "hold",
+        en=(
+            "Images came again, with other content",
+            "{count} image(s) came again from {source} under the same UIDs with other content. "
+            "What came first is still what is used.",
+            "Compare with the PACS; then adopt the correction, or dismiss it.",
+        ),
+        fr=(
+            "Images revenues, avec un autre contenu",
+            "{count} image(s) revenue(s) de {source} sous les mêmes UID avec un autre contenu. "
+            "Ce qui est arrivé en premier reste utilisé.",
+            "Comparez avec le PACS ; puis adoptez la correction, ou écartez-la.",
+        ),
+        least="hold",
+    ),
+    "STUDY_TWO_PATIENTS": row(
+        "hold",
+        en=(
+            "Two patients in one study",
+            "Study {study} also holds series {series} of another patient: {other}, where this "
+            "series says {this}.",
+            "Find out in the PACS whose study it is; have the wrong series corrected there and "
+            "sent again.",
+        ),
+        fr=(
+            "Deux patients dans un examen",
+            "L'examen {study} contient aussi la série {series} d'un autre patient : {other}, alors "
+            "que celle-ci indique {this}.",
+            "Cherchez dans le PACS à qui est l'examen ; faites-y corriger la série fautive et "
+            "renvoyez-la.",
+        ),
+        least="hold",
+    ),
     "INSTANCE_ELSEWHERE": row(
         "hold",
         en=(

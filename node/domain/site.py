@@ -20,6 +20,8 @@ from node.domain.storage import STORAGE_KINDS
 
 MAY = ("send", "query")
 PROOFS = ("none", "commitment", "find", "get")
+ASK, ADOPT = "ask", "adopt"
+CORRECTIONS = (ASK, ADOPT)
 PATIENT_POSITIONS = ("HFS", "FFS", "HFP", "FFP", "HFDR", "HFDL", "FFDR", "FFDL")
 WHEN_PATTERNS = (
     "body_part",
@@ -68,6 +70,9 @@ class Peer:
     """Name of the peer that gets what this one does not take; empty: nobody."""
     deliveries: int = 1
     """How many series at a time the node sends to it."""
+    corrections: str = ASK
+    """What is done when it sends images again that say another patient, study or content: ``ask``
+    a person, or ``adopt`` it once all images of the series are there."""
     source: str = "file"
     """Where it was configured: ``file`` (read-only) or ``database``."""
 
@@ -171,6 +176,7 @@ def peer_mapping(peer: Peer) -> dict[str, Any]:
         "failover": peer.failover,
         "count": peer.count,
         "deliveries": peer.deliveries,
+        "corrections": peer.corrections,
         "accept": list(peer.accept),
         "max_associations": peer.max_associations,
         "tls": peer.tls,
@@ -209,6 +215,7 @@ def _read_peer(reader: Reader, before: Iterable[Peer], source: str) -> Peer:
         failover=reader.text("failover", ""),
         count=reader.flag("count", False),
         deliveries=reader.integer("deliveries", 1, low=1, high=16),
+        corrections=reader.text("corrections", ASK, choices=CORRECTIONS),
         accept=reader.texts("accept", (), choices=tuple(STORAGE_KINDS)),
         max_associations=reader.integer("max_associations", 0, high=1000),
         tls=reader.flag("tls", False),

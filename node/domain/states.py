@@ -43,12 +43,13 @@ class DeliveryState(StrEnum):
 
 
 _S = State
-# Every state may return to RECEIVING: late instances begin a new revision, never a mixture.
+# Every state may return to RECEIVING: late instances begin a new revision, never a mixture. And
+# every one may end in REJECTED: a correction has given the images to another series.
 _AGAIN = frozenset({_S.RECEIVING, _S.QUEUED})
 MOVES: dict[State, frozenset[State]] = {
-    _S.RECEIVING: frozenset({_S.KEPT, _S.QUEUED, _S.REFUSED, _S.FAILED}),
-    _S.KEPT: _AGAIN,
-    _S.QUEUED: frozenset({_S.RUNNING, _S.RECEIVING, _S.FAILED}),
+    _S.RECEIVING: frozenset({_S.KEPT, _S.QUEUED, _S.REFUSED, _S.FAILED, _S.REJECTED}),
+    _S.KEPT: _AGAIN | {_S.REJECTED},
+    _S.QUEUED: frozenset({_S.RUNNING, _S.RECEIVING, _S.FAILED, _S.REJECTED}),
     _S.RUNNING: frozenset(
         {
             _S.KEPT,
@@ -59,12 +60,13 @@ MOVES: dict[State, frozenset[State]] = {
             _S.FAILED,
             _S.QUEUED,
             _S.RECEIVING,
+            _S.REJECTED,
         }
     ),
-    _S.REFUSED: _AGAIN,
+    _S.REFUSED: _AGAIN | {_S.REJECTED},
     _S.REVIEW: _AGAIN | {_S.DELIVERING, _S.DELIVERED, _S.REJECTED},
     _S.DELIVERING: _AGAIN | {_S.DELIVERED, _S.FAILED, _S.REVIEW, _S.REJECTED},
-    _S.DELIVERED: _AGAIN | {_S.DELIVERING, _S.REJECTED},
+    _S.DELIVERED: _AGAIN | {_S.DELIVERING, _S.REJECTED, _S.REVIEW},
     _S.REJECTED: _AGAIN | {_S.REVIEW},
     _S.FAILED: _AGAIN | {_S.DELIVERING, _S.DELIVERED, _S.REVIEW, _S.REJECTED},
 }

@@ -22,6 +22,7 @@ from node.archive.model_book import ModelBook
 from node.archive.runs import Runs
 from node.domain.errors import Defect, Retryable
 from node.flow import engine
+from node.flow.corrections import Corrections
 from node.flow.intake import Outbox
 from node.flow.withdrawals import withdraw
 from node.log import get_logger
@@ -108,6 +109,18 @@ class FlowClient:
         self._ask()
         return sentence
 
+    def adopt(
+        self, series_id: int, by: By, *, reason: str = "", correction: int | None = None
+    ) -> str:
+        """File the corrected images of a series in place of those it has, and work on it anew."""
+        sentence = self._corrections.adopt(series_id, by, reason=reason, correction=correction)
+        self._ask()
+        return sentence
+
+    def dismiss(self, series_id: int, by: By, *, reason: str, correction: int | None = None) -> str:
+        """Leave the images of a series as they are, though they came again corrected."""
+        return self._corrections.dismiss(series_id, by, reason=reason, correction=correction)
+
     def echo(self, peer: str, *, within_s: float = 30.0, who: str = "") -> tuple[bool, str]:
         """Have a worker send C-ECHO to ``peer``; whether it answered, and a sentence."""
         workflow_id = f"echo-{uuid.uuid4()}"
@@ -160,6 +173,12 @@ class FlowClient:
         """Close the connections to the engine's database."""
         if "_client" in self.__dict__:
             self._client.destroy()
+
+    @cached_property
+    def _corrections(self) -> Corrections:
+        if self._folder is None:
+            raise Defect("This process has no archive folder.")
+        return Corrections(self._database, self._folder)
 
     @cached_property
     def _client(self) -> DBOSClient:

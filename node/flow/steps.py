@@ -80,6 +80,7 @@ class _Decision:
 
 def collect_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     """Read every instance and compare it with what was received; keep what is no MR at all."""
+    bench.runs.compare_patients(run)
     kinds = {kind_of(s.sop_class_uid) for s in bench.runs.sources(run)}
     if not kinds & {*WORKED_ON}:
         names = ", ".join(sorted(kind or "other objects" for kind in kinds))
@@ -99,7 +100,7 @@ def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
         bench.runs.finish(run.id, State.KEPT, decision.sentence)
         return Done(sentence=decision.sentence, ended=True)
     found = _of_stacks(decision)
-    found += [finding_json(a.as_finding(), stage=ARRIVAL) for a in bench.runs.aside(run)]
+    found += [finding_json(f, stage=ARRIVAL) for f in bench.runs.aside(run)]
     found += [finding_json(f, stage="check") for f in _incomplete(bench, run)]
     bench.runs.record_check(
         run.id, found, route=decision.route.name, model=run.model or decision.route.model

@@ -8,7 +8,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from node.archive.audit import By
-from node.archive.decisions import Decisions
+from node.archive.decisions import Decisions, Withdrawable
 from node.archive.files import Folder
 from node.archive.records import OutputFile
 from node.dicom.withdrawal import withdrawal_notice
@@ -34,6 +34,14 @@ def withdraw(
             "Withdrawing an sCT needs a reason.", code="REASON", remedy="Say why in one sentence."
         )
     what = decisions.withdrawable(series_id, attempt, revision)
+    file = write_notice(folder, what, by, reason=reason, concept=concept)
+    return decisions.withdraw(what, file, by, reason=reason, concept=concept)
+
+
+def write_notice(
+    folder: Folder, what: Withdrawable, by: By, *, reason: str, concept: str
+) -> OutputFile:
+    """Write the notice that withdraws ``what``; written twice, it is one object."""
     notice = withdrawal_notice(
         [_header(folder, file) for file in what.files],
         concept=concept,
@@ -44,7 +52,7 @@ def withdraw(
     )
     name = PurePosixPath(_NOTICES, notice.series_instance_uid, f"{notice.sop_instance_uid}.dcm")
     folder.write(name, notice.data)
-    file = OutputFile(
+    return OutputFile(
         sop_instance_uid=notice.sop_instance_uid,
         sop_class_uid=notice.sop_class_uid,
         transfer_syntax_uid=notice.transfer_syntax_uid,
@@ -56,7 +64,6 @@ def withdraw(
         size=len(notice.data),
         sha256=hashlib.sha256(notice.data).hexdigest(),
     )
-    return decisions.withdraw(what, file, by, reason=reason, concept=concept)
 
 
 def _header(folder: Folder, file: OutputFile) -> Dataset:

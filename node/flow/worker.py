@@ -31,6 +31,7 @@ from node.domain.site import Site
 from node.flow import engine
 from node.flow.bench import Bench, Rules
 from node.flow.commitment import ReportWork
+from node.flow.corrections import ByPolicy
 from node.flow.delivery import DeliveryWork, RetryRule
 from node.flow.destinations import DESTINATIONS, Destination
 from node.flow.echo import EchoWork
@@ -50,6 +51,8 @@ from node.pipeline import Synthesiser
 log = get_logger(__name__)
 _FACTS_S = 60.0
 _SCRUB_TURN_S = 1.0
+# A correction is adopted by policy once it is quiet; a second more is nothing to it.
+_CORRECTIONS_S = 1.0
 
 
 class Stop(Protocol):
@@ -231,9 +234,11 @@ def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper
     pace = _Pace(intake)
     housekeeper = Housekeeper(values.database, values.folder, values.keep)
     notifier = Notifier(values.database, values.folder.root, values.notices)
+    policy = ByPolicy(values.database, values.folder, values.site, values.quiet_s)
     duties = (
         _Duty("take over", values.beat_s, keeper.take_over),
         _Duty("look", 0.0, unless_replaced(intake.look)),
+        _Duty("corrections", _CORRECTIONS_S, unless_replaced(policy.look)),
         _Duty("pace", 0.0, pace.look),
         _Duty("sweep", values.sweep_s, unless_replaced(sweep)),
         _Duty("housekeeping", LOOK_S, unless_replaced(housekeeper.look)),

@@ -102,7 +102,7 @@ class StoreHandler:
         if visit:
             visit.took(receipt)
         if receipt.outcome is Outcome.CONFLICT:
-            return Answer(status.CONFLICT, "Another object has this SOP Instance UID; kept aside.")
+            return Answer(status.CONFLICT, "Contradicts what is held under this UID; kept aside.")
         return Answer(status.SUCCESS)
 
 

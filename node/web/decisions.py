@@ -1,6 +1,6 @@
 """The interface for decisions about a series: sign, reject, hold, run again, send, withdraw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, HTTPException, Path, Request
@@ -19,7 +19,8 @@ SeriesId = Annotated[int, Path(ge=1, lt=2**31)]
 Words = Annotated[str, Field(max_length=2000)]
 _STATUS = {
     "UNKNOWN": 404, "STATE": 409, "CHANGED": 409, "WARNINGS": 409, "DESTINATION": 409,
-    "SIGN_OFF": 409, "SIGNED_OFF": 409,
+    "SIGN_OFF": 409, "SIGNED_OFF": 409, "CORRECTION": 409, "PARTIAL": 409,
+    "CORRECTION_CHANGED": 409,
     "PROVE": 403, "LOG_IN": 403,
 }  # fmt: skip
 
@@ -59,6 +60,14 @@ class Flow(Protocol):
         revision: int | None = None,
     ) -> str:
         """Tell every destination that an sCT must not be used."""
+
+    def adopt(
+        self, series_id: int, by: By, *, reason: str = "", correction: int | None = None
+    ) -> str:
+        """File the corrected images of a series in place of those it has."""
+
+    def dismiss(self, series_id: int, by: By, *, reason: str, correction: int | None = None) -> str:
+        """Leave the images of a series as they are, though they came again corrected."""
 
     def verify(self, model: str, version: str, *, who: str = "") -> dict[str, Any]:
         """Have a worker verify a model and keep what came of it."""
@@ -122,6 +131,15 @@ class Withdraw(StrictBody):
     reason: Words
     attempt: Annotated[int, Field(ge=1, le=2**31)] | None = None
     revision: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    password: SecretStr = SecretStr("")
+
+
+class Correct(StrictBody):
+    """Decide about a correction."""
+
+    correction: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    """The one that was looked at; another one is refused. Absent: the one that waits."""
+    reason: Words = ""
     password: SecretStr = SecretStr("")
 
 
@@ -256,6 +274,28 @@ def withdraw(request: Request, series_id: SeriesId, body: Withdraw) -> Said:
             attempt=body.attempt,
             revision=body.revision,
         )
+    except NodeError as error:
+        raise as_http(error) from None
+    noted(request)
+    return Said(sentence=sentence)
+
+
+@router.post("/adopt")
+def adopt(request: Request, series_id: SeriesId, body: Correct) -> Said:
+    """Make the images that came again the images of the series; withdraw what had left."""
+    return _corrected(request, series_id, body, flow(request).adopt)
+
+
+@router.post("/dismiss")
+def dismiss(request: Request, series_id: SeriesId, body: Correct) -> Said:
+    """Leave the images as they are; those that came again stay aside."""
+    return _corrected(request, series_id, body, flow(request).dismiss)
+
+
+def _corrected(request: Request, series_id: int, body: Correct, decide: Callable[..., str]) -> Said:
+    try:
+        by = prove_again(request, body.password.get_secret_value())
+        sentence = decide(series_id, by, reason=body.reason, correction=body.correction)
     except NodeError as error:
         raise as_http(error) from None
     noted(request)

@@ -106,6 +106,8 @@ def trouble(item: Item, t: Translator) -> Trouble | None:
     if state is State.FAILED:
         failed = [d for d in item["deliveries"] if d["state"] == DeliveryState.FAILED.value]
         return _undelivered(failed, t) if failed else _stopped(item, t)
+    if state is State.KEPT and item["corrects"] and not item["instances"]:
+        return _corrects(item, t)
     if state is State.KEPT:
         return Trouble(
             title=t("trouble.kept.title"),
@@ -116,6 +118,18 @@ def trouble(item: Item, t: Translator) -> Trouble | None:
             stopped=1,
         )
     return None
+
+
+def _corrects(item: Item, t: Translator) -> Trouble:
+    number = item["corrects"]
+    return Trouble(
+        title=t("trouble.corrects.title"),
+        safe=t("trouble.corrects.safe", n=number),
+        why=[spoken(item["sentence"], t.language)],
+        to_do=[t("trouble.corrects.do", n=number)],
+        code="",
+        stopped=1,
+    )
 
 
 def destinations(item: Item) -> list[str]:

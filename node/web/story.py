@@ -16,7 +16,10 @@ from node.web.texts import Translator
 
 STEPS = ("receive", "check", "infer", "encode", "deliver")
 _STEP_OF = {"collect": 1, "check": 1, "plan": 1, "synthesise": 2, "encode": 3, "release": 4}
-_STOPPED = ("Held by ", "Sign-off of ", "The sign-off this sCT was made under")
+_STOPPED = (
+    "Held by ", "Held: ", "Stopped: ", "Correction dismissed by ", "Sign-off of ",
+    "The sign-off this sCT was made under",
+)  # fmt: skip
 _TO_READ = ("warning", "hold")
 # A peer's AE title and address behind its name, in either language.
 _ADDRESS = re.compile(r" \(\S+(?: at|,) \S+:\d+\)")

@@ -29,6 +29,7 @@ SOURCES = (
     "node/domain/access.py", "node/domain/names.py", "node/domain/reading.py",
     "node/domain/site.py", "node/domain/sign_off.py", "node/archive/accounts.py",
     "node/archive/actions.py", "node/archive/credentials.py", "node/archive/decisions.py",
+    "node/archive/adoption.py", "node/archive/corrections.py", "node/flow/corrections.py",
     "node/archive/model_book.py", "node/archive/sign_offs.py", "node/archive/site_book.py",
     "node/archive/site_entries.py", "node/flow/client.py", "node/scp/admission.py",
     "node/trial.py", "node/web/oidc.py", "node/web/proof.py", "node/web/security.py",

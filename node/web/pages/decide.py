@@ -126,6 +126,42 @@ def withdraw(
     )
 
 
+@router.post("/adopt")
+def adopt(
+    request: Request,
+    series_id: int,
+    correction: Annotated[int, Form(ge=1, le=2**31)],
+    comment: Text = "",
+    password: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Make the images that came again the images of the series."""
+    return _told(
+        request,
+        series_id,
+        lambda to: to.adopt(
+            series_id, prove_again(request, password), reason=comment, correction=correction
+        ),
+    )
+
+
+@router.post("/dismiss")
+def dismiss(
+    request: Request,
+    series_id: int,
+    correction: Annotated[int, Form(ge=1, le=2**31)],
+    comment: Text = "",
+    password: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Leave the images of the series as they are."""
+    return _told(
+        request,
+        series_id,
+        lambda to: to.dismiss(
+            series_id, prove_again(request, password), reason=comment, correction=correction
+        ),
+    )
+
+
 def _told(request: Request, series_id: int, act: Callable[[Flow], str]) -> Response:
     """Do what writes its own line of the audit trail."""
     item = found(request, series_id)

@@ -19,6 +19,8 @@ from node.web.story import stopped_by_somebody
 
 router = APIRouter(include_in_schema=False)
 _SENT = (State.DELIVERING, State.DELIVERED, State.FAILED)
+# A correction stops what was delivered, and it is in review then.
+_LEFT = (*_SENT, State.REVIEW)
 _MOVING = (State.QUEUED, State.RUNNING, State.DELIVERING)
 _BEFORE = (State.RECEIVING, State.QUEUED, State.RUNNING)
 _REACHED = (DeliveryState.SENT.value, DeliveryState.CONFIRMED.value)
@@ -57,6 +59,8 @@ def page(request: Request, series_id: int) -> HTMLResponse:
         to_read=[p for p in findings if p.severity in ("warning", "hold")],
         notes=[p for p in findings if p.severity in ("info", "drop")],
         stopped=stopped_by_somebody(item["sentence"]),
+        correction=next((c for c in item["corrections"] if c["state"] == "waiting"), None),
+        decided=[c for c in item["corrections"] if c["state"] != "waiting"],
         beside=request.app.state.queries.beside(series_id, item["state"]),
         passed=dossier.passed(item["findings"], t),
         checked=any(s["name"] == "check" and s["finished_at"] for s in item["steps"]),
@@ -87,9 +91,9 @@ def _possible(request: Request, item: dict[str, Any], state: State) -> dict[str,
         "can_hold": state in _MOVING and item["held_by"] is None,
         "can_resume": state in _BEFORE and item["held_by"] is not None,
         "tested": _tested(desk, item),
-        "can_withdraw": bool((state in _SENT and reached) or item["earlier"]),
+        "can_withdraw": bool((state in _LEFT and reached) or item["earlier"]),
         # The present one where it has left, else the newest of those that did.
-        "to_withdraw": None if state in _SENT and reached else next(iter(item["earlier"]), None),
+        "to_withdraw": None if state in _LEFT and reached else next(iter(item["earlier"]), None),
         "models": sorted({m["name"] for m in desk.models()}) if desk else [],
         "others": [name for name in peers if name not in sent],
     }

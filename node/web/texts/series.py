@@ -102,6 +102,87 @@ SERIES: dict[str, tuple[str, str]] = {
     "timeline.withdraw": ("Withdraw", "Retrait"),
     "timeline.withdrawal": ("Withdrawal", "Retrait"),
     "timeline.conflict": ("Set aside", "Mise à part"),
+    "timeline.correction": ("Correction", "Correction"),
+    "timeline.adopt": ("Adopt", "Adoption"),
+    "timeline.dismiss": ("Dismiss", "Mise à l’écart"),
+    # -- corrections -------------------------------------------------------------------------
+    "correction.title": (
+        "These images came again, corrected",
+        "Ces images sont revenues corrigées",
+    ),
+    "correction.what": (
+        "{count} of {of} images came again from {who} under the same UIDs and say something else. "
+        "Nothing of this series leaves until somebody decides.",
+        "{count} images sur {of} sont revenues de {who} sous les mêmes UID et disent autre chose. "
+        "Rien de cette série ne part tant que personne ne décide.",
+    ),
+    "correction.attribute": ("Attribute", "Attribut"),
+    "correction.held": ("Held here", "Détenu ici"),
+    "correction.came": ("Came again as", "Revenu avec"),
+    "correction.images": ("Images", "Images"),
+    "correction.pixels": ("other content", "autre contenu"),
+    "correction.more": ("and {n} more", "et {n} de plus"),
+    "correction.partial": (
+        "Images are missing from the correction: it can be adopted once all of them say the same.",
+        "Il manque des images à la correction : adoption possible quand toutes diront de même.",
+    ),
+    "correction.series": ("Series {n} in the queue", "Série {n} dans la file"),
+    "correction.adopt": ("Adopt the correction", "Adopter la correction"),
+    "correction.dismiss": ("Dismiss it", "L’écarter"),
+    "correction.adopt.what": (
+        "The corrected images take the place of those held here, every synthetic CT that has left "
+        "is withdrawn by a Key Object, and a new one is made that names it as its predecessor.",
+        "Les images corrigées remplacent celles détenues ici, tout scanner synthétique déjà parti "
+        "est retiré par un objet clé, et un nouveau est fait, qui le nomme comme prédécesseur.",
+    ),
+    "correction.dismiss.what": (
+        "The images stay as they are; the corrected ones stay aside. What had been released needs "
+        "a new approval.",
+        "Les images restent telles quelles ; les corrigées restent à part. Ce qui était libéré "
+        "demande une nouvelle validation.",
+    ),
+    "correction.adopted": (
+        "Adopted by {who} at {at}: {n} images.",
+        "Adoptée par {who} à {at} : {n} images.",
+    ),
+    "correction.dismissed": (
+        "Dismissed by {who} at {at}: {n} images.",
+        "Écartée par {who} à {at} : {n} images.",
+    ),
+    "correction.earlier": ("Corrections decided", "Corrections décidées"),
+    "decide.correction": (
+        "A correction waits: decide on it first.",
+        "Une correction attend : décidez-en d’abord.",
+    ),
+    "decide.why.CORRECTION": (
+        "A correction of this series waits for a decision.",
+        "Une correction de cette série attend une décision.",
+    ),
+    "decide.do.CORRECTION": (
+        "Adopt it or dismiss it first.",
+        "Adoptez-la ou écartez-la d’abord.",
+    ),
+    "decide.why.UNREADABLE": (
+        "The images that came again cannot be read.",
+        "Les images revenues sont illisibles.",
+    ),
+    "decide.do.UNREADABLE": (
+        "Have the series sent again from the PACS, or dismiss the correction.",
+        "Faites renvoyer la série depuis le PACS, ou écartez la correction.",
+    ),
+    "trouble.corrects.title": (
+        "This series corrects another one",
+        "Cette série en corrige une autre",
+    ),
+    "trouble.corrects.safe": (
+        "Its images are those of series {n}, corrected. They are stored; nothing is lost.",
+        "Ses images sont celles de la série {n}, corrigées. Elles sont conservées ; rien n’est "
+        "perdu.",
+    ),
+    "trouble.corrects.do": (
+        "Open series {n} and adopt the correction, or dismiss it.",
+        "Ouvrez la série {n} et adoptez la correction, ou écartez-la.",
+    ),
     "timeline.removed": ("Removed", "Suppression"),
     "timeline.delivery": ("Delivery", "Envoi"),
     # -- viewer ------------------------------------------------------------------------------
