@@ -20,6 +20,7 @@ from node.archive.queries import Queries
 from node.archive.site_book import SiteBook
 from node.archive.tables import open_engine, sqlite_url
 from node.audit_feed import telling
+from node.domain.door import Patience
 from node.domain.errors import Misconfigured, Retryable
 from node.domain.sign_off import RESEARCH
 from node.domain.site import Site
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from node.archive.accounts import Accounts
     from node.archive.filing import Filer
     from node.archive.index import Index
+    from node.archive.offering import Offerings
     from node.convert import Workshop
     from node.web.desk import Desk
 
@@ -150,7 +152,7 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
             accept_unknown=settings.dicom.unknown_peers == "accept",
         )
 
-    with filer or nullcontext():
+    with _offerings(engine, folder) as offerings, filer or nullcontext():
         serve_scp(
             listeners[0],
             stop,
@@ -158,6 +160,7 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
             policy=policy,
             receiver=Receiver(folder, index, min_free_bytes=min_free, filer=filer),
             records=index,
+            offerings=offerings,
             folder=folder,
             catalogue=Catalogue(engine),
             commitments=Commitments(engine),
@@ -170,6 +173,15 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
             own_loop=settings.dicom.receiver == "loop",
             ready=lambda: log.info("role_ready", slot=slot),
         )
+
+
+def _offerings(engine: sa.Engine, folder: Folder) -> "Offerings":
+    """What the associations of this process offer, for the ledger of the door."""
+    from node.archive.holders import Holder
+    from node.archive.ledger import Ledger
+    from node.archive.offering import Offerings
+
+    return Offerings(Ledger(engine), Holder(folder))
 
 
 def _filer(settings: Settings, folder: Folder, index: "Index") -> "Filer | None":
@@ -266,6 +278,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
         ),
         ae_title=settings.node.ae_title,
         quiet_s=settings.intake.quiet_s,
+        patience=Patience(return_s=settings.intake.return_s, open_s=settings.intake.open_s),
         keep=KeepRules(
             days=settings.retention.days,
             max_bytes=int(settings.retention.max_gb * 1e9),
@@ -329,6 +342,7 @@ def build_web(settings: Settings, *, alone: bool = False) -> Any:
             catalogue=Catalogue(engine),
             folder=folder,
             receiver=Receiver(folder, Index(engine), min_free_bytes=min_free),
+            offerings=_offerings(engine, folder),
         ),
         desk=_desk(settings, engine),
         certificates=lambda: _validity_now(settings),

@@ -105,6 +105,10 @@ class IntakeSettings:
 
     quiet_s: float
     """Silence after the last instance before a series is looked at."""
+    return_s: float
+    """Wait for a sender whose association broke off, or whose instances were refused."""
+    open_s: float
+    """Wait for more of a series on an association that stays open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,9 +315,13 @@ def _read_database(reader: Reader) -> DatabaseSettings:
 
 
 def _read_intake(reader: Reader) -> IntakeSettings:
-    quiet_s = reader.number("quiet_s", 20.0)
+    settings = IntakeSettings(
+        quiet_s=reader.number("quiet_s", 20.0),
+        return_s=reader.number("return_s", 300.0),
+        open_s=reader.number("open_s", 900.0),
+    )
     reader.finish()
-    return IntakeSettings(quiet_s=quiet_s)
+    return settings
 
 
 def _read_inference(reader: Reader, folder: Path) -> InferenceSettings:

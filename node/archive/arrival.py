@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from node.archive import peek
 from node.archive.files import Spool, instance_name, instance_path, part10_header
-from node.archive.records import ReceivedHeader, StoredInstance
+from node.archive.records import Origin, ReceivedHeader, StoredInstance
 from node.domain.errors import Defect, Rejected
 from node.domain.names import is_uid
 
@@ -29,6 +29,8 @@ class ReceiveContext:
     """Affected SOP Instance UID of the command; None where there is no command."""
     peer: str | None = None
     """Name of the peer that sent it; None for an unknown one."""
+    origin: Origin | None = None
+    """The association or request it came with; None where nobody keeps a record of it."""
 
 
 @dataclass(kw_only=True)
@@ -203,4 +205,5 @@ def _header(values: Mapping[int, bytes], study: str, context: ReceiveContext) ->
         peer=context.peer,
         values=values,
         transfer_syntax_uid=context.transfer_syntax_uid,
+        origin=context.origin,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
@@ -14,7 +15,7 @@ from node.archive.arrival import Arrival, ReceiveContext
 from node.archive.files import CONFLICTS, Folder, instance_name
 from node.archive.index import Index
 from node.archive.journal import JOURNAL, Place
-from node.archive.records import StoredInstance
+from node.archive.records import Origin, StoredInstance
 from node.crashpoints import reach
 from node.log import get_logger
 
@@ -151,11 +152,11 @@ def meta_of(arrival: Arrival) -> bytes:
     """How it came, with what `identify` needs beside the data set."""
     context = arrival.context
     how = _quoted(context.transfer_syntax_uid, context.calling_ae, context.called_ae)
-    peer = _quoted(context.peer)
+    peer, origin = _quoted(context.peer), _origin_json(context.origin)
     # UIDs that were checked need no quoting.
     return (
         f'[{how},"{arrival.sop_class_uid}","{arrival.sop_instance_uid}",{peer},'
-        f'{arrival.at.timestamp()!r},"{arrival.series_instance_uid}"]'
+        f'{arrival.at.timestamp()!r},"{arrival.series_instance_uid}",{origin}]'
     ).encode()
 
 
@@ -170,9 +171,24 @@ def _quoted(*values: str | None) -> str:
     return json.dumps(values)[1:-1]
 
 
+@lru_cache(maxsize=64)
+def _origin_json(origin: Origin | None) -> str:
+    if origin is None:
+        return "null"
+    return json.dumps([origin.key, origin.holder, origin.kind, origin.address, origin.opened_at])
+
+
+def _read_origin(values: Sequence[Any]) -> Origin | None:
+    """The origin of a record; None for one of a version that kept none."""
+    if not values or values[0] is None:
+        return None
+    key, holder, kind, address, opened_at = values[0]
+    return Origin(key=key, holder=holder, kind=kind, address=address, opened_at=opened_at)
+
+
 def read_meta(meta: bytes) -> tuple[ReceiveContext, datetime]:
     """How and when the instance of a record arrived."""
-    syntax, calling, called, sop_class, sop_instance, peer, at_s, _series = json.loads(meta)
+    syntax, calling, called, sop_class, sop_instance, peer, at_s, _series, *more = json.loads(meta)
     context = ReceiveContext(
         transfer_syntax_uid=syntax,
         calling_ae=calling,
@@ -180,6 +196,7 @@ def read_meta(meta: bytes) -> tuple[ReceiveContext, datetime]:
         sop_class_uid=sop_class,
         sop_instance_uid=sop_instance,
         peer=peer,
+        origin=_read_origin(more),
     )
     return context, datetime.fromtimestamp(at_s, UTC)
 

@@ -50,11 +50,16 @@ class Expectations:
 
     def of(self, series_instance_uid: str) -> Expectation | None:
         """What was said of a series."""
-        e = t.expectations.c
-        query = sa.select(e.peer, e.instances).where(e.series_instance_uid == series_instance_uid)
         with t.reading(self.engine).begin() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else Expectation(peer=row.peer, instances=row.instances)
+            return expectation_of(connection, series_instance_uid)
+
+
+def expectation_of(connection: sa.Connection, series_instance_uid: str) -> Expectation | None:
+    """What was said of a series, inside the caller's transaction."""
+    e = t.expectations.c
+    query = sa.select(e.peer, e.instances).where(e.series_instance_uid == series_instance_uid)
+    row = connection.execute(query).first()
+    return None if row is None else Expectation(peer=row.peer, instances=row.instances)
 
 
 def is_whole() -> sa.ColumnElement[bool]:

@@ -238,6 +238,10 @@ class Spool:
             self._mapped = mmap.mmap(self.descriptor, 0, prot=mmap.PROT_READ)
         return self._mapped
 
+    def beginning(self, count: int) -> bytes:
+        """The first ``count`` bytes of the data set, or as many as have arrived."""
+        return os.pread(self.descriptor, min(count, self.size), len(self.header))
+
     def close(self) -> None:
         """Let go of the mapping."""
         if self._mapped is not None:

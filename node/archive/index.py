@@ -17,6 +17,7 @@ from node.archive import transfers
 from node.archive.describe import image_header, series_header
 from node.archive.known import KnownInstances
 from node.archive.matching import fold
+from node.archive.offers import note_received
 from node.archive.records import AssociationRecord, ReceivedHeader, StoredInstance
 from node.domain.states import State, move
 
@@ -228,6 +229,7 @@ def _add_to_series(
     statement = _insert_missing(connection.dialect.name, t.instances)
     values = [_instance_values(series, stored, header) for stored, header in rows.values()]
     added = connection.execute(statement, values).rowcount
+    note_received(connection, series["series_instance_uid"], received)
     for uid, (stored, _) in rows.items():
         # Where each was new there is nothing to look up.
         found = None if added == len(rows) else _find(connection, uid)
@@ -302,6 +304,7 @@ def _instance_values(
         "received_at": seconds(stored.received_at),
         "revision": series["revision"] + (1 if again else 0),
         "header": image_header(header.values, header.transfer_syntax_uid),
+        "origin": header.origin.key if header.origin else "",
     }
 
 

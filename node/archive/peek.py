@@ -11,9 +11,12 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 
 from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.filereader import read_dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -24,6 +27,7 @@ from node.archive.alike import Alike, Element
 from node.archive.attributes import ATTRIBUTES
 from node.domain.budget import BUDGET
 from node.domain.errors import Rejected
+from node.domain.names import is_uid
 
 Data = bytes | mmap.mmap
 
@@ -119,6 +123,26 @@ def text(values: Mapping[int, bytes], tag: int) -> str:
         return decode_bytes(raw, encodings, {0x5C, 0x5E, 0x3D}).strip(" \0")
     except (LookupError, UnicodeError, ValueError):
         return raw.decode("latin-1")  # for display only; the bytes are kept as they came
+
+
+def series_named(beginning: bytes, transfer_syntax_uid: str) -> str:
+    """Series Instance UID of a data set that may be cut off or malformed; empty where none is read.
+
+    For what was refused: slow, and it takes what it gets.
+    """
+    implicit = transfer_syntax_uid == ImplicitVRLittleEndian
+    little = transfer_syntax_uid != ExplicitVRBigEndian
+    with suppress(Exception):  # whatever is wrong with it has been said: here nothing is asked
+        if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+            beginning = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning, _REMEMBERED)
+        found = read_dataset(BytesIO(beginning), implicit, little, stop_when=_is_past_series)
+        uid = str(found[SERIES_INSTANCE_UID].value)
+        return uid if is_uid(uid) else ""
+    return ""
+
+
+def _is_past_series(tag: int, _vr: str | None, _length: int) -> bool:
+    return tag > SERIES_INSTANCE_UID
 
 
 def inflate(data_set: bytes | memoryview) -> bytes:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from node.archive import corrections
 from node.archive import tables as t
 from node.archive.deliveries import reached
+from node.archive.door_queries import door_item
 from node.archive.index import moment, stored_instance
 from node.archive.queue_queries import QueueReads
 from node.archive.records import OutputFile, StoredInstance
@@ -69,6 +70,7 @@ class Queries(QueueReads, ViewReads):
                 "conflicts": _conflicts(connection, row["series_instance_uid"]),
                 "corrects": row["corrects"],
                 "corrections": corrections.items(connection, row),
+                "door": door_item(connection, row),
             }
 
     def series_id(self, series_instance_uid: str) -> int | None:

@@ -27,6 +27,21 @@ class StoredInstance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The association, or the request, that an instance came with."""
+
+    key: str
+    """Names it among all there ever were."""
+    holder: str
+    """The process that has it; see `node.archive.holders`."""
+    kind: str
+    """``association`` or ``request``."""
+    address: str
+    opened_at: float
+    """Seconds since 1970 UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedHeader:
     """What is indexed of the series an instance belongs to, and who sent it."""
 
@@ -45,6 +60,8 @@ class ReceivedHeader:
     """Raw values by tag, as `node.archive.peek` reads them, for queries."""
     transfer_syntax_uid: str = ""
     """How they are encoded."""
+    origin: Origin | None = None
+    """What it came with; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.archive import ledger
 from node.archive import tables as t
 from node.archive.deliveries import is_open
 from node.archive.files import TEMPORARY, Folder, fsync_folder
@@ -150,6 +151,7 @@ def _forget(connection: sa.Connection, row: sa.RowMapping) -> None:
         (t.instances, t.instances.c.series_id == row["id"]),
     ):
         connection.execute(sa.delete(table).where(which))
+    ledger.forget(connection, row["series_instance_uid"])
 
 
 def _aside_of(row: sa.RowMapping) -> sa.ColumnElement[bool]:

@@ -21,6 +21,7 @@ from node.archive.index import (
     move_series,
     stored_instance,
 )
+from node.archive.ledger import read_evidence
 from node.archive.records import OpenRun, OutputFile, Run, StoredInstance
 from node.archive.run_rows import (
     current_run,
@@ -30,10 +31,13 @@ from node.archive.run_rows import (
     release_run,
     run_value,
 )
+from node.archive.senders import by_sender, name_sender
 from node.archive.sign_offs import REVOKED, may_leave
 from node.archive.study_patients import tell_both
+from node.domain.door import Evidence, Patience, must_wait
 from node.domain.errors import Defect
 from node.domain.findings import Finding
+from node.domain.routing import Share
 from node.domain.states import State
 
 # A time so far ahead of the clock was written before the clock was set back.
@@ -58,25 +62,39 @@ class Runs:
         quiet_s: float,
         urgent: Collection[str] = (),
         waiting: Callable[[], Collection[str]] = tuple,
+        patience: Patience | None = None,
     ) -> int:
         """Queue every series without a new instance for ``quiet_s``; return how many there were.
 
         Those of the peers in ``urgent`` come before all others. Series in ``waiting`` (their UIDs)
-        have instances that were acknowledged and may have no row yet: not now.
+        have instances that were acknowledged and may have no row yet: not now. Nor is a series
+        taken up that may still come, by what happened at the door, as long as ``patience`` lasts;
+        but one that an archive has sent whole at our request is.
         """
+        patience = patience or Patience()
         last, now = t.series.c.last_received_at, t.db_clock()
         # A time to come: the clock was set back. Nobody waits for it to get there again.
         silent = (last <= now - quiet_s) | (last > now + _CLOCK_STEP_S)
         quiet = (t.series.c.state == State.RECEIVING.value) & (is_whole() | (silent & ~is_moving()))
         with t.reading(self.engine).begin() as connection:
             query = sa.select(t.series.c.id, t.series.c.series_instance_uid).where(quiet)
-            found = connection.execute(query).all()
+            found = [
+                row
+                for row in connection.execute(query).all()
+                if not _may_come(connection, row.id, row.series_instance_uid, patience)
+            ]
         # Asked after the rows: what has got its row since is seen when the series is locked.
         held = waiting() if found else ()
-        return sum(self._settle(row.id, quiet, urgent) for row in found if row[1] not in held)
+        return sum(
+            self._settle(row.id, quiet, urgent, patience) for row in found if row[1] not in held
+        )
 
     def _settle(
-        self, series_id: int, quiet: sa.ColumnElement[bool], urgent: Collection[str]
+        self,
+        series_id: int,
+        quiet: sa.ColumnElement[bool],
+        urgent: Collection[str],
+        patience: Patience,
     ) -> bool:
         with self.engine.begin() as connection:
             row = lock_series(connection, series_id)
@@ -84,12 +102,16 @@ class Runs:
             still = sa.select(t.series.c.id).where(t.series.c.id == series_id, quiet)
             if connection.execute(still).first() is None:
                 return False
+            if _may_come(connection, series_id, row["series_instance_uid"], patience):
+                return False
+            senders = by_sender(connection, series_id)
+            row = name_sender(connection, row, senders)
             queue_run(
                 connection,
                 row,
                 attempt=row["attempt"],
                 sentence=QUEUED_SENTENCE,
-                urgent=row["peer"] in urgent,
+                urgent=bool({row["peer"], *(s.sender.peer for s in senders)} & {*urgent}),
             )
             return True
 
@@ -97,8 +119,9 @@ class Runs:
         """Whether work is waited for, or will be in ``lead_s``: then each look matters."""
         s, now = t.series.c, t.db_clock()
         at_work = s.state.in_([State.QUEUED.value, State.RUNNING.value])
-        settling = (s.state == State.RECEIVING.value) & (
-            s.last_received_at <= now - quiet_s + lead_s
+        # One that has been quiet for longer waits for its sender, which may take minutes.
+        settling = (s.state == State.RECEIVING.value) & s.last_received_at.between(
+            now - quiet_s - lead_s, now - quiet_s + lead_s
         )
         released = (s.state == State.DELIVERING.value) & (s.state_at > now - lead_s)
         query = sa.union_all(*(sa.select(s.id).where(w) for w in (at_work, settling, released)))
@@ -154,6 +177,16 @@ class Runs:
         """Tell the run's series, and the others of its study, of a patient that is another one."""
         with self.engine.begin() as connection:
             tell_both(connection, run.series_id)
+
+    def evidence(self, run: Run) -> Evidence:
+        """What happened at the door to the run's series."""
+        with t.reading(self.engine).begin() as connection:
+            return read_evidence(connection, run.series_id, run.series_instance_uid)
+
+    def senders(self, run: Run) -> list[Share]:
+        """Who sent how many of the run's instances, the most first."""
+        with t.reading(self.engine).begin() as connection:
+            return by_sender(connection, run.series_id, revision=run.revision)
 
     def begin_step(self, run_id: int, name: str, sentence: str) -> None:
         """Say that a step begins; raise `Superseded` or `Finished` when it must not."""
@@ -299,6 +332,19 @@ class Runs:
     def _update(self, run_id: int, **values: Any) -> None:
         with self.engine.begin() as connection:
             connection.execute(sa.update(t.runs).where(t.runs.c.id == run_id).values(values))
+
+
+def _may_come(
+    connection: sa.Connection, series_id: int, series_instance_uid: str, patience: Patience
+) -> bool:
+    """Whether more of a quiet series may come, by what happened at the door."""
+    s = t.series.c
+    whole = sa.select(s.id).select_from(t.series).where(s.id == series_id, is_whole())
+    if connection.execute(whole).first() is not None:
+        return False
+    evidence = read_evidence(connection, series_id, series_instance_uid)
+    now = connection.execute(sa.select(t.db_clock())).scalar_one()
+    return must_wait(evidence, now, patience)
 
 
 def _joined(connection: sa.Connection, run_id: int) -> sa.RowMapping:

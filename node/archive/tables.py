@@ -26,6 +26,7 @@ from node.archive.columns import text as _text
 from node.archive.columns import time as _time
 from node.archive.correction_tables import corrections
 from node.archive.database import db_clock, open_engine, reading, sqlite_url
+from node.archive.door_tables import offers, refusals
 from node.archive.file_tables import file_checks
 from node.archive.model_tables import figures, model_checks, worker_facts
 
@@ -51,10 +52,12 @@ __all__ = [
     "metadata",
     "model_checks",
     "notices",
+    "offers",
     "open_engine",
     "outputs",
     "peer_echoes",
     "reading",
+    "refusals",
     "runs",
     "series",
     "sessions",
@@ -116,6 +119,8 @@ instances = sa.Table(
     _time("received_at", nullable=False),
     _number("revision", 1),
     _json("header"),
+    # Of the association or request it came with (`offers`); empty where that is not known.
+    sa.Column("origin", sa.String(40), nullable=False, server_default=""),
 )
 
 conflicts = sa.Table(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from node.domain.codes_acquisition import ACQUISITION
 from node.domain.codes_arrival import ARRIVAL
 from node.domain.codes_companions import COMPANIONS
+from node.domain.codes_door import DOOR, REFUSALS
 from node.domain.codes_geometry import GEOMETRY
 from node.domain.codes_kind import KIND
 from node.domain.codes_pixels import PIXELS
@@ -20,7 +21,7 @@ from node.domain.wording import Code, Language, Words
 __all__ = ["CODES", "Code", "Language", "Words", "sentence", "words"]
 
 CODES: dict[str, Code] = {
-    **ARRIVAL, **KIND, **PIXELS, **GEOMETRY, **ACQUISITION, **VALUES, **QUALITY,
+    **ARRIVAL, **DOOR, **KIND, **PIXELS, **GEOMETRY, **ACQUISITION, **VALUES, **QUALITY,
     **COMPANIONS,
 }  # fmt: skip
 
@@ -67,8 +68,19 @@ def sentence(code: str, values: Mapping[str, str], language: str = Language.EN) 
     return words(code, language).sentence.format_map(_Dashed(told))
 
 
+def refusal(code: str, language: str = Language.EN) -> str:
+    """Why an image was not taken, in a few words; the code itself where it is not known."""
+    if code in REFUSALS:
+        return REFUSALS[code][language == Language.FR]
+    return words(code, language).title if code in CODES else code
+
+
 def _said(key: str, value: str, language: str) -> str:
     if language != Language.FR:
+        return value
+    if key == "refusals":
+        for code in (*REFUSALS, *CODES):
+            value = value.replace(refusal(code) + " (", refusal(code, language) + " (")
         return value
     if key not in _FRENCH_VALUES:
         return _DECIMAL.sub(r"\1,\2", value).replace("): ", ")\u00a0: ")

@@ -3,7 +3,7 @@
 import hashlib
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -29,6 +29,8 @@ from node.pipeline import Synthesiser, collect
 _META_START = 128 + 4
 _META_LENGTH_END = _META_START + 12
 _READERS = 4
+Expected = Callable[[Run, str, Sequence[str]], Expectation | None]
+"""Run, study and the peers that sent the series give how many instances an archive says it has."""
 KeepFigures = Callable[[int, str, Source, Mapping[str, Any]], None]
 
 
@@ -66,7 +68,7 @@ class Bench:
         model_named: Callable[[str], ModelRef],
         generator: Callable[[ModelRef], Synthesiser],
         rules: Rules,
-        expected: Callable[[Run, str], Expectation | None] = lambda _run, _study: None,
+        expected: Expected = lambda _run, _study, _peers: None,
         signed_off: Callable[[str, Source], int | None] = lambda _sha256, _source: None,
         keep_figures: KeepFigures = lambda _run_id, _sha256, _source, _measured: None,
     ) -> None:

@@ -14,6 +14,7 @@ from node.archive.records import OpenRun
 from node.archive.run_rows import Superseded
 from node.archive.runs import Runs
 from node.crashpoints import reach
+from node.domain.door import Patience
 from node.domain.states import State
 from node.flow import engine
 from node.log import get_logger
@@ -105,6 +106,8 @@ class Intake:
         urgent: Callable[[], Collection[str]] = tuple,
         recover: Callable[[], bool] = lambda: True,
         waiting: Callable[[], Collection[str]] = tuple,
+        patience: Patience | None = None,
+        mark_lost: Callable[[], int] = lambda: 0,
     ) -> None:
         self._runs = runs
         self._deliveries = deliveries
@@ -113,6 +116,8 @@ class Intake:
         self._urgent = urgent
         self._recover = recover
         self._waiting = waiting
+        self._patience = patience or Patience()
+        self._mark_lost = mark_lost
 
     def look(self) -> None:
         """Settle quiet series and ask for what is due."""
@@ -120,12 +125,20 @@ class Intake:
         whole = self._recover()
         settled = 0
         if whole:
-            settled = self._runs.settle_quiet(self._quiet_s, self._urgent(), self._waiting)
+            self._end_lost()
+            settled = self._runs.settle_quiet(
+                self._quiet_s, self._urgent(), self._waiting, self._patience
+            )
         if settled:
             log.info("series_settled", count=settled)
             reach("intake.settled")
         self._outbox.flush()
         reach("intake.asked" if settled else "intake.idle")
+
+    def _end_lost(self) -> None:
+        lost = self._mark_lost()
+        if lost:
+            log.warning("associations_lost", series=lost)
 
     def pace_s(self) -> float:
         """How long to wait until the next look."""

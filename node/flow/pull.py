@@ -79,23 +79,28 @@ class Counts:
         self._site = site
         self._calling_ae = calling_ae
 
-    def of(self, run: Run, study: str) -> Expectation | None:
-        """What is known already, or what the sender says now; None where nobody says."""
-        known = self._expectations.of(run.series_instance_uid)
-        peer = self._site().peer(run.peer) if run.peer else None
-        if peer is None or not peer.count:
-            return known
-        uid = run.series_instance_uid
+    def of(self, run: Run, study: str, peers: Sequence[str]) -> Expectation | None:
+        """What is known already, or what ``peers``, its senders, say now; None where nobody says.
+
+        Of several that are asked the one that has the most counts.
+        """
+        site, uid = self._site(), run.series_instance_uid
+        asked = [peer for peer in map(site.peer, dict.fromkeys(peers)) if peer and peer.count]
+        told = [(self._count(peer, study, uid), peer.name) for peer in asked]
+        count, name = max(told, default=(0, ""))
+        if not count:
+            return self._expectations.of(uid)
+        self._expectations.expect(uid, name, count, moving=False)
+        return Expectation(peer=name, instances=count)
+
+    def _count(self, peer: Peer, study: str, uid: str) -> int:
+        """How many instances ``peer`` says the series has; 0 where it does not say."""
         try:
             found = find_series(peer, study, [uid], calling_ae=self._calling_ae)
         except NodeError as error:  # quiet time and head coverage are what is left
             log.warning("count_unknown", series=uid, peer=peer.name, reason=error.message)
-            return known
-        count = next((s.instances for s in found if s.instances), None)
-        if count is None:
-            return known
-        self._expectations.expect(uid, peer.name, count, moving=False)
-        return Expectation(peer=peer.name, instances=count)
+            return 0
+        return next((s.instances for s in found if s.instances), 0)
 
 
 def _sentence(peer: Peer, series: RemoteSeries, completed: int, failed: int) -> str:

@@ -20,12 +20,20 @@ from node.archive.files import fsync_folder
 from node.archive.records import OutputFile, Run
 from node.crashpoints import reach
 from node.dicom.ct_series import EncodedInstance
+from node.domain.door import incomplete
 from node.domain.errors import Defect
 from node.domain.figures import measured
-from node.domain.findings import Finding, Severity, finding, finding_json, read_finding
+from node.domain.findings import (
+    Finding,
+    Severity,
+    finding,
+    finding_json,
+    read_finding,
+    with_actions,
+)
 from node.domain.plan import Plan, SctResult
 from node.domain.release import decide
-from node.domain.routing import Sender, choose
+from node.domain.routing import choose_for_all
 from node.domain.sign_off import RESEARCH, source_of
 from node.domain.site import Route
 from node.domain.states import State
@@ -51,6 +59,8 @@ from node.pipeline import (
 )
 
 OUTPUTS = "outputs"
+# Stage of the findings about how the route was found.
+_ROUTE = "route"
 _WRITERS = 8
 # A progress sentence is one durable commit: not more often than a person looks.
 _PROGRESS_S = 2.0
@@ -76,6 +86,8 @@ class _Decision:
     examined: tuple[Examined, ...]
     sentence: str
     """Why there is no route; empty when there is one."""
+    told: tuple[Finding, ...] = ()
+    """What is to be said of how the route was found."""
 
 
 def collect_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
@@ -99,9 +111,9 @@ def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     if decision.route is None:
         bench.runs.finish(run.id, State.KEPT, decision.sentence)
         return Done(sentence=decision.sentence, ended=True)
-    found = _of_stacks(decision)
+    found = [*_of_stacks(decision), *_of_route(decision)]
     found += [finding_json(f, stage=ARRIVAL) for f in bench.runs.aside(run)]
-    found += [finding_json(f, stage="check") for f in _incomplete(bench, run)]
+    found += [finding_json(f, stage="check") for f in _incomplete(bench, run, decision.route)]
     bench.runs.record_check(
         run.id, found, route=decision.route.name, model=run.model or decision.route.model
     )
@@ -235,15 +247,14 @@ def tidy(bench: Bench, run: Run) -> None:
 
 def _decide(bench: Bench, run: Run) -> _Decision:
     loaded = bench.load(run)
-    sender = Sender(peer=run.peer, called_ae=run.called_ae)
-    choice = choose(bench.site(), loaded.stacks[0].header, sender)
+    choice = choose_for_all(bench.site(), loaded.stacks[0].header, bench.runs.senders(run))
     if choice.route is None:
         why = "; ".join(f"{name}: {reason}" for name, reason in choice.reasons.items())
         told = f" ({why})" if why else ""
         return _Decision(route=None, examined=(), sentence=f"Kept: no route asks for it{told}.")
     rules = rules_for(choice.route, bench.model_named(run.model or choice.route.model))
     examined = examine(loaded.stacks, rules)
-    return _Decision(route=choice.route, examined=examined, sentence="")
+    return _Decision(route=choice.route, examined=examined, sentence="", told=choice.findings)
 
 
 def _of_stacks(decision: _Decision) -> list[dict[str, Any]]:
@@ -254,15 +265,20 @@ def _of_stacks(decision: _Decision) -> list[dict[str, Any]]:
     ]
 
 
+def _of_route(decision: _Decision) -> list[dict[str, Any]]:
+    return [finding_json(f, stage=_ROUTE) for f in decision.told]
+
+
 def _judge_again(bench: Bench, run: Run, decision: _Decision, route: Route) -> None:
     """Bring the record of the check up to what the plan is made under.
 
     Route and model may have been changed since: what decides about release must be said of these.
     """
-    recorded, found = bench.runs.findings(run.id), _of_stacks(decision)
-    if found == [f for f in recorded if "stack" in f]:
+    found = [*_of_stacks(decision), *_of_route(decision)]
+    recorded = bench.runs.findings(run.id)
+    others = [f for f in recorded if "stack" not in f and f.get("stage") != _ROUTE]
+    if found == [f for f in recorded if f not in others]:
         return
-    others = [f for f in recorded if "stack" not in f]
     model = run.model or route.model
     bench.runs.record_check(run.id, [*found, *others], route=route.name, model=model)
 
@@ -273,17 +289,26 @@ def _accepted(decision: _Decision) -> int | None:
     return next(numbers, None)
 
 
-def _incomplete(bench: Bench, run: Run) -> list[Finding]:
-    """Images that the archive has and we have not: missing end slices leave no gap to see."""
+def _incomplete(bench: Bench, run: Run, route: Route) -> tuple[Finding, ...]:
+    """Images that may be missing: missing end slices leave no gap to see.
+
+    By the word of the archive, and by what happened at the door.
+    """
     loaded = bench.load(run)
-    expected = bench.expected(run, loaded.stacks[0].header.study_instance_uid)
+    study = loaded.stacks[0].header.study_instance_uid
+    peers = [share.sender.peer for share in bench.runs.senders(run)]
+    expected = bench.expected(run, study, [peer for peer in peers if peer])
     count = len(loaded.datasets)
-    if expected is None or count >= expected.instances:
-        return []
-    found = finding(
-        "SERIES_INCOMPLETE", count=count, source=expected.peer, expected=expected.instances
+    found = list(
+        incomplete(bench.runs.evidence(run), expected=expected.instances if expected else None)
     )
-    return [found]
+    if expected is not None and count < expected.instances:
+        found += [
+            finding(
+                "SERIES_INCOMPLETE", count=count, source=expected.peer, expected=expected.instances
+            )
+        ]
+    return with_actions(found, route.actions)
 
 
 def _refusal_sentence(examined: Sequence[Examined]) -> str:

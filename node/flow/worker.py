@@ -18,14 +18,17 @@ from node.archive.commitments import Commitments, judge
 from node.archive.deliveries import Deliveries
 from node.archive.expectations import Expectations
 from node.archive.files import Folder
+from node.archive.holders import is_alive
 from node.archive.index import Index
 from node.archive.journal_claim import Watch
 from node.archive.leases import Leases
+from node.archive.ledger import Ledger
 from node.archive.model_book import ModelBook
 from node.archive.mounts import may_be_shared
 from node.archive.recovery import recover, waiting_series
 from node.archive.runs import Runs
 from node.archive.scrub import Scrub, ScrubRules
+from node.domain.door import Patience
 from node.domain.plan import ModelRef
 from node.domain.site import Site
 from node.flow import engine
@@ -83,6 +86,8 @@ class WorkerValues:
     rules: Rules
     ae_title: str
     quiet_s: float
+    patience: Patience = field(default_factory=Patience)
+    """How long a series waits for a sender that may come back."""
     slot: int = 0
     retry: RetryRule = field(default_factory=RetryRule)
     destinations: Mapping[str, Destination] = field(default_factory=lambda: DESTINATIONS)
@@ -135,6 +140,8 @@ def run_worker(
         urgent=lambda: {peer.name for peer in values.site().peers if peer.urgent},
         recover=partial(recover, values.folder, Index(values.database), _watch(values)),
         waiting=partial(waiting_series, values.folder),
+        patience=values.patience,
+        mark_lost=partial(Ledger(values.database).mark_lost, partial(is_alive, values.folder)),
     )
     log.info("worker_ready", executor=slot.executor_id)
     if ready:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pynetdicom import evt
 from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT
 
+from node.domain.door import Ending
 from node.log import get_logger
 from node.scp import upper_layer
 from node.scp.admission import (
@@ -133,7 +134,7 @@ class Door:
 
     def released(self, event: evt.Event) -> None:
         """The peer ended the association in order."""
-        self._visits.close(event.assoc, "Released.")
+        self._visits.close(event.assoc, "Released.", Ending.RELEASED)
 
     def acse_received(self, event: evt.Event) -> None:
         """Remember which abort it was that ends the association."""
@@ -141,15 +142,18 @@ class Door:
         if visit is None:
             return
         if isinstance(event.primitive, A_ABORT):
-            visit.abort = "Aborted by the peer."
-        elif isinstance(event.primitive, A_P_ABORT):
-            visit.abort = visit.abort or "The connection broke."
+            visit.abort, visit.ending = "Aborted by the peer.", Ending.ABORTED
+        elif isinstance(event.primitive, A_P_ABORT) and not visit.abort:
+            visit.abort, visit.ending = "The connection broke.", Ending.BROKEN
 
     def aborted(self, event: evt.Event) -> None:
         """The association ended out of order."""
         visit = self._visits.of(event.assoc)
         how = visit.abort if visit else ""
-        self._visits.close(event.assoc, how or "Aborted by the node: the peer was silent too long.")
+        ending = visit.ending if visit else Ending.SILENT
+        self._visits.close(
+            event.assoc, how or "Aborted by the node: the peer was silent too long.", ending
+        )
 
     def closed(self, event: evt.Event) -> None:
         """The connection is gone."""

@@ -29,7 +29,7 @@ from node.scp.commands import (
     read_store_request,
     store_response,
 )
-from node.scp.store import StoreHandler
+from node.scp.store import BEGINNING_BYTES, StoreHandler
 from node.scp.stream import Closed, Stream, TooLong
 
 log = get_logger(__name__)
@@ -76,7 +76,7 @@ class ReceiveLoop:
         self._memory = memoryview(bytearray(MEMORY_BYTES))
         self._command = b""
         self._arriving: _Arriving | None = None
-        self._is_asked = False
+        self._is_asked = self._is_released = False
 
     def run(self) -> Ending:
         """Serve until something comes that is not a C-STORE request.
@@ -84,10 +84,12 @@ class ReceiveLoop:
         A request or a release finds everything which was acknowledged before, on whatever
         association. Who has gone asks for nothing, and must not hold a place meanwhile.
         """
-        self._is_asked = False
+        self._is_asked = self._is_released = False
         ending = self._run()
         if self._is_asked:
             self._store.wait_filed()
+        if self._is_released:
+            self._store.will_release(self._association)
         return ending
 
     def _run(self) -> Ending:
@@ -123,7 +125,7 @@ class ReceiveLoop:
             self._stream.keep()
         kind, _, left = _PDU_HEADER.unpack(self._stream.peek(_PDU_HEADER.size))
         if kind != _P_DATA_TF or left > _PDU_LIMIT:
-            self._is_asked = kind == _RELEASE_RQ
+            self._is_asked = self._is_released = kind == _RELEASE_RQ
             return False
         self._stream.take(_PDU_HEADER.size)
         while left:
@@ -192,7 +194,9 @@ class ReceiveLoop:
         arriving, self._arriving = self._arriving, None
         self._command = b""
         if arriving is not None:
+            begun = arriving.begun()
             arriving.close()
+            self._store.cut_off(self._association, arriving.context, begun)
 
 
 class _Broken(Exception):
@@ -236,6 +240,12 @@ class _Arriving:
         if self._fault is not None:
             raise self._fault
         return self._spool or bytes(self._memory[: self._filled])
+
+    def begun(self) -> bytes:
+        """How it begins, as far as it has come; empty after a fault of the disk."""
+        if self._spool is not None:
+            return self._spool.beginning(BEGINNING_BYTES)
+        return b"" if self._fault else bytes(self._memory[: min(self._filled, BEGINNING_BYTES)])
 
     def close(self) -> None:
         """Remove the temporary file, if there is one without a name."""

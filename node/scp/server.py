@@ -17,6 +17,7 @@ from pynetdicom.transport import AssociationServer
 from node.archive.catalogue import Catalogue
 from node.archive.commitments import Commitments
 from node.archive.files import Folder
+from node.archive.offering import Offerings
 from node.archive.receive import Receiver
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from node.domain.errors import Misconfigured
@@ -105,6 +106,7 @@ def serve_scp(
     policy: Callable[[], Policy],
     receiver: Receiver,
     records: Records,
+    offerings: Offerings,
     folder: Folder,
     catalogue: Catalogue,
     commitments: Commitments,
@@ -123,7 +125,7 @@ def serve_scp(
     quiet_pynetdicom()
     # The checks judge what peers send; a look at each UID of a request is a fifth of the answer.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    visits = Visits(records)
+    visits = Visits(records, offerings)
     places = Places(folder.root / "locks" / "peers")
     door = Door(policy, visits, places, max_associations=limits.max_associations)
     retriever = Retriever(
@@ -161,7 +163,7 @@ def serve_scp(
         ready()
     _sweep_until(stop, folder, secure)
     _close(servers, threads, [listener, *([secure.listener] if secure else ())])
-    _drain(servers, limits.drain_s)
+    _drain(servers, limits.drain_s, store)
     log.info("scp_stopped")
 
 
@@ -327,13 +329,14 @@ def _entity(ae_title: str, limits: ScpLimits) -> AE:
     return entity
 
 
-def _drain(servers: Sequence[InheritedServer], drain_s: float) -> None:
+def _drain(servers: Sequence[InheritedServer], drain_s: float, store: StoreHandler) -> None:
     """Let associations finish, then abort what is left: nothing unanswered was acknowledged."""
     deadline = time.monotonic() + drain_s
     for association in _open(servers):
         association.join(max(0.0, deadline - time.monotonic()))
     for association in _open(servers):
         log.warning("association_aborted_at_stop", address=association.requestor.address)
+        store.will_abort(association, "Aborted by the node: it stops.")
         association.abort()
 
 

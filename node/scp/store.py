@@ -1,15 +1,18 @@
 """C-STORE: the bytes as they came go to the receiver, its answer goes to the sender."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
+from node.archive import peek
 from node.archive.arrival import ReceiveContext
 from node.archive.files import Spool
 from node.archive.receive import Outcome, Receiver
-from node.domain.errors import NodeError, Rejected
+from node.crashpoints import reach
+from node.domain.door import CUT_OFF, Ending, refusal_code
+from node.domain.errors import Defect, NodeError, Rejected
 from node.log import get_logger
 from node.scp import status
 from node.scp.admission import may_send
@@ -17,6 +20,10 @@ from node.scp.status import Answer
 from node.scp.visits import Visit, Visits
 
 log = get_logger(__name__)
+
+# Of a data set that is refused or cut off: the UID of its series lies well before.
+BEGINNING_BYTES = 64 << 10
+_FAULT = Defect("a fault of the node, see its log")
 
 
 class StoreHandler:
@@ -50,6 +57,7 @@ class StoreHandler:
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             peer=peer.name if peer else None,
+            origin=visit.offering.origin if visit and visit.offering else None,
         )
 
     def wait_filed(self) -> None:
@@ -60,50 +68,96 @@ class StoreHandler:
         """Say in the record why the node aborts ``association``."""
         visit = self._visits.of(association)
         if visit:
-            visit.abort = how
+            visit.abort, visit.ending = how, Ending.STOPPED
+
+    def will_release(self, association: Any) -> None:
+        """Write down that the sender is done, before it is answered."""
+        visit = self._visits.of(association)
+        if visit and visit.offering:
+            visit.offering.end(Ending.RELEASED, "Released.")
+            reach("store.released")
+
+    def cut_off(self, association: Any, context: ReceiveContext, begun: bytes) -> None:
+        """Remember an instance of which only the beginning came."""
+        visit = self._visits.of(association)
+        if visit and visit.offering:
+            visit.offering.refused(
+                context.sop_instance_uid or "",
+                CUT_OFF,
+                "The association ended in the middle of the data set.",
+                peek.series_named(begun, context.transfer_syntax_uid),
+            )
 
     def answer(
         self, association: Any, context: ReceiveContext, data_set: Callable[[], bytes | Spool]
     ) -> Answer:
         """Store what ``data_set`` gives; every fault, of the sender or ours, becomes a status."""
         visit = self._visits.of(association)
+        arrived: list[bytes | Spool] = []
         try:
-            return self._store(visit, context, data_set)
+            return self._store(visit, context, data_set, arrived)
         except NodeError as error:
             answer = Answer(status.status_of(error), error.message)
             log.warning(
                 "instance_refused", status=f"{answer.status.code:04X}", sentence=error.message
             )
-            if visit:
-                visit.failed(error.message)
+            self._refused(visit, context, arrived, error)
             return answer
         except Exception:
             # The edge of DIMSE: whatever is wrong with us, the sender must hear a failure, keep
             # its instance and the association.
             log.exception("store_failed")
-            if visit:
-                visit.failed("a fault of the node, see its log")
+            self._refused(visit, context, arrived, _FAULT)
             return Answer(status.PROCESSING_FAILURE, "Fault of the node, see its log.")
 
     def _store(
-        self, visit: Visit | None, context: ReceiveContext, data_set: Callable[[], bytes | Spool]
+        self,
+        visit: Visit | None,
+        context: ReceiveContext,
+        data_set: Callable[[], bytes | Spool],
+        arrived: list[bytes | Spool],
     ) -> Answer:
         peer = visit.peer if visit else None
-        arrived = data_set()
+        data = data_set()
+        arrived.append(data)
         if visit:
-            visit.received(arrived.size if isinstance(arrived, Spool) else len(arrived))
+            visit.received(data.size if isinstance(data, Spool) else len(data))
         if not may_send(peer):
             raise Rejected(
                 f"Peer {peer.name if peer else ''!r} may not send.",
                 code="NOT_AUTHORISED",
                 remedy="Add send to what the peer may do.",
             )
-        receipt = self.receiver.receive(arrived, context)
+        receipt = self.receiver.receive(data, context)
         if visit:
             visit.took(receipt)
         if receipt.outcome is Outcome.CONFLICT:
             return Answer(status.CONFLICT, "Contradicts what is held under this UID; kept aside.")
         return Answer(status.SUCCESS)
+
+    def _refused(
+        self,
+        visit: Visit | None,
+        context: ReceiveContext,
+        arrived: Sequence[bytes | Spool],
+        error: NodeError,
+    ) -> None:
+        """Remember an instance that is answered with a failure, and of which series it is."""
+        if visit is None:
+            return
+        visit.failed(error.message)
+        if visit.offering:
+            begun = _beginning(arrived[0]) if arrived else b""
+            visit.offering.refused(
+                context.sop_instance_uid or "",
+                refusal_code(error),
+                error.message,
+                peek.series_named(begun, context.transfer_syntax_uid),
+            )
+
+
+def _beginning(data: bytes | Spool) -> bytes:
+    return data.beginning(BEGINNING_BYTES) if isinstance(data, Spool) else data
 
 
 def _data_set(event: evt.Event) -> bytes:

@@ -10,9 +10,11 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from node.archive.offering import Offering, Offerings
 from node.archive.receive import Outcome, Receipt
 from node.archive.records import AssociationRecord
 from node.archive.transfers import Transfer
+from node.domain.door import Ending
 from node.domain.site import Peer
 from node.log import get_logger
 from node.scp.admission import Asked, Refused
@@ -50,6 +52,8 @@ class Visit:
     """Offered and what was answered, as `node.scp.agreed.agreement` gives them."""
     place: Place | None = None
     """None where the peer has no limit of its own."""
+    offering: Offering | None = None
+    """What it offers, for the ledger of its series; None for one that was sent away."""
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     services: Counter[str] = field(default_factory=Counter)
     """Requests answered, by name."""
@@ -64,6 +68,8 @@ class Visit:
     """Why the last refused instance was refused."""
     abort: str = ""
     """How the abort came about, as far as it is known."""
+    ending: Ending = Ending.SILENT
+    """The same for the ledger: without a word of anybody else it is the node that aborts."""
 
     notes: list[str] = field(default_factory=list)
     """What was asked and answered besides, a few words each; the first `_MOST_NOTES` are kept."""
@@ -85,12 +91,19 @@ class Visit:
         self.last_received_at = at or datetime.now(UTC)
 
     def took(self, receipt: Receipt) -> None:
-        """An instance is safe here."""
+        """An instance is safe here; `Retryable` when that cannot be written down."""
         self.outcomes[receipt.outcome] += 1
         study = (receipt.study_instance_uid, receipt.patient_id)
         self.studies.setdefault(study, Counter())[receipt.sop_class_uid] += 1
         if receipt.outcome is not Outcome.DUPLICATE:
             self.new_studies.add(study)
+        if self.offering is None:
+            return
+        if receipt.outcome is Outcome.STORED:
+            self.offering.stored(receipt.series_instance_uid)
+        else:
+            aside = receipt.outcome is Outcome.CONFLICT
+            self.offering.known(receipt.series_instance_uid, aside=aside)
 
     def transfers(self) -> tuple[Transfer, ...]:
         """What arrived, by study and patient."""
@@ -118,9 +131,13 @@ class Visits:
     """Keeps the visits of one process and writes each when it ends, once."""
 
     def __init__(
-        self, records: Records, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        records: Records,
+        offerings: Offerings,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._records = records
+        self._offerings = offerings
         self._now = now
         self._open: WeakKeyDictionary[Any, Visit] = WeakKeyDictionary()
         self._lock = threading.Lock()
@@ -129,7 +146,18 @@ class Visits:
         self, association: Any, asked: Asked, peer: Peer | None, place: Place | None = None
     ) -> Visit:
         """An association was let in."""
-        visit = Visit(asked=asked, peer=peer, opened_at=self._now(), place=place)
+        visit = Visit(
+            asked=asked,
+            peer=peer,
+            opened_at=self._now(),
+            place=place,
+            offering=self._offerings.open(
+                calling_ae=asked.calling_ae,
+                called_ae=asked.called_ae,
+                peer=peer.name if peer else None,
+                address=asked.address,
+            ),
+        )
         with self._lock:
             self._open[association] = visit
         log.info(
@@ -174,11 +202,13 @@ class Visits:
         if visit is not None:
             self.refuse(visit.asked, refused, visit.contexts)
 
-    def close(self, association: Any, how: str) -> None:
+    def close(self, association: Any, how: str, ending: Ending) -> None:
         """An association ended; ``how`` says so in a few words. Only the first call counts."""
         visit = self._end(association)
         if visit is None:
             return
+        if visit.offering is not None:
+            visit.offering.end(ending, how)
         log.info(
             "association_ended",
             calling=visit.asked.calling_ae,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydicom.uid import ExplicitVRLittleEndian
@@ -19,7 +19,9 @@ from node.archive.catalogue import Catalogue, FoundInstance
 from node.archive.damage import Guard
 from node.archive.files import Folder
 from node.archive.matching import Key
+from node.archive.offering import Offerings
 from node.dicom.intact import NotIntact
+from node.domain.door import Ending
 from node.domain.errors import Rejected
 from node.domain.names import is_uid
 from node.log import get_logger
@@ -50,6 +52,8 @@ class DicomWeb:
     catalogue: Catalogue
     folder: Folder
     receiver: stow.Receives
+    offerings: Offerings
+    """What requests to store offer, for the ledger of the door."""
     posting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(stow.AT_ONCE))
     """Who may have an instance in memory."""
 
@@ -225,16 +229,26 @@ async def store(request: Request, study: str = "") -> Response:
 
 async def _posted(request: Request, services: DicomWeb, study: str) -> Response:
     stored = stow.Stored()
-    who = f"{me(request).name}"[:16]
+    offering = services.offerings.open(
+        calling_ae=f"{me(request).name}"[:16],
+        address=request.client.host if request.client else "",
+        kind="request",
+    )
+    ending, how = Ending.BROKEN, "The request was cut off."
     try:
         boundary = stow.boundary_of(request.headers.get("content-type", ""))
         async for part in stow.parts(request.stream(), boundary):
-            await to_thread.run_sync(stow.store, services.receiver, part, who, study, stored)
+            await to_thread.run_sync(stow.store, services.receiver, part, offering, study, stored)
             del part  # before the next is gathered
+        ending, how = Ending.RELEASED, "Released."
     except Rejected as error:
         if not stored.accepted:
             raise _error(error) from None
         stored.refused.append(("", "", 0xC000))  # what came before the break is kept and told
+    finally:
+        # Shielded: who goes away in the middle cancels us, and that is what is to be remembered.
+        with CancelScope(shield=True):
+            await to_thread.run_sync(offering.end, ending, how)
     note(request, "store instances", study, stored=len(stored.accepted))
     log.info("instances_posted", stored=len(stored.accepted), refused=len(stored.refused))
     return JSONResponse(stored.as_json(_base(request)), stored.status, media_type=JSON)

@@ -23,6 +23,14 @@ _FORMS: tuple[tuple[str, str], ...] = (
         r"The file of SOP instance (\S+) was damaged or gone; it came again, whole\.",
         r"Le fichier de l’instance SOP \1 était endommagé ou absent ; il est revenu, intact.",
     ),
+    (
+        r"Its sender broke off or was refused images; waiting for it to come back\.",
+        "L’expéditeur a interrompu l’envoi ou s’est vu refuser des images ; attente de son retour.",
+    ),
+    (
+        r"Its sender came back and ended in order\.",
+        "L’expéditeur est revenu et a terminé normalement.",
+    ),
     (r"Waiting for a free worker\.", "En attente d’un calculateur libre."),
     (r"Reading the images\.", "Lecture des images."),
     (r"Checking the images\.", "Contrôle des images."),

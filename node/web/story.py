@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from node.archive.ledger import WAITING
 from node.archive.queue_queries import QueueRow
 from node.domain.codes import CODES, sentence
 from node.domain.states import DeliveryState, State
@@ -91,7 +92,9 @@ def _receiving(row: QueueRow, t: Translator) -> Story:
     return Story(
         segments=_bar(0, Segment(shape="dash")),
         caption=t("step.receive"),
-        sentence=t.count("queue.arriving", row.instances),
+        sentence=spoken(row.sentence, t.language)
+        if row.sentence == WAITING
+        else t.count("queue.arriving", row.instances),
     )
 
 

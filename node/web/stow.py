@@ -11,8 +11,10 @@ from pydicom.filereader import _read_file_meta_info
 
 from node.archive import peek
 from node.archive.arrival import ReceiveContext
+from node.archive.offering import Offering
 from node.archive.receive import Outcome, Receipt
 from node.domain.budget import BUDGET
+from node.domain.door import refusal_code
 from node.domain.errors import NodeError, Rejected, Retryable
 from node.domain.storage import kind_of
 
@@ -58,9 +60,10 @@ class Stored:
         return dict(response.to_json_dict())
 
 
-def store(receiver: Receives, part: bytes, who: str, study: str, stored: Stored) -> None:
+def store(receiver: Receives, part: bytes, offering: Offering, study: str, stored: Stored) -> None:
     """Store one Part 10 file and note what became of it; never raises `NodeError`."""
-    sop_class = sop_instance = ""
+    sop_class = sop_instance = syntax = ""
+    data_set = b""
     try:
         meta, data_set = _split(part)
         sop_class = str(meta.get("MediaStorageSOPClassUID", ""))
@@ -69,19 +72,35 @@ def store(receiver: Receives, part: bytes, who: str, study: str, stored: Stored)
         found = _require_wanted(sop_class, data_set, syntax, study)
         context = ReceiveContext(
             transfer_syntax_uid=syntax,
-            calling_ae=who,
+            calling_ae=offering.caller.calling_ae,
             called_ae="",
             sop_class_uid=sop_class,
             sop_instance_uid=sop_instance,
+            origin=offering.origin,
         )
-        stored.accepted.append((receiver.receive(data_set, context), found))
-    except Retryable:
-        stored.refused.append((sop_class, sop_instance, _NO_ROOM))
-    except Rejected as error:
-        reason = _REASONS.get(error.code, _NOT_UNDERSTOOD)
-        stored.refused.append((sop_class, sop_instance, reason))
-    except NodeError:
-        stored.refused.append((sop_class, sop_instance, _PROCESSING))
+        receipt = receiver.receive(data_set, context)
+        _note(offering, receipt)
+        stored.accepted.append((receipt, found))
+    except NodeError as error:
+        stored.refused.append((sop_class, sop_instance, _reason(error)))
+        series = peek.series_named(data_set, syntax)
+        offering.refused(sop_instance, refusal_code(error), error.message, series)
+
+
+def _note(offering: Offering, receipt: Receipt) -> None:
+    if receipt.outcome is Outcome.STORED:
+        offering.stored(receipt.series_instance_uid)
+    else:
+        aside = receipt.outcome is Outcome.CONFLICT
+        offering.known(receipt.series_instance_uid, aside=aside)
+
+
+def _reason(error: NodeError) -> int:
+    if isinstance(error, Retryable):
+        return _NO_ROOM
+    if isinstance(error, Rejected):
+        return _REASONS.get(error.code, _NOT_UNDERSTOOD)
+    return _PROCESSING
 
 
 def boundary_of(content_type: str) -> bytes:

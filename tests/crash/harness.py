@@ -170,6 +170,8 @@ def node_toml(
     min_free_gb: float = 0,
     retention: str = "",
     pacs_port: int = 1,
+    intake: str = "",
+    dicom: str = "",
     more: str = "",
 ) -> str:
     """A node.toml: who may send, and a route to ``destinations`` (name, AE title, port)."""
@@ -181,12 +183,14 @@ takeover_s = {takeover_s}
 port = {dicom_port}
 acceptors = {acceptors}
 journal_mb = {journal_mb}
+{dicom}
 [web]
 port = {web_port}
 [database]
 url = "{database_url}"
 [intake]
 quiet_s = {quiet_s}
+{intake}
 [inference]
 models_dir = "models"
 providers = ["cpu"]

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom.dsutils import split_dataset
 
+from node.archive.files import Folder
+from node.archive.holders import Holder
+from node.archive.ledger import Ledger
+from node.archive.offering import Offerings
 from tests.peers.processes import start, stop
 from tests.peers.waiting import wait_until
 
@@ -54,6 +59,11 @@ class Node:
     def stop(self) -> int:
         """End it in order and return its exit status."""
         return stop(self.process, timeout_s=30)
+
+
+def offerings_of(engine: sa.Engine, folder: Folder) -> Offerings:
+    """What a receiving process writes into the ledger of the door."""
+    return Offerings(Ledger(engine), Holder(folder))
 
 
 def start_node(data_dir: Path, *options: str) -> Node:

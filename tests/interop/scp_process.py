@@ -15,7 +15,10 @@ from node.archive.catalogue import Catalogue
 from node.archive.commitments import Commitments
 from node.archive.files import Folder
 from node.archive.filing import Filer
+from node.archive.holders import Holder
 from node.archive.index import Index
+from node.archive.ledger import Ledger
+from node.archive.offering import Offerings
 from node.archive.receive import Receiver
 from node.archive.recovery import recover
 from node.domain.reading import Reader
@@ -71,7 +74,8 @@ def main() -> None:
     policy = Policy(ae_titles=tuple(asked.titles), peers=peers, accept_unknown=asked.accept_unknown)
     recover(folder, index)
     filer = None if asked.stock or asked.no_journal else Filer(folder, index, segment_bytes=8 << 20)
-    with filer or nullcontext():
+    offerings = Offerings(Ledger(engine), Holder(folder))
+    with offerings, filer or nullcontext():
         serve_scp(
             listener,
             stop,
@@ -79,6 +83,7 @@ def main() -> None:
             policy=lambda: policy,
             receiver=Receiver(folder, index, min_free_bytes=asked.min_free_bytes, filer=filer),
             records=index,
+            offerings=offerings,
             folder=folder,
             catalogue=Catalogue(engine),
             commitments=Commitments(engine),

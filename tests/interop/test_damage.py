@@ -28,7 +28,14 @@ from node.dicom.commitment import NO_SUCH_INSTANCE
 from node.web.app import create_app
 from node.web.dicomweb import DicomWeb
 from tests.interop.archived import receive_all
-from tests.interop.receiving import Node, data_set_of, mr_image, start_node, write_image
+from tests.interop.receiving import (
+    Node,
+    data_set_of,
+    mr_image,
+    offerings_of,
+    start_node,
+    write_image,
+)
 from tests.interop.scp_process import PACS
 from tests.peers.dcmqrscp import run_getscu, run_movescu
 from tests.peers.dcmtk import run_storescu
@@ -130,7 +137,12 @@ def test_wado_gives_none_of_them(rotten: Rotten, what: str) -> None:
     """Instances, metadata, frames and pictures are answered with 500 and a sentence."""
     folder = Folder(rotten.root)
     receiver = Receiver(folder, Index(rotten.engine))
-    services = DicomWeb(catalogue=Catalogue(rotten.engine), folder=folder, receiver=receiver)
+    services = DicomWeb(
+        catalogue=Catalogue(rotten.engine),
+        folder=folder,
+        receiver=receiver,
+        offerings=offerings_of(rotten.engine, folder),
+    )
     app = create_app(queries=Queries(rotten.engine), dicomweb=services)
     with served(app) as url:
         for uid in rotten.uids[:8]:

@@ -19,9 +19,13 @@ from node.archive import tables as t
 from node.archive.arrival import ReceiveContext
 from node.archive.catalogue import Catalogue
 from node.archive.files import Folder
+from node.archive.holders import Holder
 from node.archive.index import Index
+from node.archive.ledger import Ledger, read_evidence
+from node.archive.offering import Offerings
 from node.archive.queries import Queries
 from node.archive.receive import Receiver
+from node.domain.door import Ending
 from node.web.app import create_app
 from node.web.dicomweb import DicomWeb
 from tests.interop.archived import ROOT, receive_all, write_archive
@@ -60,7 +64,12 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     receiver = Receiver(store, Index(engine))
     _add_compressed(folder, receiver)
     _add_big_endian(folder, receiver)
-    services = DicomWeb(catalogue=Catalogue(engine), folder=store, receiver=receiver)
+    services = DicomWeb(
+        catalogue=Catalogue(engine),
+        folder=store,
+        receiver=receiver,
+        offerings=Offerings(Ledger(engine), Holder(store)),
+    )
     app = create_app(queries=Queries(engine), dicomweb=services)
     with served(app) as url:
         yield Archive(url=f"{url}/dicom-web", files=files, engine=engine)
@@ -277,6 +286,27 @@ def _post(
     kind = 'multipart/related; type="application/dicom"; boundary=XX'
     url = f"{archive.url}/studies" + (f"/{study}" if study else "")
     return requests.post(url, data=body, headers={"Content-Type": kind}, timeout=20)
+
+
+def test_requests_to_store_are_in_the_ledger(archive: Archive, tmp_path: Path) -> None:
+    """Who posted what, that one part was refused, and that the body broke off."""
+    image = mr_image(1, series=f"{ROOT}.8.1")
+    image.StudyInstanceUID = f"{ROOT}.8"
+    good = write_image(tmp_path / "good.dcm", image).read_bytes()
+    bad = write_image(tmp_path / "bad.dcm", mr_image(2, series=f"{ROOT}.8.1")).read_bytes()
+
+    assert _post(archive, [good, bad], study=f"{ROOT}.8").status_code == 202
+    _post(archive, [good], end=b"", study=f"{ROOT}.8")
+
+    with t.reading(archive.engine).begin() as connection:
+        series = sa.select(t.series.c.id).where(t.series.c.series_instance_uid == f"{ROOT}.8.1")
+        number = connection.execute(series).scalar_one()
+        evidence = read_evidence(connection, number, f"{ROOT}.8.1")
+    assert [(o.ending, o.held) for o in evidence.offers] == [
+        (Ending.RELEASED, 1),
+        (Ending.BROKEN, 0),
+    ]
+    assert [(m.sop_instance_uid, m.code) for m in evidence.missing] == [(f"{ROOT}.8.1.2", "STUDY")]
 
 
 def test_a_torn_body_is_refused(archive: Archive) -> None:

@@ -10,6 +10,7 @@ from node.domain.sign_off import is_research
 from node.domain.states import DeliveryState, State
 from node.web import dossier
 from node.web.api import found
+from node.web.arrival import arrival
 from node.web.desk import Desk
 from node.web.layout import layout
 from node.web.models import band_for
@@ -66,6 +67,7 @@ def page(request: Request, series_id: int) -> HTMLResponse:
         checked=any(s["name"] == "check" and s["finished_at"] for s in item["steps"]),
         moments=dossier.moments(item, t),
         trouble=dossier.trouble(item, t),
+        arrival=arrival(item["door"], t),
         destinations=dossier.destinations(item),
         images=dossier.images(item),
         run=current,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from node.domain.wording import Language
 from node.web.texts.accounts import ACCOUNTS
 from node.web.texts.common import COMMON
+from node.web.texts.door import DOOR
 from node.web.texts.models import MODELS
 from node.web.texts.network import NETWORK
 from node.web.texts.queue import QUEUE
@@ -36,7 +37,7 @@ def _typeset(french: str) -> str:
 
 
 TEXTS: dict[str, tuple[str, str]] = dict(
-    _joined(COMMON, STATES, QUEUE, SERIES, ACCOUNTS, NETWORK, MODELS, SYSTEM)
+    _joined(COMMON, STATES, QUEUE, SERIES, DOOR, ACCOUNTS, NETWORK, MODELS, SYSTEM)
 )
 """English and French by key. A new page adds its own module to the line above."""
 

@@ -14,6 +14,7 @@ from node.scp.commands import StoreRequest
 from node.scp.loop import MEMORY_BYTES, _Arriving
 from node.scp.store import StoreHandler
 from node.scp.visits import Visits
+from tests.interop.receiving import offerings_of
 
 _DISK, _KEPT = 64 << 20, 32 << 20
 _MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -47,7 +48,7 @@ def test_an_endless_data_set_stops_at_the_space_that_is_kept(tmp_path: Path) -> 
         StoreRequest(1, _MR, "1.2.3"),
         context,
         memoryview(bytearray(MEMORY_BYTES)),
-        StoreHandler(receiver, Visits(index)),
+        StoreHandler(receiver, Visits(index, offerings_of(engine, folder))),
     )
     for _ in range(1024):
         arriving.append(memoryview(bytes(1 << 16)))
