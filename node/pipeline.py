@@ -26,7 +26,7 @@ from node.domain.instance import Instance
 from node.domain.plan import ModelRef, Plan, ReleasePolicy, SctResult
 from node.domain.sign_off import RESEARCH
 from node.domain.site import Route
-from node.domain.stack import Stack, going_on, split, stack_grid
+from node.domain.stack import Stack, between, going_on, split, stack_grid
 from node.domain.volume import Volume
 
 Report = Callable[[str, float], None]
@@ -117,7 +117,8 @@ def examine(stacks: Sequence[Stack], rules: Rules) -> tuple[Examined, ...]:
     if len(accepted) > 1:
         return tuple(_ambiguous(e, accepted) for e in examined)
     if len(examined) > 1:
-        return tuple(_one_of(e, stacks) for e in _dropped_alone(examined))
+        apart = tuple(_with_slices_apart(e, stacks) for e in examined)
+        return tuple(_one_of(e, stacks) for e in _dropped_alone(apart))
     return _dropped_alone(examined)
 
 
@@ -136,7 +137,7 @@ def make_plan(
     predecessor_series_uid: str | None = None,
 ) -> Plan:
     """Decide everything about the sCT of an accepted ``stack`` before a voxel is touched."""
-    position = stack.header.patient_position
+    position = stack.patient_position
     declared = route.assume_patient_position if route else "HFS"
     return Plan(
         model=model,
@@ -231,6 +232,22 @@ def _one_of(examined: Examined, stacks: Sequence[Stack]) -> Examined:
         uids, label = uids_of(cut_off), sorted(labels)
         found.append(finding("STACK_CUT_OFF", count=len(cut_off), label=label, uids=uids))
     return replace(examined, findings=(*examined.findings, *found))
+
+
+def _with_slices_apart(examined: Examined, stacks: Sequence[Stack]) -> Examined:
+    """Say that slices are not missing where they are there, told apart from their volume."""
+    gap = next((f for f in examined.findings if f.code == "SLICE_GAP"), None)
+    if gap is None:
+        return examined
+    others = [s for s in stacks if s is not examined.stack]
+    apart = between(examined.stack, others)
+    if not apart:
+        return examined
+    labels = sorted({_label(s) for s in others if set(s.slices) & set(apart)})
+    told = finding("SLICES_APART", count=len(apart), label=labels, uids=uids_of(apart))
+    whole = len(apart) >= int(gap.values["missing"])
+    kept = [f for f in examined.findings if not (whole and f is gap)]
+    return replace(examined, findings=(*kept, told))
 
 
 def _label(stack: Stack) -> str:

@@ -82,7 +82,7 @@ def read_file(data: bytes, *, name: str) -> FileDataset:
         reason = "the letters DICM are not at byte 128"
         raise Rejected(reason, code="FILE_NOT_DICOM") from None
     except _UNREADABLE as error:
-        raise Rejected(str(error) or type(error).__name__, code="FILE_TRUNCATED") from None
+        raise Rejected(str(error) or type(error).__name__, code="FILE_MALFORMED") from None
     _decode_as_meant(dataset)
     if not any(keyword in dataset for keyword in ("SeriesInstanceUID", "Rows", "PixelData")):
         if "DirectoryRecordSequence" in dataset:  # DICOMDIR, PS3.3 F.3

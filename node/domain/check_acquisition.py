@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Callable
 
-from node.domain.check_rules import Rules, typed, uids_of
+from node.domain.check_rules import Rules, place, typed, uids_of
 from node.domain.findings import Finding, finding
 from node.domain.instance import Slice
-from node.domain.stack import Stack
+from node.domain.stack import Stack, partly_stated
 
 # Settings of one acquisition that may not differ between its slices; 1 % is how they are written.
 _SETTINGS: tuple[tuple[str, Callable[[Slice], float | None]], ...] = (
@@ -18,6 +18,7 @@ _SETTINGS: tuple[tuple[str, Callable[[Slice], float | None]], ...] = (
 _SAME_SETTING = 0.01
 # Scanners write 1.494 T and 2.894 T for what is sold as 1.5 T and 3 T.
 _SAME_FIELD = 0.1
+_NAMED = 5
 _NO_AGENT = {"NONE", "NO", "N", "0", "-", "WITHOUT", "SANS", "KEINE"}
 
 
@@ -80,6 +81,22 @@ def acquisition_mixed(stack: Stack, _rules: Rules) -> Finding | None:
             values = sorted(set(known))[:5]
             return finding("ACQUISITION_MIXED", attribute=attribute, values=values)
     return None
+
+
+def attribute_partly(stack: Stack, _rules: Rules) -> Finding | None:
+    """Slices that lack what tells volumes apart were taken for this one: their places are free."""
+    found = partly_stated(stack.slices)
+    if found is None:
+        return None
+    attribute, bare = found
+    return finding(
+        "ATTRIBUTE_PARTLY",
+        attribute=attribute,
+        count=len(bare),
+        total=len(stack.slices),
+        slices=[place(s) for s in bare[:_NAMED]],
+        uids=uids_of(bare),
+    )
 
 
 def scanner_mixed(stack: Stack, _rules: Rules) -> Finding | None:

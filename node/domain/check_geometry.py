@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.domain.check_rules import Rules, place, uids_of
+from node.domain.clusters import clusters
 from node.domain.findings import Finding, finding
 from node.domain.geometry import slice_normal
 from node.domain.instance import Slice
-from node.domain.stack import TRIED, Stack, coinciding, distances_mm
+from node.domain.stack import SAME_POSITION_MM, TRIED, Stack, coinciding, distances_mm
 
 # Cosines are written with 6 to 16 characters; real scanners stay within 1e-4 of orthonormal.
 ORTHONORMAL_TOLERANCE = 1e-3
@@ -281,7 +282,7 @@ def _volumes(stack: Stack) -> int:
     """How many images every single position has; 0 when that differs or there is one slice."""
     if not regular_ground(stack) or len(stack.slices) < 2:
         return 0
-    places = Counter(np.round(distances_mm(stack), 1))
+    places = Counter(clusters(distances_mm(stack).tolist(), SAME_POSITION_MM))
     counts = set(places.values())
     return counts.pop() if len(counts) == 1 else 0
 

@@ -79,13 +79,36 @@ def patient_position(stack: Stack, rules: Rules) -> Finding | None:
         if rules.allow_derived and stack.first.frame.image_type[:1] == ("DERIVED",):
             return None
         return finding("PATIENT_POSITION_MISSING", uids=uids_of(stack.slices))
-    odd = sorted(values - {"HFS", "FFS", *rules.allow_patient_positions})
-    if not odd and len(values) > 1:
-        odd = sorted(values)
-    if not odd:
+    value = stack.patient_position
+    if not value or value in {"HFS", "FFS", *rules.allow_patient_positions}:
         return None
-    words = _LYING.get(odd[0], "in an unknown position")
-    return finding("PATIENT_POSITION", words=words, value=odd, uids=uids_of(stack.slices))
+    words = _LYING.get(value, "in an unknown position")
+    return finding("PATIENT_POSITION", words=words, value=value, uids=uids_of(stack.slices))
+
+
+def patient_position_mixed(stack: Stack, _rules: Rules) -> Finding | None:
+    """One acquisition, one position: two make each other untrue."""
+    values = Counter(s.instance.patient_position for s in stack.slices)
+    values.pop("", None)
+    if len(values) < 2:
+        return None
+    common = values.most_common(1)[0][0]
+    odd = [s for s in stack.slices if s.instance.patient_position not in ("", common)]
+    return finding("PATIENT_POSITION_MIXED", values=sorted(values), uids=uids_of(odd))
+
+
+def patient_position_partly(stack: Stack, _rules: Rules) -> Finding | None:
+    """Empty in some slices: those of the others is written, and a person confirms it."""
+    bare = [s for s in stack.slices if not s.instance.patient_position]
+    if not bare or not stack.patient_position:
+        return None
+    return finding(
+        "PATIENT_POSITION_PARTLY",
+        count=len(bare),
+        total=len(stack.slices),
+        value=stack.patient_position,
+        uids=uids_of(bare),
+    )
 
 
 def not_biped(stack: Stack, _rules: Rules) -> Finding | None:

@@ -116,7 +116,7 @@ def derived(stack: Stack, rules: Rules) -> Finding | None:
     if not rules.allow_derived:
         return finding("DERIVED", image_type=words, uids=uids_of(stack.slices))
     declared = [f"without {name}" for name in acquisition.missing_timing(stack)]
-    if not stack.header.patient_position:
+    if not stack.patient_position:
         declared.insert(0, f"PatientPosition {rules.assume_patient_position}")
     return finding(
         "DERIVED_ALLOWED",
@@ -202,6 +202,8 @@ CHECKS: tuple[Check, ...] = (
     patient.patient_missing,
     patient.patient_mixed,
     patient.patient_position,
+    patient.patient_position_mixed,
+    patient.patient_position_partly,
     patient.not_biped,
     patient.patient_minor,
     patient.implant,
@@ -249,6 +251,7 @@ CHECKS: tuple[Check, ...] = (
     geometry.too_few_slices,
     geometry.slices_thick,
     acquisition.series_incomplete,
+    acquisition.attribute_partly,
     acquisition.scanner_mixed,
     acquisition.acquisition_mixed,
     acquisition.image_distorted,

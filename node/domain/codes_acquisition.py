@@ -69,6 +69,34 @@ ACQUISITION = {
             "Planifiez ce patient sur un scanner.",
         ),
     ),
+    "PATIENT_POSITION_MIXED": row(
+        "refuse",
+        en=(
+            "Several patient positions",
+            "PatientPosition differs between the images: {values}.",
+            EXPORT[0],
+        ),
+        fr=(
+            "Plusieurs positions du patient",
+            "PatientPosition diffère entre les images : {values}.",
+            EXPORT[1],
+        ),
+    ),
+    "PATIENT_POSITION_PARTLY": row(
+        "hold",
+        en=(
+            "Patient position missing in some images",
+            "PatientPosition is empty in {count} of {total} images; the others say {value}, which "
+            "was used.",
+            "Confirm at the scanner how the patient lay; export the series again if it is wrong.",
+        ),
+        fr=(
+            "Position du patient absente de quelques images",
+            "PatientPosition est vide dans {count} images sur {total} ; les autres disent {value}, "
+            "qui a servi.",
+            "Confirmez à l'IRM comment le patient était couché ; réexportez la série sinon.",
+        ),
+    ),
     "NOT_BIPED": row(
         "refuse",
         en=(

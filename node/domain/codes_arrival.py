@@ -38,14 +38,14 @@ ARRIVAL = {
         "refuse",
         en=(
             "File malformed",
-            "File {file} cannot be read beyond an element that the standard does not know: "
-            "{reason}.",
+            "File {file} cannot be read to its end: it is not encoded as the standard asks "
+            "({reason}).",
             EXPORT[0],
         ),
         fr=(
             "Fichier mal encodé",
-            "Le fichier {file} est illisible au-delà d'un élément que la norme ne connaît pas : "
-            "{reason}.",
+            "Le fichier {file} n'est pas lisible jusqu'à sa fin : il n'est pas encodé comme la "
+            "norme le demande ({reason}).",
             EXPORT[1],
         ),
     ),

@@ -200,6 +200,36 @@ KIND = {
             "vérifiez que le volume s'arrête là où il faut.",
         ),
     ),
+    "SLICES_APART": row(
+        "refuse",
+        en=(
+            "Slices told apart from their volume",
+            "{count} image(s) of the series lie in gaps of this volume and are told apart from "
+            "it: {label}.",
+            "Compare the headers of these images with the others; export the series again.",
+        ),
+        fr=(
+            "Coupes distinguées de leur volume",
+            "{count} image(s) de la série se trouvent dans les lacunes de ce volume et en sont "
+            "distinguées : {label}.",
+            "Comparez l'en-tête de ces images à celui des autres ; réexportez la série.",
+        ),
+    ),
+    "ATTRIBUTE_PARTLY": row(
+        "hold",
+        en=(
+            "An attribute is missing in some images",
+            "{attribute} is missing in {count} of {total} images and equal in the others: "
+            "{slices}. They were taken for the same volume.",
+            "Compare these slices with their neighbours on the page; export the series again.",
+        ),
+        fr=(
+            "Un attribut manque dans quelques images",
+            "{attribute} manque dans {count} images sur {total} et est égal dans les autres : "
+            "{slices}. Elles ont été prises pour le même volume.",
+            "Comparez sur la page ces coupes à leurs voisines ; réexportez la série.",
+        ),
+    ),
     "FRAMES_MISMATCH": row(
         "refuse",
         en=(

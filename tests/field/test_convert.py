@@ -24,9 +24,6 @@ pytestmark = [
 ]
 
 
-awaited = pytest.mark.xfail(strict=False, reason="is being mended")
-
-
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a site whose only model is arithmetic with limits that a trunk keeps."""
@@ -107,7 +104,6 @@ def test_a_bad_series_leaves_its_neighbour_alone(what: str, convert: Convert) ->
     assert len(told) == 2
 
 
-@awaited
 def test_an_echo_time_at_a_rounding_edge_is_one_volume(convert: Convert) -> None:
     """EchoTime 2.9499 and 2.9501, in turns: dcm2niix's "echo varies"."""
     slices = [
@@ -143,7 +139,6 @@ def _sentences(stacks: list[dict[str, Any]]) -> str:
     return " ".join(told)
 
 
-@awaited
 def test_a_missing_temporal_position_is_not_a_missing_slice(convert: Convert) -> None:
     """OHIF 1066, dwv 1490: TemporalPositionIdentifier is absent in one slice."""
     slices = all_changed(
@@ -166,10 +161,9 @@ def test_an_empty_patient_position_in_some_slices_is_named(convert: Convert) -> 
 
     assert all(stack["verdict"] in ("refused", "held") for stack in stacks)
     assert "PatientPosition" in _sentences(stacks)
-    assert "plan on a ct" not in _sentences(stacks).lower()
+    assert "on a ct" not in _sentences(stacks).lower()
 
 
-@awaited
 def test_an_unknown_vr_is_not_called_a_cut_off_header(convert: Convert, tmp_path: Path) -> None:
     """VR ?? in a private group of four slices, as converters write it for what they do not know."""
     private = b"\x19\x00\x01\x10??\x02\x00ab"
@@ -184,7 +178,6 @@ def test_an_unknown_vr_is_not_called_a_cut_off_header(convert: Convert, tmp_path
     assert all(s["verdict"] == "converted" or s["findings"] for s in stacks)
 
 
-@awaited
 def test_a_sequence_without_an_end_is_not_called_cut_off(convert: Convert, tmp_path: Path) -> None:
     """fo-dicom 1157: an item that ends with its sequence; the file is whole."""
     unended = (
