@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from node import __version__
+from node.archive.database import refuse_unsafe
 from node.archive.files import Folder
 from node.archive.migrate import upgrade
 from node.archive.queries import Queries
@@ -31,6 +32,7 @@ from node.tls import Tls, Validity, validity_of
 
 if TYPE_CHECKING:
     from node.archive.accounts import Accounts
+    from node.archive.adopt import Adopter
     from node.archive.filing import Filer
     from node.archive.index import Index
     from node.archive.offering import Offerings
@@ -63,8 +65,40 @@ def database(settings: Settings) -> sa.Engine:
     settings.node.data_dir.mkdir(parents=True, exist_ok=True)
     url = settings.database.url or sqlite_url(settings.node.data_dir / "node.sqlite")
     engine = open_engine(url)
+    refuse_unsafe(engine)
     upgrade(engine, lock_file=settings.node.data_dir / "migrate.lock")
     return engine
+
+
+def prove_folder(settings: Settings, engine: sa.Engine) -> str:
+    """Try locks and syncs of the data folder, between machines too where there may be several.
+
+    Raises `Misconfigured` where what is acknowledged there could be lost.
+    """
+    from node.archive import prove
+    from node.archive.leases import Leases
+
+    data = settings.node.data_dir
+    try:
+        told = prove.prove_folder(data)
+        if engine.dialect.name == "postgresql":
+            told += f" {prove.prove_machines(data, Leases(engine), settings.node.machine)}"
+    except OSError as error:
+        raise Misconfigured(
+            f"The data folder {data} cannot be used: {error.strerror or error}.",
+            remedy="Check the folder, its disk and the rights to it.",
+        ) from None
+    return told
+
+
+def adopter(settings: Settings, engine: sa.Engine) -> "Adopter":
+    """Who takes up files without a row."""
+    from node.archive.adopt import Adopter
+    from node.archive.index import Index
+
+    peers = {str(peer.ae_title): peer.name for peer in current_site(settings).peers}
+    folder = Folder(settings.node.data_dir)
+    return Adopter(folder, Index(engine), peer_of=lambda title: peers.get(title))
 
 
 def queries(settings: Settings) -> Queries:

@@ -14,12 +14,19 @@ from node.archive import damage
 from node.archive.backup import copy_archive
 from node.archive.corrections import open_corrections
 from node.archive.files import Folder
-from node.archive.verify import verify_files
+from node.archive.index import Index
+from node.archive.journal_claim import Watch
+from node.archive.mounts import may_be_shared
+from node.archive.recovery import recover, reopen_refused
+from node.archive.verify import OUTPUTS, orphans, verify_files
 from node.domain.errors import Defect, Misconfigured, NodeError
 from node.generators import verify_models
 from node.progress import Progress
 from node.settings import Settings
 from node.system import note_backup, unfiled
+
+# A younger file without a row may be one whose row is being written.
+_ADOPT_AGE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +43,19 @@ class Diagnosis:
         return asdict(self)
 
 
-def examine_node(settings: Settings, *, deep: bool = False) -> tuple[Diagnosis, ...]:
+def examine_node(
+    settings: Settings, *, deep: bool = False, adopt: bool = False
+) -> tuple[Diagnosis, ...]:
     """Look at everything; one fault does not keep the rest from being looked at.
 
-    ``deep`` reads every file of the archive.
+    ``deep`` reads every file of the archive; ``adopt`` takes up those that no row knows.
     """
     looks: list[tuple[str, Callable[[], str]]] = [
         ("settings", lambda: str(settings.file or "defaults")),
         ("data folder", lambda: _folder(settings.node.data_dir)),
         ("disk", lambda: _disk(settings)),
         ("database", lambda: app.database_sentence(settings)),
+        ("locks", lambda: app.prove_folder(settings, app.database(settings))),
         ("received", lambda: _received(settings)),
         ("files", lambda: _damaged(settings)),
         ("corrections", lambda: _corrections(settings)),
@@ -56,6 +66,8 @@ def examine_node(settings: Settings, *, deep: bool = False) -> tuple[Diagnosis, 
         (f"peer {peer.name}", partial(app.echo_peer, settings, peer.name))
         for peer in settings.site.peers
     ]
+    if adopt:
+        looks.append(("adopt", lambda: _adopt(settings)))
     if deep:
         looks.append(("archive", lambda: _archive(settings)))
     return tuple(_look(name, look) for name, look in looks)
@@ -94,6 +106,7 @@ def _archive(settings: Settings) -> str:
             Folder(settings.node.data_dir),
             report=lambda n, total: progress("files", n / max(total, 1)),
         )
+    received = [path for path in found.orphans if not path.startswith(f"{OUTPUTS}/")]
     kinds = {"missing": found.missing, "damaged": found.damaged, "without a row": found.orphans}
     lists = [f"{kind}: {', '.join(paths)}" for kind, paths in kinds.items() if paths]
     if not found.ok:
@@ -101,8 +114,26 @@ def _archive(settings: Settings) -> str:
             f"Of {found.files} files some are not as they were written; {'; '.join(lists)}.",
             remedy="Restore them from the backup, or send the series again.",
         )
-    told = f" Files {lists[0]}: never acknowledged; they may be removed." if lists else ""
+    if received:  # a row may have been lost with a restored database, and what it says acknowledged
+        raise Defect(
+            f"Received files {lists[0]}.",
+            remedy="Take them up with pctnode check --adopt; never remove them.",
+        )
+    told = f" Files {lists[0]}: of work that did not end." if lists else ""
     return f"{found.files} files are as they were written.{told}"
+
+
+def _adopt(settings: Settings) -> str:
+    engine, folder = app.database(settings), Folder(settings.node.data_dir)
+    reopen_refused(folder)
+    recover(folder, Index(engine), Watch(shared=may_be_shared(folder.root, engine)))
+    paths = orphans(engine, folder, older_than_s=_ADOPT_AGE_S)
+    told = app.adopter(settings, engine).adopt_all(list(paths))
+    sentence = f"{len(told.adopted)} file(s) without a row were taken up."
+    if told.left:
+        sentence += " Left where they are, since they are no whole instance as it was received: "
+        sentence += ", ".join(told.left)
+    return sentence
 
 
 def _folder(folder: Path) -> str:

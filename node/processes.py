@@ -44,6 +44,10 @@ def serve(settings: Settings, *, role: str, slot: int = 0) -> int:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if _BESIDE not in os.environ:  # else the supervisor has proved it
+        engine = app.database(settings)
+        log.info("folder_proved", told=app.prove_folder(settings, engine))
+        engine.dispose()
     if role == "all":
         return Supervisor(settings, stop).run()
     if role == "scp":

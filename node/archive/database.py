@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from node.domain.errors import Misconfigured
+
 
 class db_clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it becomes
     """The database's own clock, in seconds since 1970 UTC: one clock for every process."""
@@ -33,6 +35,20 @@ def open_engine(url: str) -> sa.Engine:
     sa.event.listen(engine, "connect", _on_sqlite_connect)
     sa.event.listen(engine, "begin", _on_sqlite_begin)
     return engine
+
+
+def refuse_unsafe(engine: sa.Engine) -> None:
+    """Raise `Misconfigured` where the server acknowledges what it has not on the disk."""
+    if engine.dialect.name != "postgresql":
+        return  # ours is opened as it must be
+    with reading(engine).begin() as connection:
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            if connection.exec_driver_sql(f"SHOW {name}").scalar_one() == "off":
+                raise Misconfigured(
+                    f"PostgreSQL runs with {name} = off: what was committed may be gone after a "
+                    "crash.",
+                    remedy=f"Set {name} = on for the node's database and user.",
+                )
 
 
 def sqlite_url(file: Path) -> str:

@@ -339,7 +339,8 @@ def _write_all(descriptor: int, chunks: Sequence[bytes | memoryview]) -> None:
 
 def _remove_orphan(path: Path, older_than: float) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # To write: NFS 4 gives an exclusive lock to nobody else (flock(2)).
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

@@ -86,6 +86,12 @@ def refused(folder: Folder) -> list[str]:
     return [str(path.relative_to(folder.root)) for path in _segments(folder, REFUSED)]
 
 
+def reopen_refused(folder: Folder) -> None:
+    """Have `recover` look once more at what was set aside: the disk may give it now."""
+    for path in _segments(folder, REFUSED):
+        path.rename(path.with_suffix(SUFFIX))
+
+
 def is_whole(descriptor: int) -> bool:
     """Whether a copy of a segment can be read to its end, data and all."""
     for item in _contents(descriptor):

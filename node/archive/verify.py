@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.files import CONFLICTS, INSTANCES, Folder
+from node.archive.journal import JOURNAL
 
 OUTPUTS = "outputs"
 # A younger file may be one whose row is being written.
@@ -95,7 +96,8 @@ def _verify(
     while True:
         query = (
             sa.select(key, table.c.size, table.c.sha256)
-            .where(key > last)
+            # A record that a journal has lost has no file of its own.
+            .where(key > last, table.c.sha256 != "", ~key.startswith(f"{JOURNAL}/"))
             .order_by(key)
             .limit(_ROWS_AT_A_TIME)
         )

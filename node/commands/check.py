@@ -15,13 +15,18 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deep", action="store_true", help="read every file of the archive and compare its digest"
     )
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="take up received files that the database does not know, after a restore above all",
+    )
     parser.set_defaults(command=_run_check)
 
 
 def _run_check(arguments: argparse.Namespace) -> int:
     from node.doctor import examine_node
 
-    results = examine_node(settings_of(arguments), deep=arguments.deep)
+    results = examine_node(settings_of(arguments), deep=arguments.deep, adopt=arguments.adopt)
     if arguments.json:
         print(json.dumps([r.as_json() for r in results], indent=1))
     else:

@@ -13,6 +13,7 @@ DAMAGED = "FILE_DAMAGED"
 # Preamble, prefix, then the group length element (0002,0000) UL (PS3.10 7.1).
 _META_LENGTH_END = 128 + 4 + 12
 _META = struct.Struct("<HH2sH")
+_START = b"\0" * 128 + b"DICM" + _META.pack(2, 0, b"UL", 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,15 @@ class NotIntact(Rejected):
             remedy="Send the series again, or restore it from the backup.",
         )
         self.digest = digest
+
+
+def split_file(data: bytes) -> tuple[dict[int, bytes], bytes]:
+    """Values of group 0002 by element, and the data set; ValueError for what is no Part 10 file."""
+    if len(data) < _META_LENGTH_END or not data.startswith(_START):
+        raise ValueError("no DICOM file")
+    (length,) = struct.unpack_from("<I", data, _META_LENGTH_END - 4)
+    end = _META_LENGTH_END + length
+    return _elements(data[_META_LENGTH_END:end]), data[end:]
 
 
 def check_intact(path: Path, digest: Digest) -> None:
@@ -82,8 +92,7 @@ def _check_meta(file: IO[bytes], digest: Digest) -> None:
     if digest.of_file:
         return
     head = file.read(_META_LENGTH_END)
-    start = b"\0" * 128 + b"DICM" + _META.pack(2, 0, b"UL", 4)
-    if len(head) < _META_LENGTH_END or not head.startswith(start):
+    if len(head) < _META_LENGTH_END or not head.startswith(_START):
         raise NotIntact(digest, "no DICOM file")
     (length,) = struct.unpack_from("<I", head, _META_LENGTH_END - 4)
     told = _elements(file.read(min(length, 4096)))

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from node.archive.adopt import Adopter
 from node.archive.files import Folder
+from node.archive.index import Index
 from node.archive.retention import Retention
 from node.archive.runs import Runs
 from node.archive.verify import orphans
@@ -53,12 +55,15 @@ class Housekeeper:
         rules: KeepRules,
         *,
         now: Callable[[], float] = time.time,
+        peer_of: Callable[[str], str | None] = lambda _ae_title: None,
     ) -> None:
+        """``peer_of`` names the peer of a calling AE title, for files that are taken up again."""
         self._database = database
         self._folder = folder
         self._rules = rules
         self._now = now
         self._retention = Retention(database, folder)
+        self._adopter = Adopter(folder, Index(database), peer_of=peer_of)
         self._search: Iterator[str] | None = None
         self._found = 0
         self._search_at = 0.0
@@ -119,7 +124,10 @@ class Housekeeper:
                 path.unlink(missing_ok=True)
 
     def _look_for_orphans(self) -> None:
-        """Go on with the search through the archive; report once a day, and after a start."""
+        """Go on with the search for files without a row, once a day and after a start.
+
+        They are taken up: a database that was restored may be older than what was acknowledged.
+        """
         if self._search is None:
             if self._now() < self._search_at:
                 return
@@ -127,7 +135,7 @@ class Housekeeper:
         until = time.monotonic() + _BITE_S
         for path in self._search:
             self._found += 1
-            log.info("orphan_found", path=path)
+            self._adopter.adopt(path)
             if time.monotonic() > until:
                 return
         self._search, self._search_at = None, self._now() + DAY_S

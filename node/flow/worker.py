@@ -239,7 +239,12 @@ def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper
         intake.sweep()
 
     pace = _Pace(intake)
-    housekeeper = Housekeeper(values.database, values.folder, values.keep)
+    housekeeper = Housekeeper(
+        values.database,
+        values.folder,
+        values.keep,
+        peer_of=lambda title: _peer_of(values.site(), title),
+    )
     notifier = Notifier(values.database, values.folder.root, values.notices)
     policy = ByPolicy(values.database, values.folder, values.site, values.quiet_s)
     duties = (
@@ -291,6 +296,10 @@ class _Pace:
         if seconds != self._told:
             engine.look_every(seconds)
         self.seconds = self._told = seconds
+
+
+def _peer_of(site: Site, ae_title: str) -> str | None:
+    return next((peer.name for peer in site.peers if peer.ae_title == ae_title), None)
 
 
 def _lanes(site: Site, destination: str) -> int:

@@ -290,9 +290,12 @@ def _sweep_until(stop: Stop, folder: Folder, secure: Secure | None) -> None:
 
 
 def _sweep(folder: Folder, secure: Secure | None) -> None:
-    folder.remove_orphans()
-    if secure is not None:
-        secure.tls.warn_of_ends()
+    try:
+        folder.remove_orphans()
+        if secure is not None:
+            secure.tls.warn_of_ends()
+    except Exception:  # an acceptor's edge: housekeeping must not end what receives
+        log.exception("sweep_failed")
 
 
 def _handlers(

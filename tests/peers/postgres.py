@@ -37,8 +37,6 @@ class Postgres:
         """Start the server and wait until it takes connections."""
         command = [need_tool("postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
         command += ["-h", "127.0.0.1", "-k", str(self.folder), "-c", "max_connections=200"]
-        # A killed server loses nothing that the kernel has; no test here cuts the power.
-        command += ["-c", "fsync=off"]
         log = self.folder / "server.log"
         self.process = start(_as_postgres(command), log)
         ready = [need_tool("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
