@@ -14,6 +14,7 @@ from node.archive import conflicts
 from node.archive.arrival import Arrival, ReceiveContext, identify
 from node.archive.files import CONFLICTS, INSTANCES, Folder, instance_path
 from node.archive.index import Index
+from node.archive.records import StoredInstance
 from node.dicom.intact import split_file
 from node.domain.errors import NodeError
 from node.log import get_logger
@@ -57,16 +58,35 @@ class Adopter:
             log.warning("orphan_left", path=path, reason=str(error))
             return False
         stored = arrival.stored(path, size)
-        calling = arrival.context.calling_ae
         if path == _name(arrival, CONFLICTS):
-            conflicts.record(self._index, stored, calling, path=path, size=size)
+            if not self._aside(arrival, stored, place):
+                return False
         elif path == _name(arrival, INSTANCES):
             (standing,) = self._index.add_instances([(stored, arrival.header)])
             if standing.sha256 != stored.sha256:
-                conflicts.move_aside(self._folder, self._index, stored, calling)
+                header = arrival.header
+                conflicts.move_aside(self._folder, self._index, stored, header, standing)
         else:
             return False
         log.warning("orphan_adopted", path=path)
+        return True
+
+    def _aside(self, arrival: Arrival, stored: StoredInstance, place: Path) -> bool:
+        """Record what lies aside; False where it says the same as the one that is held."""
+        known, version = self._index.find_instance(stored.sop_instance_uid), None
+        if known is not None:
+            with place.open("rb") as file:
+                version = conflicts.version_of(known, self._folder, file, arrival.header)
+            if version is None:
+                return False
+        conflicts.record(
+            self._index,
+            stored,
+            arrival.context.calling_ae,
+            path=stored.path,
+            size=stored.size,
+            version=version,
+        )
         return True
 
     def _read(self, place: Path) -> tuple[Arrival, int]:

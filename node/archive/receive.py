@@ -170,7 +170,7 @@ class Receiver:
         if known.sha256 == arrival.sha256:
             # Damaged, or removed by hand: what arrived is written again.
             return None if self._guard.is_intact(held_instance(known)) else lost
-        if not (self._folder.root / known.path).exists():
+        if not self._guard.is_intact(held_instance(known)):  # nothing to compare with
             return lost
         with opened(arrival) as arrived:
             return conflicts.version_of(known, self._folder, arrived, arrival.header)
