@@ -37,9 +37,14 @@ _REACH_MM = 160.0
 _STEP_MM = 0.75
 # Frontal sinuses end lower than this below the vertex, or lie within this depth of the skin.
 _NO_SINUS_MM, _DEEP_MM = 75.0, 20.0
-# No skull with what covers it is as thick as this, and its base lies lower, also in small heads; of
-# 84 drawn at random two had a millilitre or more of it here, with their faces turned up.
+# No skull with what covers it is as thick as this, and its base lies lower, also in small heads,
+# along the head's own axis: with the face turned up by 10 degrees one label map has 1.8 ml of its
+# base within 60 mm below the scanner's vertex, by 20 degrees 5.4 ml, and as air 5.9 and 16 ml.
 _INNER_MM, _NO_BASE_MM = 25.0, 60.0
+# Heads lie pitched by this much or less, either way; half the length of a head.
+PITCH_DEG = 20
+_PITCH_STEP_DEG = 5
+_HALF_HEAD_MM = 100.0
 # A body this thin below its top has no vault to look for.
 _LEAST_MM = 90.0
 
@@ -116,8 +121,7 @@ def vault_air_ml(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float])
 
     Signal that is missing inside a head comes out as air there.
     """
-    deep = _deep(hu, body, spacing_mm, _NO_SINUS_MM, _DEEP_MM)
-    return float((deep < AIR_HU).sum()) * float(np.prod(spacing_mm)) / 1000.0
+    return _deep_ml(hu < AIR_HU, body, spacing_mm, _NO_SINUS_MM, _DEEP_MM)
 
 
 def vault_bone_ml(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]) -> float:
@@ -125,33 +129,50 @@ def vault_bone_ml(hu: Floats, body: Mask, spacing_mm: tuple[float, float, float]
 
     Signal that is missing inside a head may come out as bone there, which is as dark.
     """
-    deep = _deep(hu, body, spacing_mm, _NO_BASE_MM, _INNER_MM)
-    return float((deep > BONE_HU).sum()) * float(np.prod(spacing_mm)) / 1000.0
+    return _deep_ml(hu > BONE_HU, body, spacing_mm, _NO_BASE_MM, _INNER_MM)
 
 
-def _deep(
-    hu: Floats,
+def _deep_ml(
+    what: Mask,
     body: Mask,
     spacing_mm: tuple[float, float, float],
     below_mm: float,
     depth_mm: float,
-) -> Floats:
-    """HU down to ``below_mm`` from the top, ``depth_mm`` or more from the surface on every axis."""
+) -> float:
+    """Volume of ``what`` deep in the vault, along the pitch of the head that shows the least.
+
+    How a head is pitched nobody says, and a face turned up or down brings the base of the skull or
+    a sinus above any level of the scanner's. Along the head's own axis there is none.
+    """
     top = top_slice(body)
     if top is None:
-        return np.empty(0, np.float32)
-    low = max(0, int(top - below_mm / spacing_mm[0]))
+        return 0.0
+    reach = below_mm + np.sin(np.deg2rad(PITCH_DEG)) * _HALF_HEAD_MM
+    low = max(0, int(top - reach / spacing_mm[0]))
     inside = body[low : top + 1]
+    counts = (what[low : top + 1] & _deep(inside, spacing_mm, depth_mm)).sum(axis=2)
+    seen = inside.any(axis=2)
+    z, y = np.ogrid[: seen.shape[0], : seen.shape[1]]
+    least = float("inf")
+    for degrees in range(-PITCH_DEG, PITCH_DEG + 1, _PITCH_STEP_DEG):
+        up, back = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        height = z * spacing_mm[0] * up + y * spacing_mm[1] * back
+        least = min(least, float(counts[height >= height[seen].max() - below_mm].sum()))
+    return least * float(np.prod(spacing_mm)) / 1000.0
+
+
+def _deep(inside: Mask, spacing_mm: tuple[float, float, float], depth_mm: float) -> Mask:
+    """What lies ``depth_mm`` or more from the surface on every axis; the head goes on below."""
     deep = inside.copy()
     for axis, step in enumerate(spacing_mm):
         n = max(1, round(depth_mm / step))
         along, whole = np.moveaxis(deep, axis, 0), np.moveaxis(inside, axis, 0)
         along[:-n] &= whole[n:]
         along[-n:] = False
-        if axis:  # the upper head goes on below
+        if axis:
             along[n:] &= whole[:-n]
             along[:n] = False
-    return hu[low : top + 1][deep]
+    return deep
 
 
 def distance(shares: NDArray[np.float64], usual: NDArray[np.float64]) -> float:
