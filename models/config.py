@@ -44,6 +44,8 @@ class TrainConfig:
     """Subjects to train on."""
     validate: tuple[str, ...]
     """Subjects held out."""
+    others: tuple[str, ...]
+    """Subjects of label maps that nothing learnt from; may be left out."""
     pairs: int
     """How many pairs the pool holds."""
     first_seed: int
@@ -94,10 +96,11 @@ def read_config(path: Path) -> TrainConfig:
     values["phases"] = tuple(Phase(**row) for row in rows)
     if not rows:
         raise ValueError(f"{path}: a training needs one [[phases]] or more")
+    values.setdefault("others", ())
     _check(path, TrainConfig, values)
     for key in ("labels", "pool", "folder"):
         values[key] = (path.parent / values[key]).resolve()
-    for key in ("train", "validate", "widths"):
+    for key in ("train", "validate", "others", "widths"):
         values[key] = tuple(values[key])
     return TrainConfig(**values)
 

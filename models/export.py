@@ -36,7 +36,7 @@ from models.data import (
     read_sample,
 )
 from models.graph import OPSET, halve_weights, write_onnx
-from models.limits import Figures, limits, population
+from models.limits import quality
 from models.networks import SctNet, with_neighbours
 from models.train import prepare
 from node.infer.golden import golden_answer, golden_input
@@ -175,7 +175,7 @@ def export(config_path: Path, root: Path, *, fp16: bool = False) -> Path:
         "parity_hu": round(difference, 4),
         "parity_fp16_mean_hu": round(mean, 4),
     }
-    write_manifest(folder, told, metrics, lambda model: population(model, config))
+    write_manifest(folder, told, metrics, lambda model: quality(model, config))
     write_card(folder)
     return folder
 
@@ -237,11 +237,11 @@ def write_manifest(
     folder: Path,
     told: dict[str, Any],
     metrics: dict[str, float],
-    cases: Callable[[ModelFolder], Iterable[Figures]] | None = None,
+    limits: Callable[[ModelFolder], dict[str, Any]] | None = None,
 ) -> None:
     """Write the manifest, read it back, then add what the runtime itself gives.
 
-    That is the golden case and, with ``cases``, the limits of the checks after synthesis.
+    That is the golden case and, with ``limits``, the limits of the checks after synthesis.
     """
     digest = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     n = NORMALISATION
@@ -273,8 +273,8 @@ def write_manifest(
     path = folder / "manifest.json"
     path.write_text(json.dumps(manifest, indent=2) + "\n")
     model = ModelFolder(path=folder, manifest=read_manifest(path))
-    if cases is not None:
-        manifest["quality"] = limits(cases(model))
+    if limits is not None:
+        manifest["quality"] = limits(model)
     mean, sd = golden_answer(model, GOLDEN_SHAPE, ["cpu"])
     manifest["golden"] = {
         "shape": list(GOLDEN_SHAPE),

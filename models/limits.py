@@ -7,10 +7,10 @@ writes the manifest's ``quality``; an export does the same.
 import argparse
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import cycle, islice
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,30 +19,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config import TrainConfig, read_config
-from models.data import Sample, cached_tissues, pool_files, read_sample
-from models.pairs import Pair, PairParameters, apply, draw
+from models.data import Sample, pool_files, read_sample
+from models.pairs import Pair
+from models.populations import (
+    KINDS,
+    MAPS,
+    RELABELLED,
+    SOLIDS,
+    draw_head,
+    orders,
+    volume,
+)
 from models.tissues import Tissue
 from node.domain.geometry import Grid
-from node.domain.volume import Unit, Volume
 from node.infer.contrast import bright_skew
-from node.infer.edges import faces
 from node.infer.generator import Generator
 from node.infer.manifest import read_manifest
 from node.infer.order import disorder
 from node.infer.outline import shift_mm, surface_bone
-from node.infer.quality import CUT_SHARE, Examined, Shares, measure
+from node.infer.quality import Examined, Shares, measure
 from node.infer.registry import ModelFolder
 from node.infer.skull import bone_level_hu, histogram, look_at_vault, vault_bone_ml
 
 UNCERTAIN_HU = 250.0
 POPULATION = 84
 """Cases that set the limits: with fourteen, every sixth further head lay beyond some limit."""
-FIRST_SEED = 80_000
+OTHERS = 24
+"""Heads of each further kind that widen them."""
 # How far beyond the population's own range a limit lies, as a share of that range.
 _MARGIN = 0.15
 # A head whose error is this many times the usual one is not answered rightly, and sets no limit.
 _RIGHT = 1.5
-_NEXT_SEED = 1_000_003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,36 +66,6 @@ class Figures:
     vault_bone_ml: float
     error_hu: float
     """Mean absolute error in the true body."""
-
-
-def volume(signal: NDArray[np.float32]) -> Volume:
-    """An MR on a 1 mm axial lattice."""
-    affine = np.eye(4)
-    affine[:3, :3] = np.fliplr(np.eye(3))
-    return Volume(values=signal, affine=affine, frame_of_reference_uid="", unit=Unit.SIGNAL)
-
-
-def clean_pair(labels: Path, kept: Path, subject: str, seed: int) -> Pair:
-    """A pair as the model is made for: T1-like, thin slices, no surgery, no part of it cut off."""
-    while True:
-        p = draw(seed)
-        if p.t1_like and p.slice_mm <= 3:
-            pair = apply(_kind(p), cached_tissues(labels, kept, subject))
-            if not _is_cut(pair):
-                return pair
-        seed += _NEXT_SEED
-
-
-def _kind(p: PairParameters) -> PairParameters:
-    whole = replace(p.anatomy, deface=False, tilted=False, flap=False, metal=False)
-    return replace(p, anatomy=whole, cut=(0, 0, 0, 0), noise=min(p.noise, 0.04))
-
-
-def _is_cut(pair: Pair) -> bool:
-    """Whether the head was moved beyond the field of view; its neck always ends there."""
-    grid = volume(pair.mr).grid
-    ends = faces(pair.tissues != Tissue.OUTSIDE, grid, grid)
-    return any(f.of_section > CUT_SHARE for f in ends if f.side != "bottom")
 
 
 def examined(generator: Generator, signal: NDArray[np.float32]) -> Examined:
@@ -127,58 +104,100 @@ def figures(case: Examined, truth: NDArray[np.floating], body: NDArray[np.bool_]
 
 
 def population(
-    model: ModelFolder, config: TrainConfig, count: int = POPULATION, jobs: int = 0
+    model: ModelFolder,
+    config: TrainConfig,
+    count: int = POPULATION,
+    jobs: int = 0,
+    kind: str = MAPS,
+    keep: Path | None = None,
 ) -> list[Figures]:
-    """Training subjects with new seeds, or as many of the pool's pairs; in ``jobs`` processes.
+    """Clean heads of one kind, or as many of the pool's pairs; in ``jobs`` processes.
 
-    0: one for each core.
+    0: one for each core. What lies in ``keep`` of this very model is not measured again.
     """
     jobs = min(jobs or os.cpu_count() or 1, count)
     if jobs == 1:
-        return list(_share(model, config, range(count)))
+        return list(_share(model, config, kind, range(count), keep))
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as processes:
         parts = [
-            processes.submit(_share_of, model, config, range(n, count, jobs)) for n in range(jobs)
+            processes.submit(_share_of, model, config, kind, range(n, count, jobs), keep)
+            for n in range(jobs)
         ]
         return [figures for part in parts for figures in part.result()]
 
 
-def _share_of(model: ModelFolder, config: TrainConfig, numbers: range) -> list[Figures]:
-    return list(_share(model, config, numbers))
+def _share_of(
+    model: ModelFolder, config: TrainConfig, kind: str, numbers: range, keep: Path | None
+) -> list[Figures]:
+    return list(_share(model, config, kind, numbers, keep))
 
 
-def _share(model: ModelFolder, config: TrainConfig, numbers: range) -> Iterator[Figures]:
+def _share(
+    model: ModelFolder, config: TrainConfig, kind: str, numbers: range, keep: Path | None
+) -> Iterator[Figures]:
     # The limits are not there yet.
     unchecked = replace(model, manifest=replace(model.manifest, quality=None))
     generator = Generator(unchecked, providers=["cpu"], threads=1)
-    for pair in _pairs(config, numbers):
-        truth = pair.ct.astype(np.float32)
-        found = figures(
-            examined(generator, np.asarray(pair.mr, np.float32)),
-            truth,
-            pair.tissues != Tissue.OUTSIDE,
-        )
+    for name, make in _heads(config, kind, numbers):
+        path = None if keep is None else keep / f"{name}.json"
+        if path is not None and path.exists():
+            found = _read(path)
+        else:
+            found = _measured(generator, make())
+            if path is not None:
+                _write(path, found)
         if found is not None:
             yield found
 
 
-def _pairs(config: TrainConfig, numbers: range) -> Iterator[Pair | Sample]:
+def _measured(generator: Generator, pair: Pair | Sample) -> Figures | None:
+    truth = pair.ct.astype(np.float32)
+    case = examined(generator, np.asarray(pair.mr, np.float32))
+    return figures(case, truth, pair.tissues != Tissue.OUTSIDE)
+
+
+def _heads(
+    config: TrainConfig, kind: str, numbers: range
+) -> Iterator[tuple[str, Callable[[], Pair | Sample]]]:
+    """Name of each, and what makes it."""
     if config.source == "synthetic":
-        subjects = list(islice(cycle(config.train), numbers.stop))
-        for n in numbers:
-            yield clean_pair(config.labels, config.pool, subjects[n], FIRST_SEED + n)
+        for order in orders(config, kind, numbers, held_out=False):
+            yield order.name, partial(draw_head, order, config.labels, config.pool)
         return
     files = pool_files(config.pool, config.train)
     for n in numbers:
         if n < len(files):
-            yield read_sample(files[n])
+            yield files[n].stem, partial(read_sample, files[n])
+
+
+def _write(path: Path, found: Figures | None) -> None:
+    told = None if found is None else asdict(found) | {"histogram": found.histogram.tolist()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told))
+
+
+def _read(path: Path) -> Figures | None:
+    told = json.loads(path.read_text())
+    if told is None:
+        return None
+    shares, usual = Shares(**told.pop("shares")), np.array(told.pop("histogram"), np.float64)
+    return Figures(shares=shares, histogram=usual, **told)
+
+
+def quality(
+    model: ModelFolder, config: TrainConfig, jobs: int = 0, keep: Path | None = None
+) -> dict[str, Any]:
+    """The limits from every population there is."""
+    out = limits(population(model, config, POPULATION, jobs, keep=keep))
+    if config.source == "synthetic":
+        for kind in (SOLIDS, RELABELLED):
+            out = widened(out, population(model, config, OTHERS, jobs, kind, keep))
+    return out
 
 
 def limits(cases: Iterable[Figures]) -> dict[str, Any]:
     """The manifest's ``quality``: the population's range and a margin to either side."""
-    found = list(cases)
-    usual_error = float(np.median([f.error_hu for f in found]))
-    right = [f for f in found if f.error_hu <= _RIGHT * usual_error]
+    right = _right(cases)
     shares = [f.shares for f in right]
     usual = np.mean([f.histogram for f in right], axis=0)
     far = [float(np.abs(f.histogram - usual).sum() / 2) for f in right]
@@ -206,6 +225,43 @@ def limits(cases: Iterable[Figures]) -> dict[str, Any]:
     }
 
 
+def _right(cases: Iterable[Figures]) -> list[Figures]:
+    """Those whose error is not far above the usual one of their kind."""
+    found = list(cases)
+    usual_error = float(np.median([f.error_hu for f in found]))
+    return [f for f in found if f.error_hu <= _RIGHT * usual_error]
+
+
+_LOWEST, _HIGHEST = (
+    ("solidity",),
+    ("uncertain_share", "open_share", "shift_mm", "bright_skew", "vault_bone_ml", "surface_bone"),
+)
+_BOTH = ("body_ml", "brain_share", "bone_share", "air_share", "bone_hu")
+
+
+def widened(usual: dict[str, Any], cases: Iterable[Figures]) -> dict[str, Any]:
+    """The limits with another population within them too; they only ever widen.
+
+    The histogram stays that of the first population, whose heads are drawn to be as patients are;
+    how far from it a head may lie is what changes.
+    """
+    found = list(cases)
+    if not found:
+        return usual
+    theirs, out = limits(found), dict(usual)
+    for key in _BOTH:
+        (low, high), (lower, higher) = usual[key], theirs[key]
+        out[key] = [min(low, lower), max(high, higher)]
+    for key in _LOWEST:
+        out[key] = min(usual[key], theirs[key])
+    for key in _HIGHEST:
+        out[key] = max(usual[key], theirs[key])
+    middle = np.array(usual["histogram"])
+    far = [float(np.abs(f.histogram - middle).sum() / 2) for f in _right(found)]
+    out["histogram_distance"] = max(usual["histogram_distance"], _above(far, 0.02))
+    return out
+
+
 def _around(values: list[float], digits: int = 4) -> list[float]:
     low, high = min(values), max(values)
     spare = _MARGIN * max(high - low, 0.05 * high)
@@ -222,14 +278,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--cases", type=int, default=POPULATION)
     parser.add_argument("--jobs", type=int, default=0, help="processes; 0: one for each core")
+    parser.add_argument("--keep", type=Path, help="figures of this model's heads, to go on from")
+    parser.add_argument(
+        "--widen",
+        choices=KINDS,
+        nargs="+",
+        help="measure these kinds alone and widen the manifest's limits by them",
+    )
+    parser.add_argument("--cases", type=int, default=OTHERS, help="heads of each kind to widen by")
     given = parser.parse_args()
-    path = given.model / "manifest.json"
+    path, config = given.model / "manifest.json", read_config(given.config)
     model = ModelFolder(path=given.model, manifest=read_manifest(path))
-    found = population(model, read_config(given.config), given.cases, given.jobs)
     manifest = json.loads(path.read_text())
-    manifest["quality"] = limits(found)
+    if given.widen:
+        for kind in given.widen:
+            found = population(model, config, given.cases, given.jobs, kind, given.keep)
+            manifest["quality"] = widened(manifest["quality"], found)
+    else:
+        manifest["quality"] = quality(model, config, given.jobs, given.keep)
     path.write_text(json.dumps(manifest, indent=2) + "\n")
 
 

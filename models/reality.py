@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.limits import volume
+from models.populations import volume
 from models.reality_figures import Answer, RealSlice, figures, medians, table
 from node.domain.errors import Misconfigured
 from node.domain.geometry import Grid

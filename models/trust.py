@@ -17,8 +17,9 @@ import numpy as np
 from models.config import TrainConfig, read_config
 from models.faults import ANSWER_FAULTS, ANSWERS, smallest, spoil
 from models.faults_input import OBJECTS, QUESTIONS, ask, object_in
-from models.limits import clean_pair, examined
+from models.limits import examined
 from models.pairs import Pair
+from models.populations import KINDS, MAPS, draw_head, orders
 from node.domain.findings import Finding, Severity
 from node.infer.generator import Generator
 from node.infer.manifest import Manifest, read_manifest
@@ -102,13 +103,12 @@ def _stops(found: Iterable[Finding]) -> frozenset[str]:
     return frozenset(f.code for f in found if f.severity in (Severity.HOLD, Severity.REFUSE))
 
 
-def cases(config: TrainConfig, numbers: range) -> Iterator[tuple[int, Pair]]:
-    """Seed and pair of each clean held-out case, drawn once and then kept."""
-    for number in numbers:
-        seed, subject = FIRST_SEED + number, config.validate[number % len(config.validate)]
-        path = config.pool / f"clean_{seed}_{subject}.npz"
+def cases(config: TrainConfig, numbers: range, kind: str) -> Iterator[tuple[int, Pair]]:
+    """Seed and pair of each clean held-out case of one kind, drawn once and then kept."""
+    for order in orders(config, kind, numbers, held_out=True):
+        path, seed = config.pool / f"clean_{order.name}.npz", order.seed
         if not path.exists():
-            pair = clean_pair(config.labels, config.pool, subject, seed)
+            pair = draw_head(order, config.labels, config.pool)
             part = path.with_suffix(".part.npz")
             np.savez(part, mr=pair.mr, ct=pair.ct, tissues=pair.tissues)
             part.rename(path)
@@ -136,6 +136,8 @@ class Amount:
     """The same for faults of the MR, many passes each."""
     threads: int
     """Of the runtime; 0: one for each core. On a busy machine 1 wastes the least."""
+    kind: str = MAPS
+    """Generator of the heads, one of `models.populations.KINDS`."""
 
 
 def run(model: ModelFolder, config: TrainConfig, amount: Amount) -> Tally:
@@ -146,7 +148,7 @@ def run(model: ModelFolder, config: TrainConfig, amount: Amount) -> Tally:
     generator = Generator(unchecked, providers=["cpu"], threads=amount.threads)
     names = tuple(QUESTIONS)
     numbers = range(amount.first, amount.first + amount.cases)
-    for number, (seed, pair) in enumerate(cases(config, numbers)):
+    for number, (seed, pair) in enumerate(cases(config, numbers, amount.kind)):
         clean = examined(generator, pair.mr)
         known = tally.add(CLEAN, clean)
         for turn in range(amount.answers):
@@ -205,6 +207,7 @@ def main() -> None:
         ("threads", 0),
     ):
         parser.add_argument(f"--{name}", type=int, default=usual)
+    parser.add_argument("--kind", choices=KINDS, default=MAPS, help="generator of the heads")
     parser.add_argument("--json", type=Path, help="write kinds, cases and codes here")
     given = vars(parser.parse_args())
     path, config = given.pop("model"), read_config(given.pop("config"))

@@ -10,8 +10,9 @@ pytest.importorskip("torch")
 
 from models.faults import ANSWER_FAULTS, ANSWERS, smallest, spoil
 from models.faults_input import OBJECTS, QUESTIONS, ask, object_in
-from models.limits import Figures, _is_cut, figures, limits
+from models.limits import Figures, figures, limits
 from models.pairs import Pair
+from models.populations import is_cut
 from models.tissues import Tissue
 from models.trust import CLEAN, Tally
 from node.domain.geometry import Grid
@@ -94,7 +95,7 @@ def test_a_head_beyond_its_field_of_view_is_not_clean() -> None:
 
     def cut(*kept: slice) -> bool:
         tissues = np.where(whole.body, Tissue.FAT, Tissue.OUTSIDE).astype(np.uint8)[kept]
-        return _is_cut(
+        return is_cut(
             Pair(mr=whole.signal[kept], ct=whole.hu.astype(np.int16)[kept], tissues=tissues)
         )
 

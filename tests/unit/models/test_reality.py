@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
-from models.limits import volume
+from models.populations import volume
 from models.reality import (
     REPEATS,
     bare,
