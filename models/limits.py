@@ -34,7 +34,7 @@ from models.tissues import Tissue
 from node.domain.geometry import Grid
 from node.infer.contrast import bright_skew
 from node.infer.generator import Generator
-from node.infer.manifest import read_manifest
+from node.infer.manifest import Manifest, met_hu, read_manifest
 from node.infer.order import disorder
 from node.infer.outline import shift_mm, surface_bone
 from node.infer.quality import Examined, Shares, measure
@@ -84,14 +84,25 @@ def examined(generator: Generator, signal: NDArray[np.float32]) -> Examined:
     )
 
 
-def figures(case: Examined, truth: NDArray[np.floating], body: NDArray[np.bool_]) -> Figures | None:
+def unsure_hu(manifest: Manifest) -> float:
+    """The half width that counts as unsure, as the manifest's curve tells it."""
+    level = met_hu(np.array([UNCERTAIN_HU]), manifest.output.half_width_curve)
+    return float(round(float(level[0])))
+
+
+def figures(
+    case: Examined,
+    truth: NDArray[np.floating],
+    body: NDArray[np.bool_],
+    uncertain_hu: float = UNCERTAIN_HU,
+) -> Figures | None:
     """Measure one case against its true CT and body; None where no body was found."""
     if not case.body.any():
         return None
     spacing = case.work.spacing_mm
     vault = look_at_vault(case.hu, case.body, spacing)
     return Figures(
-        shares=measure(case, UNCERTAIN_HU),
+        shares=measure(case, uncertain_hu),
         histogram=histogram(case.hu, case.body, spacing),
         open_share=vault.open_share if vault else 0.0,
         surface_bone=surface_bone(case.hu, case.body, spacing),
@@ -153,7 +164,8 @@ def _share(
 def _measured(generator: Generator, pair: Pair | Sample) -> Figures | None:
     truth = pair.ct.astype(np.float32)
     case = examined(generator, np.asarray(pair.mr, np.float32))
-    return figures(case, truth, pair.tissues != Tissue.OUTSIDE)
+    level = unsure_hu(generator.model.manifest)
+    return figures(case, truth, pair.tissues != Tissue.OUTSIDE, level)
 
 
 def _heads(
@@ -189,6 +201,7 @@ def quality(
 ) -> dict[str, Any]:
     """The limits from every population there is."""
     out = limits(population(model, config, POPULATION, jobs, keep=keep))
+    out["uncertain_hu"] = unsure_hu(model.manifest)
     if config.source == "synthetic":
         for kind in (SOLIDS, RELABELLED):
             out = widened(out, population(model, config, OTHERS, jobs, kind, keep))

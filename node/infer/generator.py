@@ -17,7 +17,7 @@ from node.domain.findings import Finding, finding
 from node.domain.geometry import Grid, axial_grid
 from node.domain.plan import SctResult
 from node.domain.volume import Unit, Volume
-from node.infer.manifest import Manifest
+from node.infer.manifest import Manifest, met_hu
 from node.infer.order import disorder
 from node.infer.preprocess import body_mask, normalise, resample, tighten
 from node.infer.quality import Examined, check
@@ -151,6 +151,8 @@ class Generator:
                 scale[outside] = 0.0
         elif not contour.any():
             contour = np.ones(body.shape, bool)
+        if scale is not None and manifest.output.half_width_curve:
+            scale[contour] = met_hu(scale[contour], manifest.output.half_width_curve)
         return _Answer(hu=hu, scale=scale, body=contour, signal=signal, how=how)
 
     def _predict(

@@ -4,8 +4,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from node.domain.errors import Misconfigured
 from node.infer.preprocess import Normalisation
@@ -28,6 +32,8 @@ class Output:
     """Highest value the graph can give."""
     has_scale: bool
     """Whether a second output gives the half width of the central 68 % interval in HU."""
+    half_width_curve: tuple[tuple[float, float], ...] = ()
+    """Half widths as the file tells them and as they were met, HU, both rising; see `met_hu`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,9 +362,38 @@ def _output(table: _Table) -> Output:
         low=table.number("low"),
         high=table.number("high"),
         has_scale=table.flag("has_scale"),
+        half_width_curve=_curve(table) if "half_width_curve" in table.raw else (),
     )
     table.done()
     return output
+
+
+def _curve(table: _Table) -> tuple[tuple[float, float], ...]:
+    key = "half_width_curve"
+    value = table.take(key)
+    if not isinstance(value, list) or len(value) < 2:
+        raise table.fail(key, "is not a list of two points or more")
+    points = [_Table(table.path, {key: p}, table.prefix).numbers(key, 2) for p in value]
+    told, met = zip(*points, strict=True)
+    if min(told) <= 0 or min(met) <= 0:
+        raise table.fail(key, "has a half width that is not above 0")
+    if any(b <= a for a, b in pairwise(told)) or any(b < a for a, b in pairwise(met)):
+        raise table.fail(key, "falls")
+    return tuple(zip(told, met, strict=True))
+
+
+def met_hu(
+    half_hu: NDArray[np.floating], points: tuple[tuple[float, float], ...]
+) -> NDArray[np.float32]:
+    """Half widths as told to half widths as met: a line between the points' logarithms.
+
+    Beyond the ends the ratio of the last point holds; nothing told stays nothing.
+    """
+    if not points:
+        return np.asarray(half_hu, np.float32)
+    told, met = np.log(np.array(points, np.float64)).T
+    at = np.log(np.maximum(half_hu, 1e-6))
+    return np.asarray(half_hu * np.exp(np.interp(at, told, met - told)), np.float32)
 
 
 def _metrics(table: _Table) -> dict[str, float]:

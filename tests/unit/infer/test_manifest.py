@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from node.domain.errors import Misconfigured
-from node.infer.manifest import read_manifest
+from node.infer.manifest import met_hu, read_manifest
 from tests.phantoms.tiny_onnx import affine_manifest, write_affine_model
 
 GOOD = affine_manifest("tiny", "1.0.0", 1.0, "0" * 64)
+OUTPUT = {"unit": "HU", "low": -1024, "high": 3071, "has_scale": True}
 QUALITY = {
     "body_ml": [1, 2],
     "solidity": 0.5,
@@ -55,6 +57,17 @@ def test_a_complete_manifest_is_read(tmp_path: Path) -> None:
         ({"normalisation": {"kind": "none", "x": 1}}, "normalisation.x", "unknown"),
         ({"quality": QUALITY | {"body_ml": [3, 2]}}, "quality.body_ml", "down"),
         ({"output": {"unit": "g"}}, "output.unit", "not HU"),
+        ({"output": OUTPUT | {"half_width_curve": [[1, 1]]}}, "output.half_width_curve", "two"),
+        (
+            {"output": OUTPUT | {"half_width_curve": [[1, 2], [2, 1]]}},
+            "output.half_width_curve",
+            "falls",
+        ),
+        (
+            {"output": OUTPUT | {"half_width_curve": [[0, 2], [2, 3]]}},
+            "output.half_width_curve",
+            "above 0",
+        ),
     ],
 )
 def test_a_wrong_key_is_named(tmp_path: Path, change: dict[str, Any], key: str, words: str) -> None:
@@ -97,3 +110,15 @@ def test_context_is_read_and_needs_the_reach_along_slices(tmp_path: Path) -> Non
     write_affine_model(tmp_path, stack_context_voxels=10)
     with pytest.raises(Misconfigured, match="stack_context_voxels needs stack_reach_voxels"):
         read_manifest(folder / "manifest.json")
+
+
+def test_half_widths_follow_the_curve_of_the_manifest(tmp_path: Path) -> None:
+    """Points are met, ratios hold beyond the ends, nothing told stays nothing, order is kept."""
+    output = OUTPUT | {"half_width_curve": [[4, 8], [40, 60]]}
+    points = read_manifest(write(tmp_path, GOOD | {"output": output})).output.half_width_curve
+
+    met = met_hu(np.array([0.0, 2.0, 4.0, 40.0, 80.0]), points)
+
+    np.testing.assert_allclose(met, [0, 4, 8, 60, 120], rtol=1e-5)
+    assert np.all(np.diff(met_hu(np.linspace(0.1, 500, 999), points)) > 0)
+    np.testing.assert_array_equal(met_hu(met, ()), met)
