@@ -14,9 +14,10 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
+from pydicom.tag import Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.dicom.ct_series import EncodedInstance, part10
+from node.dicom.ct_series import EncodedInstance, decimal, part10
 from node.dicom.inheritance import inherit
 from node.dicom.text import encodings_of, fitting
 from node.dicom.uids import derived_uid
@@ -31,6 +32,13 @@ SERIES_NUMBERS = {
     "page": 1_300_000,
     "pdf": 1_400_000,
 }
+_DATES = (
+    "ContentDate", "ContentTime", "InstanceCreationDate", "InstanceCreationTime",
+)  # fmt: skip
+_OF_ONE_IMAGE = frozenset(
+    map(Tag, ("SOPInstanceUID", "InstanceNumber", "ImagePositionPatient", "SliceLocation"))
+)
+_NO_DATE, _NO_TIME = "19000101", "000000"  # type 1 where not even the study has a date
 _EQUIPMENT = (
     "Manufacturer", "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber",
     "StationName",
@@ -98,19 +106,15 @@ def begin(
     """Build a data set with patient, study, series, equipment and SOP Common of a companion."""
     dataset, header = Dataset(), ct.header
     inherit(header, dataset)
-    for keyword in ("BodyPartExamined", "Laterality"):
-        if keyword in dataset:  # of images
-            delattr(dataset, keyword)
-    for keyword in _EQUIPMENT:
-        dataset[keyword] = header[keyword]
+    _without_image(dataset)
+    _copied(dataset, header)
     series, instance = uids_of(ct, role, identity)
     dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class_uid, instance
     dataset.SeriesInstanceUID = series
     dataset.SeriesNumber = series_number(ct, role)
     dataset.SeriesDescription = worded(ct, description)[:64]
     dataset.InstanceNumber = 1
-    for keyword in ("SyntheticData", "SeriesDate", "SeriesTime", "InstanceCreationDate",
-                    "InstanceCreationTime"):  # fmt: skip
+    for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
         if keyword in header:
             dataset[keyword] = header[keyword]
     return dataset
@@ -147,3 +151,52 @@ def _spliced(dataset: Dataset, tag: int, data: bytes) -> bytes:
     rest.is_little_endian, rest.is_implicit_VR = True, False
     write_dataset(rest, tail, dataset.get("SpecificCharacterSet", "ISO_IR 6"))
     return part10(head) + data + rest.getvalue()
+
+
+def evidence(ct: WrittenCt) -> list[Dataset]:
+    """Give a header for each image of ``ct``, as `highdicom` wants them of its sources."""
+    images = []
+    step = ct.grid.affine[:3, 0]
+    for n, uid in enumerate(ct.sop_instance_uids):
+        # Shallow: the constant elements are shared; those of one image are taken out, not changed.
+        image = Dataset({t: e for t, e in ct.header.items() if t not in _OF_ONE_IMAGE})
+        image.file_meta = ct.header.file_meta
+        image.SOPInstanceUID, image.InstanceNumber = uid, n + 1
+        position = ct.grid.affine[:3, 3] + n * step
+        image.ImagePositionPatient = [decimal(v) for v in position]
+        images.append(image)
+    return images
+
+
+def restamped(dataset: Dataset, ct: WrittenCt, *, is_image: bool) -> None:
+    """Put what derives from the CT where `highdicom` put the clock, chance, or nothing at all.
+
+    ``pctnode convert`` writes no clock into a CT: there the dates of its study stand.
+    """
+    header = ct.header
+    inherit(header, dataset)
+    if not is_image:
+        _without_image(dataset)
+    date = header.get("SeriesDate") or header.get("StudyDate") or _NO_DATE
+    time = header.get("SeriesTime") or header.get("StudyTime") or _NO_TIME
+    for keyword in _DATES:
+        if keyword in dataset:
+            setattr(dataset, keyword, date if keyword.endswith("Date") else time)
+    _copied(dataset, header)
+    dataset.ContributingEquipmentSequence = header.ContributingEquipmentSequence
+    own = str(dataset.SOPInstanceUID)
+    for element in dataset.iterall():
+        if element.keyword == "DimensionOrganizationUID":
+            element.value = derived_uid("dimensions", own)
+
+
+def _without_image(dataset: Dataset) -> None:
+    for keyword in ("BodyPartExamined", "Laterality"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+
+
+def _copied(dataset: Dataset, header: Dataset) -> None:
+    for keyword in ("SyntheticData", "SeriesDate", "SeriesTime", *_EQUIPMENT):
+        if keyword in header:
+            dataset[keyword] = header[keyword]

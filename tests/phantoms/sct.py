@@ -58,7 +58,7 @@ def written_sct(
         hu[np.linalg.norm(lps - [0.0, -15.0, 0.0], axis=-1) <= 12.0] = AIR_HU
     if paint is not None:
         paint(lps, hu)
-    sct, unsure = (_volume(v, plan.grid.affine, stack) for v in (hu, _unsure(away, body)))
+    sct, unsure = (_volume(v, plan.grid.affine, stack) for v in (hu, _unsure(lps, body)))
     result = SctResult(sct=sct, uncertainty=unsure, body=body, findings=(), runtime="by hand")
     encoded = tuple(encode_ct(result, plan, stack, series.datasets[0]))
     signal = _volume(np.where(body, 400.0, 0.0).astype(np.float32), plan.grid.affine, stack)
@@ -70,8 +70,9 @@ def _positions(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> NDAr
     return index @ affine[:3, :3].T + affine[:3, 3]
 
 
-def _unsure(away: NDArray[np.float64], body: NDArray[np.bool_]) -> NDArray[np.float32]:
-    return np.where(body, away * 1.3, 0.0).astype(np.float32)
+def _unsure(lps: NDArray[np.float64], body: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Grow towards the left, the back and the head, each at another rate."""
+    return np.where(body, 200.0 + lps @ [0.3, 0.7, 1.3], 0.0).astype(np.float32)
 
 
 def _volume(values: NDArray[np.generic], affine: NDArray[np.float64], stack: Stack) -> Volume:
