@@ -16,8 +16,7 @@ from node.dicom.ct_series import MANUFACTURER, decimal
 from node.dicom.explicit import element, sequence
 from node.domain.findings import Finding, finding
 from node.domain.outlines import Outline, outlines
-from node.domain.structures import STRUCTURES, Structure, checked, mask_of
-from node.domain.volume import Volume
+from node.domain.structures import Region, Structure
 
 ROLE = "rtstruct"
 # PS3.3 C.8.8.5: retired with the Detached Study Management class, and what planning systems expect.
@@ -38,17 +37,12 @@ class _Drawn:
     """Sides of the field of view that it reaches."""
 
 
-def encode_rtstruct(
-    ct: WrittenCt,
-    sct: Volume,
-    body: NDArray[np.bool_],
-    structures: Sequence[Structure] = STRUCTURES,
-) -> Companion:
-    """Outline ``structures`` of ``sct`` (HU) inside ``body``, both on the grid of ``ct``.
+def encode_rtstruct(ct: WrittenCt, regions: Sequence[Region]) -> Companion:
+    """Outline ``regions``, structures with their voxels on the grid of ``ct``.
 
     A structure without a voxel is left out and told; without any there is no object.
     """
-    drawn, findings = _drawn(sct, body, checked(structures))
+    drawn, findings = _drawn(regions, ct.grid.voxel_volume_mm3 / 1000.0)
     if not drawn:
         nothing = finding("COMPANION_NOT_MADE", companion="RTSTRUCT", reason="it has no structure")
         return Companion(instance=None, findings=(*findings, nothing))
@@ -57,7 +51,7 @@ def encode_rtstruct(
         ROLE,
         sop_class_uid=str(RTStructureSetStorage),
         description=f"Contours of {ct.header.SeriesDescription}",
-        identity={"version": _VERSION, "structures": [asdict(s) for s in structures]},
+        identity={"version": _VERSION, "structures": [asdict(s) for s, _ in regions]},
     )
     _structure_set(dataset, ct)
     dataset.StructureSetROISequence = [_roi(ct, d) for d in drawn]
@@ -66,14 +60,10 @@ def encode_rtstruct(
     return Companion(instance=written, findings=tuple(findings))
 
 
-def _drawn(
-    sct: Volume, body: NDArray[np.bool_], structures: Sequence[Structure]
-) -> tuple[list[_Drawn], list[Finding]]:
+def _drawn(regions: Sequence[Region], voxel_ml: float) -> tuple[list[_Drawn], list[Finding]]:
     drawn: list[_Drawn] = []
     findings = []
-    voxel_ml = sct.grid.voxel_volume_mm3 / 1000.0
-    for structure in structures:
-        mask = mask_of(structure, sct.values, body, voxel_ml)
+    for structure, mask in regions:
         if not mask.any():
             name, definition = structure.name, structure.definition
             findings.append(finding("CONTOUR_LEFT_OUT", structure=name, definition=definition))

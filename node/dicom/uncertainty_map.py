@@ -69,7 +69,8 @@ def encode_uncertainty(ct: WrittenCt, uncertainty: Volume, *, research: bool = T
 
 def stored(values_hu: NDArray[np.floating]) -> NDArray[np.uint16]:
     """Half widths in steps of `STEP_HU`."""
-    return np.clip(np.rint(values_hu / STEP_HU), 0, _MOST).astype(np.uint16)
+    steps: NDArray[np.uint16] = np.clip(np.rint(values_hu / STEP_HU), 0, _MOST).astype(np.uint16)
+    return steps
 
 
 def _mapping() -> RealWorldValueMapping:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from node.domain.errors import Misconfigured
 from node.domain.outlines import components
-from node.domain.volume import Values
+from node.domain.volume import Values, Volume
 
 Mask = NDArray[np.bool_]
 
@@ -61,6 +62,9 @@ class Structure:
         return f"{words} inside the body{islands}"
 
 
+Region: TypeAlias = tuple[Structure, Mask]
+"""A structure and its voxels."""
+
 # The HU are those of the checks (bone above 250, air below -400). Partial volume along the skin and
 # in cancellous bone leaves islands of a few voxels: 7,900 and 5,400 of air under 0.1 ml on S01 and
 # a real head, with 11 and 12 % of its volume; of bone 59 and 380, with 0.1 and 0.4 %.
@@ -93,6 +97,12 @@ def checked(structures: Iterable[Structure]) -> tuple[Structure, ...]:
     if sum(s.interpreted_type == "EXTERNAL" for s in found) > 1:
         raise _wrong(names[0], "only one structure can be EXTERNAL")
     return found
+
+
+def regions_of(structures: Iterable[Structure], sct: Volume, body: Mask) -> tuple[Region, ...]:
+    """Each of the structures with its voxels, which may be none; ``sct`` is in HU."""
+    voxel_ml = sct.grid.voxel_volume_mm3 / 1000.0
+    return tuple((s, mask_of(s, sct.values, body, voxel_ml)) for s in checked(structures))
 
 
 def mask_of(structure: Structure, hu: Values, body: Mask, voxel_ml: float) -> Mask:

@@ -12,7 +12,7 @@ from skimage.draw import polygon2mask
 
 from node.dicom.companion import written_ct
 from node.dicom.rtstruct import encode_rtstruct
-from node.domain.structures import STRUCTURES, mask_of
+from node.domain.structures import STRUCTURES, mask_of, regions_of
 from node.infer.preprocess import body_mask
 from tests.peers.dciodvfy import run_dciodvfy
 from tests.peers.plastimatch import read_structures
@@ -49,7 +49,9 @@ def written(made: WrittenSct, folder: Path) -> tuple[Path, Path]:
     ct_folder.mkdir(parents=True)
     for instance in made.encoded:
         (ct_folder / f"{instance.instance_number:04d}.dcm").write_bytes(instance.data)
-    companion = encode_rtstruct(written_ct(made.encoded), made.result.sct, made.result.body)
+    companion = encode_rtstruct(
+        written_ct(made.encoded), regions_of(STRUCTURES, made.result.sct, made.result.body)
+    )
     assert companion.instance is not None
     rtstruct = folder / "rtstruct.dcm"
     rtstruct.write_bytes(companion.instance.data)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from node.dicom.ct_series import EncodedInstance, encode_ct
 from node.dicom.headers import read_instance
-from node.domain.plan import ModelRef, SctResult
+from node.domain.plan import ModelRef, Plan, SctResult
 from node.domain.stack import Stack, split
 from node.domain.volume import Unit, Volume
 from node.pipeline import make_plan
@@ -44,10 +44,7 @@ def written_sct(
     """Write a ball of water in air, with a shell of bone and a ball of air in it."""
     series = mr_series(shape, (spacing_mm,) * 3, tags=tags, name=name)
     stack = split(map(read_instance, series.datasets))[0]
-    model = ModelRef(
-        name="tiny", version="1.0.0", sha256="ab" * 32, body_part="HEAD", spacing_mm=spacing_mm
-    )
-    plan = make_plan(stack, model=model, software_version="0")
+    plan = _plan(stack, spacing_mm)
     lps = _positions(plan.grid.affine, plan.grid.shape)
     away = np.linalg.norm(lps, axis=-1)
     body = away <= radius_mm
@@ -63,6 +60,19 @@ def written_sct(
     encoded = tuple(encode_ct(result, plan, stack, series.datasets[0]))
     signal = _volume(np.where(body, 400.0, 0.0).astype(np.float32), plan.grid.affine, stack)
     return WrittenSct(result=result, encoded=encoded, mr=signal)
+
+
+def planned(shape: tuple[int, int, int] = (24, 48, 40), spacing_mm: float = 3.0) -> Plan:
+    """Plan what `written_sct` writes."""
+    series = mr_series(shape, (spacing_mm,) * 3, name="sct")
+    return _plan(split(map(read_instance, series.datasets))[0], spacing_mm)
+
+
+def _plan(stack: Stack, spacing_mm: float) -> Plan:
+    model = ModelRef(
+        name="tiny", version="1.0.0", sha256="ab" * 32, body_part="HEAD", spacing_mm=spacing_mm
+    )
+    return make_plan(stack, model=model, software_version="0")
 
 
 def _positions(affine: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:

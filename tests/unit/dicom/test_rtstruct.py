@@ -13,7 +13,7 @@ from node.dicom.companion import Companion, written_ct
 from node.dicom.explicit import element
 from node.dicom.rtstruct import encode_rtstruct
 from node.domain.errors import Defect
-from node.domain.structures import STRUCTURES, Structure
+from node.domain.structures import STRUCTURES, Structure, regions_of
 from tests.phantoms.sct import WrittenSct, written_sct
 
 
@@ -25,7 +25,9 @@ def made() -> WrittenSct:
 
 def encoded(made: WrittenSct, structures: tuple[Structure, ...] = STRUCTURES) -> Companion:
     """Its structure set."""
-    return encode_rtstruct(written_ct(made.encoded), made.result.sct, made.result.body, structures)
+    return encode_rtstruct(
+        written_ct(made.encoded), regions_of(structures, made.result.sct, made.result.body)
+    )
 
 
 def read(companion: Companion) -> FileDataset:
@@ -134,7 +136,9 @@ def test_a_head_without_bone_has_no_bone_contour() -> None:
 def test_without_a_body_there_is_no_structure_set(made: WrittenSct) -> None:
     """Said in findings, not in an empty object."""
     nobody = np.zeros_like(made.result.body)
-    companion = encode_rtstruct(written_ct(made.encoded), made.result.sct, nobody)
+    companion = encode_rtstruct(
+        written_ct(made.encoded), regions_of(STRUCTURES, made.result.sct, nobody)
+    )
 
     assert companion.instance is None
     assert companion.findings[-1].code == "COMPANION_NOT_MADE"

@@ -1,0 +1,1 @@
+"""Pictures and pages of an sCT for people; knows the domain alone."""
