@@ -146,8 +146,16 @@ class Evidence:
             and later.calling_ae == offer.calling_ae
             and later.begun_at >= at
             and later.origin not in refused
+            and self._goes_on_or_begins_anew(later)
             for later in self.offers
         )
+
+    def _goes_on_or_begins_anew(self, later: Offer) -> bool:
+        """Whether an association brought what was left, or everything once more.
+
+        One that repeats a part of what is here is neither, and says nothing of what is missing.
+        """
+        return not later.duplicates or later.held + later.duplicates >= self.held
 
 
 def must_wait(evidence: Evidence, now: float, patience: Patience) -> bool:

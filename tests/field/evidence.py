@@ -130,8 +130,12 @@ class Evidence:
             or len({t.meaning.patient_id for t in before}) > 1
         ):
             return Expect.TOLD
-        if self._policy(truth, before) or (held != truth.slices and not truth.shares_uid):
+        if self._policy(truth, before):
             return Expect.TOLD
+        if held != truth.slices and not truth.shares_uid:
+            refused = {t.sop_instance_uid for t in mine} - held
+            missing = refused or self._unfinished(before, float("inf")) or not mine
+            return Expect.TOLD if missing else Expect.EITHER
         senders = {self._sender(t) for t in before}
         mixed = len({called for _, called in senders}) > 1 or "STRAY" in dict(senders)
         return Expect.EITHER if mixed or truth.shares_uid else Expect.DELIVERED
@@ -165,14 +169,30 @@ class Evidence:
             return f"{len(missing)} image(s) were offered and are missing"
         if truth.slices <= delivered.sources:
             return ""
-        until = delivered.first_at - self.grace_s
-        for number in {t.association for t in before}:
+        return self._unfinished(before, delivered.first_at - self.grace_s)
+
+    def _unfinished(self, before: Sequence[Told], until: float) -> str:
+        """What an association says of images that are still to come; empty when nothing."""
+        for number in sorted({t.association for t in before}):
             association = self.associations[number]
             if association.closed_at > until:
                 return "a short stack while its association was open"
-            if association.ending is not Ending.RELEASE:
+            if association.ending is not Ending.RELEASE and not self._made_good(number, before):
                 return "a short stack of an association that was aborted"
         return ""
+
+    def _made_good(self, broken: int, before: Sequence[Told]) -> bool:
+        """Whether its sender came back with what was left, or with everything once more."""
+        end = self.associations[broken]
+        known = {t.sop_instance_uid for t in before if t.at <= end.closed_at}
+        for number, later in enumerate(self.associations):
+            if later.calling != end.calling or later.opened_at < end.closed_at:
+                continue
+            brought = {t.sop_instance_uid for t in before if t.association == number}
+            credible = brought and (not brought & known or brought >= known)
+            if credible and later.ending is Ending.RELEASE:
+                return True
+        return False
 
     def _policy(self, truth: Truth, before: Iterable[Told]) -> str:
         called = {self.associations[t.association].called for t in before}

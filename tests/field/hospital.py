@@ -45,6 +45,7 @@ port = {node.web_port}
 auth = "none"
 [intake]
 quiet_s = {quiet_s}
+return_s = 3.0
 [inference]
 models_dir = "models"
 providers = ["cpu"]
@@ -108,10 +109,10 @@ def wait_answering(node: Node) -> None:
 
 
 def ask(node: Node, path: str) -> Any:
-    """The answer of the JSON interface."""
+    """The answer of the JSON interface; None where it is empty."""
     url = f"http://127.0.0.1:{node.web_port}{path}"
     with urllib.request.urlopen(url, timeout=60) as answer:
-        return json.load(answer)
+        return json.loads(answer.read() or b"null")
 
 
 def page(node: Node, path: str) -> str:
@@ -148,6 +149,6 @@ def wait_at_rest(node: Node, series_instance_uid: str, *, timeout_s: float = 90)
     except AssertionError as error:
         item = item_of(node, series_instance_uid)
         told = item and (item["state"], item["sentence"])
-        raise AssertionError(f"{error}: {told}\n{node.said()}") from None
+        raise AssertionError(f"{error}: {told}\n{node.said()[-1500:]}") from None
     assert item is not None
     return dict(ask(node, f"/api/series/{item['id']}"))

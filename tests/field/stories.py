@@ -175,13 +175,13 @@ def _late(draft: Draft) -> None:
 
 
 def _refused_and_repeated(draft: Draft) -> None:
-    """Some are refused and sent again as they should be."""
+    """Some are refused, for they end too early, and sent again as they should be."""
     given = list(offers(draft.slices))
     for at in draft.some():
-        given.insert(draft.dice.randint(0, len(given)), Offer(dataset=draft.slices[at],
-                                                              misnamed=True))  # fmt: skip
-    again = [given[-1]] if not given[-1].misnamed else [replace(given[-1], misnamed=False)]
-    draft.acts.append(Act(offers=(*given, *again), called=draft.called))
+        bad = Offer(dataset=draft.slices[at], cut=True)
+        good = next(n for n, one in enumerate(given) if one.dataset is bad.dataset and not one.cut)
+        given.insert(draft.dice.randint(0, good), bad)
+    draft.acts.append(Act(offers=tuple(given), called=draft.called))
 
 
 def _aborted_and_repeated(draft: Draft) -> None:

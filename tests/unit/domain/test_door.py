@@ -88,6 +88,16 @@ def test_a_sender_that_comes_back_and_releases_makes_good() -> None:
     assert codes(evidence) == []
 
 
+def test_who_repeats_a_part_makes_nothing_good() -> None:
+    """What was left, or all of it once more, is a sender that came back; a few again are not."""
+    broken = offer(ending=Ending.ABORTED)
+    back = {"begun_at": 120.0, "last_at": 121.0, "ended_at": 122.0}
+
+    assert codes(seen(broken, offer("b", held=7, **back))) == []
+    assert codes(seen(broken, offer("b", held=7, duplicates=28, **back))) == []
+    assert codes(seen(broken, offer("b", held=1, duplicates=5, **back))) == ["SENDER_ABORTED"]
+
+
 def test_another_sender_makes_nothing_good() -> None:
     """Nor does one that was at it all along, or that is refused something itself."""
     broken = offer(ending=Ending.ABORTED)
