@@ -80,6 +80,7 @@ class Shelf:
         path = f"instances/{dataset.SOPInstanceUID}.dcm"
         (self.root / "instances").mkdir(exist_ok=True)
         (self.root / path).write_bytes(data)
+        length = int.from_bytes(data[140:144], "little")  # PS3.10 7.1: of the meta information
         return StoredInstance(
             sop_instance_uid=str(dataset.SOPInstanceUID),
             sop_class_uid=str(dataset.SOPClassUID),
@@ -87,7 +88,7 @@ class Shelf:
             series_instance_uid=str(dataset.SeriesInstanceUID),
             path=path,
             size=len(data),
-            sha256=sha256(data).hexdigest(),
+            sha256=sha256(data[144 + length :]).hexdigest(),
             received_at=datetime.now(UTC),
         )
 
