@@ -28,6 +28,7 @@ offers = sa.Table(
     time("ended_at"),
     sa.Column("ending", sa.String(16), nullable=False, server_default=""),
     text("sentence"),
+    number("taken"),
     number("duplicates"),
     number("asides"),
     sa.UniqueConstraint("series_instance_uid", "origin"),

@@ -196,6 +196,7 @@ def _offer(row: sa.RowMapping, held: Mapping[str, int]) -> Offer:
         ended_at=row["ended_at"],
         ending=Ending(row["ending"]) if row["ending"] else None,
         held=held.get(row["origin"], 0),
+        taken=row["taken"],
         duplicates=row["duplicates"],
         asides=row["asides"],
         moved_on=bool(row["moved"]),

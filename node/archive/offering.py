@@ -66,7 +66,9 @@ class Offering:
 
     def stored(self, series_instance_uid: str) -> None:
         """An instance was stored anew: its own record or row says who brought it."""
-        self._tallied(series_instance_uid).is_safe = True
+        own = self._tallied(series_instance_uid)
+        own.tally = replace(own.tally, taken=own.tally.taken + 1)
+        own.is_safe = True
 
     def known(self, series_instance_uid: str, *, aside: bool = False) -> None:
         """An instance was here already, or lies aside; raise `Retryable` when it cannot be told."""
@@ -74,6 +76,7 @@ class Offering:
         before = own.tally
         own.tally = replace(
             before,
+            taken=before.taken + (not aside),
             asides=before.asides + aside,
             duplicates=before.duplicates + (not aside),
         )

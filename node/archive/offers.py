@@ -35,6 +35,8 @@ class Tally:
     series_instance_uid: str
     begun_at: float
     last_at: float
+    taken: int = 0
+    """Instances that were answered as safe here, those that were here before among them."""
     duplicates: int = 0
     asides: int = 0
 
@@ -94,7 +96,11 @@ def _begun(caller: Caller, tally: Tally) -> dict[str, Any]:
 
 
 def _offer_values(caller: Caller, tally: Tally, end: End | None) -> dict[str, Any]:
-    counts = {"duplicates": tally.duplicates, "asides": tally.asides}
+    counts = {
+        "taken": tally.taken,
+        "duplicates": tally.duplicates,
+        "asides": tally.asides,
+    }
     ended = {}
     if end is not None:
         ended = {

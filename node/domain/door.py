@@ -73,6 +73,8 @@ class Offer:
     """Instances that were here already."""
     asides: int
     """Instances that lie aside."""
+    taken: int = 0
+    """Instances it was told are safe here, old and new; 0 while that is not known."""
     moved_on: bool = False
     """Whether it went on to bring other series after this one."""
 
@@ -144,7 +146,8 @@ class Evidence:
         return any(
             later.ending is Ending.RELEASED
             and later.calling_ae == offer.calling_ae
-            and later.begun_at >= at
+            # The end of the broken one may be seen later than its sender came back.
+            and (later.begun_at >= at or later.opened_at >= offer.last_at)
             and later.origin not in refused
             and self._goes_on_or_begins_anew(later)
             for later in self.offers
@@ -155,7 +158,9 @@ class Evidence:
 
         One that repeats a part of what is here is neither, and says nothing of what is missing.
         """
-        return not later.duplicates or later.held + later.duplicates >= self.held
+        # What another acceptor had just taken is a repeat that was taken for new at first.
+        brought = max(later.taken, later.held + later.duplicates)
+        return 0 < brought == later.held or brought >= self.held
 
 
 def must_wait(evidence: Evidence, now: float, patience: Patience) -> bool:

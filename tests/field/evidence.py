@@ -66,6 +66,8 @@ class Told:
     held: bool
     """Whether the node said that it has it."""
     association: int
+    misnamed: bool = False
+    """Whether the command named another object: which of the two it is, nobody knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +140,8 @@ class Evidence:
             return Expect.TOLD if missing else Expect.EITHER
         senders = {self._sender(t) for t in before}
         mixed = len({called for _, called in senders}) > 1 or "STRAY" in dict(senders)
-        return Expect.EITHER if mixed or truth.shares_uid else Expect.DELIVERED
+        doubtful = mixed or truth.shares_uid or any(t.misnamed for t in mine)
+        return Expect.EITHER if doubtful else Expect.DELIVERED
 
     def _sender(self, told: Told) -> tuple[str, str]:
         association = self.associations[told.association]

@@ -143,6 +143,7 @@ def _told(answer: Answered, association: int) -> Told:
         meaning=meaning(dataset),
         held=answer.status in HELD,
         association=association,
+        misnamed=answer.offer.misnamed,
     )
 
 

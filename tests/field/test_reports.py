@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -18,19 +17,6 @@ pytestmark = [
     pytest.mark.interop,
     pytest.mark.filterwarnings("ignore::UserWarning"),  # pydicom's, of what is wrong on purpose
 ]
-AWAITED: frozenset[str] = frozenset()
-"""Those that are wrong today and are being mended."""
-
-
-def _cases() -> list[Any]:
-    return [
-        pytest.param(
-            report,
-            id=report.source,
-            marks=[pytest.mark.xfail(strict=False)] if report.source in AWAITED else [],
-        )
-        for report in REPORTS
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +47,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory, config: Path) -> np.ndarray:
     return _hu(_read(folder / "out"))
 
 
-@pytest.mark.parametrize("report", _cases())
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.source)
 def test_a_report_of_others(
     report: Report,
     config: Path,

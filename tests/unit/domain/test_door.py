@@ -96,6 +96,18 @@ def test_who_repeats_a_part_makes_nothing_good() -> None:
     assert codes(seen(broken, offer("b", held=7, **back))) == []
     assert codes(seen(broken, offer("b", held=7, duplicates=28, **back))) == []
     assert codes(seen(broken, offer("b", held=1, duplicates=5, **back))) == ["SENDER_ABORTED"]
+    assert codes(seen(broken, offer("b", held=1, taken=6, **back))) == ["SENDER_ABORTED"]
+    assert codes(seen(broken, offer("b", held=0, **back))) == ["SENDER_ABORTED"]
+
+
+def test_who_comes_back_at_once_may_be_seen_before_its_end_is() -> None:
+    """The association that went away is noticed late; the next one is on another acceptor."""
+    broken = offer(ending=Ending.BROKEN, last_at=110.0, ended_at=111.0)
+    again = {"last_at": 112.0, "ended_at": 113.0, "held": 2, "duplicates": 28}
+
+    assert codes(seen(broken, offer("b", opened_at=110.2, begun_at=110.5, **again))) == []
+    # Beside the other from the beginning: half a series by each says nothing of the other half.
+    assert codes(seen(broken, offer("b", opened_at=99.0, begun_at=110.5, **again)))
 
 
 def test_another_sender_makes_nothing_good() -> None:

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.Float(precision=53), nullable=True),
         sa.Column("ending", sa.String(length=16), server_default="", nullable=False),
         sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.Column("taken", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("duplicates", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("asides", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_offers")),
