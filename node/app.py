@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from node import __version__
-from node.archive.database import refuse_unsafe
+from node.archive.database import refuse_unsafe, require_private
 from node.archive.files import Folder
 from node.archive.migrate import upgrade
 from node.archive.queries import Queries
@@ -176,7 +176,7 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
     engine = database(settings)
     index, book = Index(engine), site_book(settings, engine)
     folder = Folder(settings.node.data_dir)
-    min_free = int(settings.retention.min_free_gb * 1e9)
+    min_free = settings.retention.min_free_bytes
     filer = _filer(settings, folder, index)
 
     def policy() -> Policy:
@@ -292,6 +292,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
 
     tls = identity(settings)
     engine = database(settings)
+    _warn_of_database(engine)
     book = site_book(settings, engine)
     values = worker.WorkerValues(
         database=engine,
@@ -316,7 +317,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
         keep=KeepRules(
             days=settings.retention.days,
             max_bytes=int(settings.retention.max_gb * 1e9),
-            min_free_bytes=int(settings.retention.min_free_gb * 1e9),
+            min_free_bytes=settings.retention.min_free_bytes,
         ),
         scrub=ScrubRules(
             days=settings.retention.scrub_days,
@@ -368,7 +369,7 @@ def build_web(settings: Settings, *, alone: bool = False) -> Any:
     from node.web.dicomweb import DicomWeb
 
     engine, folder = database(settings), Folder(settings.node.data_dir)
-    min_free = int(settings.retention.min_free_gb * 1e9)
+    min_free = settings.retention.min_free_bytes
     return create_app(
         queries=Queries(engine),
         access=web_access(settings, engine),
@@ -393,7 +394,7 @@ def _ready(
 ) -> Callable[[], Mapping[str, str | None]]:
     from node.web.readiness import readiness, readiness_alone
 
-    data, least = settings.node.data_dir, int(settings.retention.min_free_gb * 2**30)
+    data, least = settings.node.data_dir, settings.retention.min_free_bytes
     if not alone:
         models = settings.inference.models_dir
         return readiness(port=settings.dicom.port, models=models, data=data, watermark_bytes=least)
@@ -428,4 +429,13 @@ def database_sentence(settings: Settings) -> str:
     """What `check` says of the database."""
     engine = database(settings)
     Queries(engine).alive()
-    return f"{engine.url.render_as_string(hide_password=True)} answers."
+    how = require_private(engine)
+    return f"{engine.url.render_as_string(hide_password=True)} answers{', ' if how else ''}{how}."
+
+
+def _warn_of_database(engine: sa.Engine) -> None:
+    """Warn at the start of what `check` refuses: an upgrade must not stop a hospital's node."""
+    try:
+        require_private(engine)
+    except Misconfigured as error:
+        log.warning("database_not_private", sentence=error.message, remedy=error.remedy)

@@ -143,7 +143,7 @@ def _folder(folder: Path) -> str:
 
 
 def _disk(settings: Settings) -> str:
-    free_gb = shutil.disk_usage(settings.node.data_dir).free / 2**30
+    free_gb = shutil.disk_usage(settings.node.data_dir).free / 1e9
     least = settings.retention.min_free_gb
     if free_gb < least:
         raise OSError(f"{free_gb:.1f} GB free, less than min_free_gb = {least:g}")

@@ -19,6 +19,6 @@ def notices(settings: Settings, validity: Callable[[], Iterable[Validity]]) -> N
         events=settings.notifications.events,
         page=settings.notifications.page,
         node=settings.node.ae_title,
-        min_free_bytes=int(settings.retention.min_free_gb * 1e9),
+        min_free_bytes=settings.retention.min_free_bytes,
         certificates=certificates,
     )

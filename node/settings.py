@@ -152,6 +152,12 @@ class RetentionSettings:
     """Below this C-STORE answers 0xA700."""
     max_gb: float
     """What the archive may hold before what was delivered longest ago goes; 0: no limit."""
+
+    @property
+    def min_free_bytes(self) -> int:
+        """A gigabyte is 10^9 bytes everywhere."""
+        return int(self.min_free_gb * 1e9)
+
     scrub_days: float
     """Each archived file is read and compared with its digest once in so many; 0: never."""
     scrub_mb_s: float

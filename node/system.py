@@ -55,7 +55,7 @@ def system(settings: Settings, engine: sa.Engine) -> dict[str, Any]:
             "folder": str(data),
             "total_bytes": usage.total,
             "free_bytes": usage.free,
-            "min_free_bytes": int(keep.min_free_gb * 1e9),
+            "min_free_bytes": keep.min_free_bytes,
             "stored": system_queries.stored(engine),
         },
         "retention": {"days": keep.days, "max_bytes": int(keep.max_gb * 1e9)},

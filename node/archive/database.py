@@ -1,5 +1,6 @@
 """Connections to the node's database, and its clock."""
 
+import ipaddress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from node.domain.errors import Misconfigured
+
+# Of libpq's modes, those that verify the server's certificate.
+_VERIFYING = ("verify-ca", "verify-full")
 
 
 class db_clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it becomes
@@ -49,6 +53,42 @@ def refuse_unsafe(engine: sa.Engine) -> None:
                     "crash.",
                     remedy=f"Set {name} = on for the node's database and user.",
                 )
+
+
+def require_private(engine: sa.Engine) -> str:
+    """How nobody else reads or forges what goes to the database; `Misconfigured` where they could.
+
+    On another machine that takes TLS with a verified certificate: with ``sslmode=require`` and less
+    whoever is in between may be the server. libpq's default encrypts when the server offers to.
+    """
+    if engine.dialect.name != "postgresql":
+        return ""
+    with engine.connect() as connection:
+        info = connection.connection.driver_connection.info  # type: ignore[union-attr]
+        host, mode = str(info.hostaddr or info.host), info.get_parameters().get("sslmode", "prefer")
+        query = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl"
+        version = connection.execute(sa.text(query)).scalar_one_or_none()
+    return judged_private(host, version, mode)
+
+
+def judged_private(host: str, tls_version: str | None, sslmode: str) -> str:
+    """`require_private` of a connection to ``host``."""
+    if host.startswith("/") or _is_here(host):
+        return "on this machine"
+    if tls_version is None or sslmode not in _VERIFYING:
+        how = f"over {tls_version}, its certificate not verified" if tls_version else "without TLS"
+        raise Misconfigured(
+            f"The database at {host} is reached {how} (sslmode {sslmode}).",
+            remedy="Add ?sslmode=verify-full&sslrootcert=/path/ca.pem to [database] url.",
+        )
+    return f"over {tls_version}, sslmode {sslmode}"
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
 
 
 def sqlite_url(file: Path) -> str:

@@ -22,6 +22,7 @@ from node.archive.model_book import ModelBook
 from node.archive.runs import Runs
 from node.domain.errors import Defect, Retryable
 from node.flow import engine
+from node.flow.asks import Asking
 from node.flow.corrections import Corrections
 from node.flow.intake import Outbox
 from node.flow.withdrawals import withdraw
@@ -123,9 +124,7 @@ class FlowClient:
 
     def echo(self, peer: str, *, within_s: float = 30.0, who: str = "") -> tuple[bool, str]:
         """Have a worker send C-ECHO to ``peer``; whether it answered, and a sentence."""
-        workflow_id = f"echo-{uuid.uuid4()}"
-        engine.ask(self._client, engine.ECHO_WORKFLOW, engine.SERVICE_QUEUE, workflow_id, peer)
-        result = engine.result_of(self._client, workflow_id, within_s=within_s)
+        result = self._result(engine.ECHO_WORKFLOW, peer, within_s=within_s)
         if result is None:
             raise Retryable(
                 f"No worker has tried {peer} within {within_s:.0f} s.",
@@ -139,10 +138,7 @@ class FlowClient:
         self, model: str, version: str, *, within_s: float = 300.0, who: str = ""
     ) -> dict[str, Any]:
         """Have a worker verify a model and keep what came of it."""
-        workflow_id = f"verify-{uuid.uuid4()}"
-        workflow, queue = engine.VERIFY_WORKFLOW, engine.SERVICE_QUEUE
-        engine.ask(self._client, workflow, queue, workflow_id, model, version)
-        row = engine.result_of(self._client, workflow_id, within_s=within_s)
+        row = self._result(engine.VERIFY_WORKFLOW, model, version, within_s=within_s)
         if row is None:
             raise Retryable(
                 f"No worker has verified {model} {version} within {within_s:.0f} s.",
@@ -158,10 +154,7 @@ class FlowClient:
 
         ``ok``, a ``sentence``, and for each series what was ``expected`` and ``completed``.
         """
-        workflow_id = f"pull-{uuid.uuid4()}"
-        workflow, queue = engine.PULL_WORKFLOW, engine.SERVICE_QUEUE
-        engine.ask(self._client, workflow, queue, workflow_id, peer, study, list(series))
-        said = engine.result_of(self._client, workflow_id, within_s=within_s)
+        said = self._result(engine.PULL_WORKFLOW, peer, study, list(series), within_s=within_s)
         if said is None:
             raise Retryable(
                 f"The pull from {peer} has not ended within {within_s:.0f} s.",
@@ -171,8 +164,9 @@ class FlowClient:
 
     def close(self) -> None:
         """Close the connections to the engine's database."""
-        if "_client" in self.__dict__:
-            self._client.destroy()
+        client = self.__dict__.get("_client")
+        if client is not None:
+            client.destroy()
 
     @cached_property
     def _corrections(self) -> Corrections:
@@ -181,10 +175,22 @@ class FlowClient:
         return Corrections(self._database, self._folder)
 
     @cached_property
-    def _client(self) -> DBOSClient:
+    def _client(self) -> DBOSClient | None:
+        """None where this process's database user has no rights on the engine's tables."""
+        if not engine.may_reach(self._database):
+            return None
         engine.create_schema(self._engine_url)  # this process may be the first to come
         return engine.open_client(self._engine_url)
 
     def _ask(self) -> None:
         """Spare the worker's next look: the rows are written, and asking twice is asking once."""
-        Outbox(Runs(self._database), Deliveries(self._database), self._client).flush_runs()
+        if self._client is not None:
+            Outbox(Runs(self._database), Deliveries(self._database), self._client).flush_runs()
+
+    def _result(self, workflow: str, *arguments: Any, within_s: float) -> Any:
+        client = self._client
+        if client is None:
+            return Asking(self._database).result_of(workflow, *arguments, within_s=within_s)
+        workflow_id = f"{workflow}-{uuid.uuid4()}".replace(" ", "-")
+        engine.ask(client, workflow, engine.SERVICE_QUEUE, workflow_id, *arguments)
+        return engine.result_of(client, workflow_id, within_s=within_s)

@@ -63,6 +63,12 @@ PULL_WORKFLOW = "pull"
 VERIFY_WORKFLOW = "verify model"
 
 
+_MAY_REACH = (
+    "SELECT coalesce((SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = "
+    "'dbos'), has_database_privilege(current_database(), 'CREATE'))"
+)
+
+
 def engine_url(database_url: str, data_dir: Path) -> str:
     """Where the engine's rows lie for a node with that database: PostgreSQL, or a file apart."""
     return database_url or f"sqlite:///{data_dir / 'engine.sqlite'}"
@@ -213,16 +219,30 @@ def step(name: str, function: Callable[..., Any], *args: Any, retry_on: type[Exc
 
 def result_of(client: DBOSClient, workflow_id: str, *, within_s: float) -> Any:
     """Give what a workflow returned; None when it has not ended in time or failed."""
-    handle: Any = client.retrieve_workflow(versioned(workflow_id))
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
-        status = handle.get_status().status
-        if status == "SUCCESS":
-            return handle.get_result()
-        if status not in ("ENQUEUED", "PENDING"):
-            return None
+        ended, result = outcome_of(client, workflow_id)
+        if ended:
+            return result
         time.sleep(_RESULT_POLL_S)
     return None
+
+
+def outcome_of(client: DBOSClient, workflow_id: str) -> tuple[bool, Any]:
+    """Whether a workflow has ended, and what it returned; None when it failed."""
+    handle: Any = client.retrieve_workflow(versioned(workflow_id))
+    status = handle.get_status().status
+    if status == "SUCCESS":
+        return True, handle.get_result()
+    return status not in ("ENQUEUED", "PENDING"), None
+
+
+def may_reach(database: sa.Engine) -> bool:
+    """Whether this process's database user may use the engine's tables, or make them."""
+    if database.dialect.name != "postgresql":
+        return True
+    with database.connect() as connection:
+        return bool(connection.execute(sa.text(_MAY_REACH)).scalar_one())
 
 
 def open_client(url: str) -> DBOSClient:

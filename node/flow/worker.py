@@ -32,6 +32,7 @@ from node.domain.door import Patience
 from node.domain.plan import ModelRef
 from node.domain.site import Site
 from node.flow import engine
+from node.flow.asks import Answering
 from node.flow.bench import Bench, Rules
 from node.flow.commitment import ReportWork
 from node.flow.corrections import ByPolicy
@@ -53,6 +54,7 @@ from node.pipeline import Synthesiser
 
 log = get_logger(__name__)
 _FACTS_S = 60.0
+_ASKS_S = 0.5
 _SCRUB_TURN_S = 1.0
 # A correction is adopted by policy once it is quiet; a second more is nothing to it.
 _CORRECTIONS_S = 1.0
@@ -148,7 +150,7 @@ def run_worker(
         ready()
     try:
         with _scrubbing(values):
-            _look_until(stop, values, intake, keeper)
+            _look_until(stop, values, intake, keeper, Answering(values.database, client))
     finally:
         client.destroy()
         engine.shut_down(drain_s=values.drain_s)
@@ -229,7 +231,9 @@ def _register(values: WorkerValues) -> None:
     engine.workflow(engine.ECHO_WORKFLOW, EchoWork(values.site, values.ae_title).run)
 
 
-def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper) -> None:
+def _look_until(
+    stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper, answering: Answering
+) -> None:
     def unless_replaced(what: Callable[[], Any]) -> Callable[[], Any]:
         # While a newer version is at work this one only ends what it has begun.
         return lambda: what() if keeper.leads() else None
@@ -252,6 +256,7 @@ def _look_until(stop: Stop, values: WorkerValues, intake: Intake, keeper: Keeper
         _Duty("look", 0.0, unless_replaced(intake.look)),
         _Duty("corrections", _CORRECTIONS_S, unless_replaced(policy.look)),
         _Duty("pace", 0.0, pace.look),
+        _Duty("asks", _ASKS_S, unless_replaced(answering.look)),
         _Duty("sweep", values.sweep_s, unless_replaced(sweep)),
         _Duty("housekeeping", LOOK_S, unless_replaced(housekeeper.look)),
         _Duty("notices", NOTICES_S, unless_replaced(notifier.look)),

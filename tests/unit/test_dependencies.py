@@ -14,8 +14,17 @@ _LESSER = re.compile(r"LGPL|Lesser General Public", re.IGNORECASE)
 
 
 def _lines() -> list[str]:
-    lines = (line.split("#")[0].strip() for line in _LOCK.read_text().splitlines())
+    whole = _LOCK.read_text().replace("\\\n", " ")
+    lines = (line.split("#")[0].split(" --hash=")[0].strip() for line in whole.splitlines())
     return [line for line in lines if line and not line.startswith("-")]
+
+
+def test_every_dependency_has_the_digest_of_its_file() -> None:
+    """What an index serves under a name and version is what was tested, or is not installed."""
+    whole = _LOCK.read_text().replace("\\\n", " ")
+    pins = [line for line in whole.splitlines() if line and not line.startswith("#")]
+    assert pins
+    assert [pin for pin in pins if not re.search(r" --hash=sha256:[0-9a-f]{64}", pin)] == []
 
 
 def test_every_dependency_is_pinned_exactly() -> None:
