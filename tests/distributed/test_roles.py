@@ -1,5 +1,7 @@
 """Database users of acceptors and page: enough for their work, nothing of the engine's."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +69,9 @@ def urls(database_url: str, tmp_path: Path) -> Iterator[dict[str, str]]:
     owner = t.open_engine(made["worker"])
     upgrade(owner, lock_file=tmp_path / "migrate.lock")
     owner.dispose()
-    dbos_engine.create_schema(made["worker"])
+    # In a process of its own: the engine keeps connections it was not given.
+    words = f"from node.flow import engine; engine.create_schema({made['worker']!r})"
+    subprocess.run([sys.executable, "-c", words], check=True, capture_output=True)
     yield made
     with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for name in names:
@@ -143,5 +147,6 @@ def test_the_page_asks_by_a_row_of_its_own(urls: dict[str, str]) -> None:
         stop.set()
         thread.join()
         client.destroy()
+        client._sys_db.engine.dispose()  # ours, which it does not close
         page.dispose()
         own.dispose()

@@ -5,6 +5,7 @@
 
 import contextlib
 import logging
+import os
 import random
 import time
 import warnings
@@ -25,10 +26,13 @@ from node.domain.errors import Rejected
 from node.domain.instance import Instance
 from node.pipeline import collect, examine
 from tests.fuzz.wire import mutated_bytes
+from tests.peers.memory import MIB, forget_peak, peak_bytes, resident_bytes
 from tests.phantoms.mr import enhanced_mr, mr_series
 
 DATA_SETS, SAMPLE = 90_000, 1_500
 HANG_S = 5.0
+# One deflated data set unpacked, and a copy.
+_BUDGET = 80 * MIB
 _SYNTAXES = (
     ExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian,
     DeflatedExplicitVRLittleEndian,
@@ -75,6 +79,9 @@ def _examine(instance: Instance) -> None:
 def test_no_data_set_stops_a_reader(whole_fuzz: bool) -> None:
     """Each is read or refused, in far less than five seconds."""
     rng, files, slowest = random.Random(20), seeds(), 0.0  # noqa: S311 - a seed, not a secret
+    read(files[0], ExplicitVRLittleEndian, rng)
+    idle = resident_bytes(os.getpid())
+    forget_peak(os.getpid())
     for number in range(DATA_SETS if whole_fuzz else SAMPLE):
         data = rng.choice(files)
         for _ in range(rng.choice((1, 1, 2, 4))):
@@ -89,3 +96,4 @@ def test_no_data_set_stops_a_reader(whole_fuzz: bool) -> None:
         slowest = max(slowest, time.thread_time() - began)
 
     assert slowest < HANG_S
+    assert peak_bytes(os.getpid()) < 1.3 * idle + _BUDGET

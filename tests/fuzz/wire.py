@@ -4,6 +4,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import TypeAlias
 
 MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -17,12 +18,17 @@ Stream: TypeAlias = list[bytes]
 """PDUs in the order they are sent."""
 
 
-def associate_request(*, called: str = "PCTNODE", calling: str = "PACS") -> bytes:
-    """A-ASSOCIATE-RQ with contexts 1 (MR Image) and 3 (Verification), PS3.8 9.3.2."""
+def associate_request(
+    *, called: str = "PCTNODE", calling: str = "PACS", more: Sequence[str] = ()
+) -> bytes:
+    """A-ASSOCIATE-RQ with contexts 1 (MR Image), 3 (Verification) and 5, 7, ... for ``more``.
+
+    PS3.8 9.3.2.
+    """
     contexts = b"".join(
         _item(0x20, bytes([number, 0, 0, 0]) + _item(0x30, cls.encode()) + _item(
             0x40, EXPLICIT_LITTLE.encode()))
-        for number, cls in ((1, MR_IMAGE), (3, VERIFICATION))
+        for number, cls in zip(count(1, 2), (MR_IMAGE, VERIFICATION, *more), strict=False)
     )  # fmt: skip
     user = _item(0x51, struct.pack(">I", 1 << 17)) + _item(0x52, b"1.2.3.4.5")
     body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16).encode(), calling.ljust(16).encode())
@@ -88,10 +94,10 @@ def connect(port: int, timeout_s: float = 30.0) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
 
 
-def associated(port: int, timeout_s: float = 30.0) -> socket.socket:
+def associated(port: int, timeout_s: float = 30.0, *, more: Sequence[str] = ()) -> socket.socket:
     """A connection with an accepted association."""
     peer = connect(port, timeout_s)
-    peer.sendall(associate_request())
+    peer.sendall(associate_request(more=more))
     kind, _ = receive(peer)
     if kind != ASSOCIATE_AC:
         peer.close()

@@ -4,6 +4,7 @@ import io
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pydicom
@@ -23,8 +24,8 @@ from tests.phantoms.mr import mr_series
 _MOST = 16 << 20
 
 
-def _huge(files: list[bytes]) -> list[Dataset]:
-    datasets = [pydicom.dcmread(io.BytesIO(file)) for file in files]
+def _huge(files: Sequence[bytes]) -> list[Dataset]:
+    datasets: list[Dataset] = [pydicom.dcmread(io.BytesIO(file)) for file in files]
     for dataset in datasets:
         dataset.Rows = dataset.Columns = 65535
     return datasets
