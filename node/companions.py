@@ -13,9 +13,10 @@ from node.dicom.ct_series import EncodedInstance
 from node.dicom.qa_report import encode_page, encode_pdf, encode_report
 from node.dicom.rtstruct import encode_rtstruct
 from node.dicom.uncertainty_map import encode_uncertainty
+from node.domain.errors import reason_of
 from node.domain.findings import Finding, finding
 from node.domain.plan import Plan, SctResult
-from node.domain.qa_report import report_of
+from node.domain.qa_report import QaReport, report_of
 from node.domain.structures import STRUCTURES, Region, Structure, regions_of
 from node.domain.volume import Volume
 from node.infer.preprocess import resample
@@ -56,8 +57,14 @@ def make_companions(
 ) -> Companions:
     """Make every companion of the sCT ``encoded``; ``findings`` is all that was said of it."""
     ct = written_ct(encoded)
-    report = report_of(result, findings, plan)
-    identity = dumps(asdict(report), sort_keys=True)
+
+    @cache
+    def report() -> QaReport:
+        return report_of(result, findings, plan)
+
+    @cache
+    def identity() -> str:
+        return dumps(asdict(report()), sort_keys=True)
 
     @cache
     def regions() -> tuple[Region, ...]:
@@ -71,9 +78,9 @@ def make_companions(
 
     makers: dict[str, Callable[[], Companion]] = {
         "rtstruct": lambda: encode_rtstruct(ct, regions()),
-        "report": lambda: encode_report(ct, report),
-        "page": lambda: encode_page(ct, draw_page(_heading(ct), report, planes()), identity),
-        "pdf": lambda: encode_pdf(ct, draw_pdf(_heading(ct), report, planes()), identity),
+        "report": lambda: encode_report(ct, report()),
+        "page": lambda: encode_page(ct, draw_page(_heading(ct), report(), planes()), identity()),
+        "pdf": lambda: encode_pdf(ct, draw_pdf(_heading(ct), report(), planes()), identity()),
     }
     if (unsure := result.uncertainty) is not None:  # a model without that output has none to give
         research = plan.sign_off is None
@@ -90,8 +97,7 @@ def _made(role: str, make: Callable[[], Companion]) -> Companion:
         return make()
     except Exception as error:
         log.exception("companion_not_made", role=role)
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        told = finding("COMPANION_NOT_MADE", companion=ROLES[role], reason=reason)
+        told = finding("COMPANION_NOT_MADE", companion=ROLES[role], reason=reason_of(error))
         return Companion(instance=None, findings=(told,))
 
 

@@ -1,7 +1,8 @@
 """The line on a folder: what `pctnode convert` runs. No network, and no release policy.
 
-Each accepted stack gets a folder named by its sCT's Series Instance UID with ``ct/`` and
-``report.json``. A folder appears whole or not at all, and the same input gives the same bytes.
+Each accepted stack gets a folder named by its sCT's Series Instance UID with ``ct/``, a folder for
+each companion (`node.companions`) and ``report.json``. A folder appears whole or not at all, and
+the same input gives the same bytes.
 """
 
 import json
@@ -15,12 +16,13 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from node.companions import make_companions
 from node.dicom.headers import UNREADABLE, read_file, read_instance
 from node.dicom.meaning import differences
 from node.domain.budget import BUDGET
 from node.domain.codes import CODES
 from node.domain.difference import what_matters
-from node.domain.errors import Misconfigured, NodeError, Rejected
+from node.domain.errors import Misconfigured, NodeError, Rejected, reason_of
 from node.domain.findings import Finding, Severity, finding, worst
 from node.domain.instance import Instance
 from node.domain.plan import ModelRef, Plan
@@ -163,11 +165,11 @@ def _scan(source: Path, report: Report) -> tuple[list[_Series], list[Finding]]:
             bad.append(_file_finding(error, name))
             continue
         except (OSError, MemoryError) as error:
-            bad.append(finding("FILE_UNREADABLE", file=name, reason=_reason(error)))
+            bad.append(finding("FILE_UNREADABLE", file=name, reason=reason_of(error)))
             continue
         except Exception as error:  # a file's edge: one must not end the reading of the others
             log.exception("file_defect", file=n)
-            bad.append(finding("NODE_DEFECT", reason=f"{name}: {_reason(error)}"))
+            bad.append(finding("NODE_DEFECT", reason=f"{name}: {reason_of(error)}"))
             continue
         found.setdefault(instance.series_instance_uid, []).append((instance, path, data))
     return [_one_series(uid, members) for uid, members in sorted(found.items())], bad
@@ -197,17 +199,6 @@ def _bytes_of(path: Path) -> bytes:
             told = f"it has {size >> 20} MiB, and {BUDGET.file_bytes >> 20} MiB are read"
             raise Rejected(told, code="FILE_UNREADABLE")
         return head + file.read()
-
-
-def _reason(error: BaseException) -> str:
-    """Why, without what a message may say of a patient."""
-    if isinstance(error, NodeError):
-        return error.message.rstrip(".")
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
-    return type(error).__name__
 
 
 def _unread_beside(
@@ -271,7 +262,7 @@ def _ended(series: _Series, error: Exception) -> StackReport:
     rejected = isinstance(error, Rejected)
     found = (
         refusals(error) if isinstance(error, Rejected)
-        else (finding("NODE_DEFECT", reason=_reason(error)),)
+        else (finding("NODE_DEFECT", reason=reason_of(error)),)
     )  # fmt: skip
     return StackReport(
         series_instance_uid=series.uid,
@@ -351,15 +342,17 @@ def _convert_stack(
         )
     source = datasets[stack.header.sop_instance_uid]
     encoded = encode(made.result, plan, stack, source, mark_synthetic=workshop.mark_synthetic)
-    verdict = "held" if worst(findings) is Severity.HOLD else "converted"
+    beside = make_companions(made.mr, made.result, plan, encoded, findings)
     result = StackReport(
         series_instance_uid=series.uid,
-        verdict=verdict,
-        findings=findings,
+        # Of the CT alone: a companion that could not be made is told and holds nothing back.
+        verdict="held" if worst(findings) is Severity.HOLD else "converted",
+        findings=(*findings, *beside.findings),
         output=target / encoded[0].series_instance_uid,
         sct_series_instance_uid=encoded[0].series_instance_uid,
     )
     files = {f"ct/{e.instance_number:04d}.dcm": e.data for e in encoded}
+    files |= {f"{role}/0001.dcm": e.data for role, e in beside.instances.items()}
     files["report.json"] = _report_bytes(result, plan, made.result.runtime, stack.label)
     _write_whole(target / encoded[0].series_instance_uid, files)
     return result

@@ -40,3 +40,14 @@ class Misconfigured(NodeError):
 
 class Defect(NodeError):
     """The node broke one of its own promises; the work stops here and says so."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Why, without what a library's message may say of a patient."""
+    if isinstance(error, NodeError):
+        return error.message.rstrip(".")
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return type(error).__name__

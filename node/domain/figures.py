@@ -29,7 +29,9 @@ def measured(result: SctResult) -> dict[str, Any]:
         "hu": histogram(levels, inside.size),
     }
     if result.uncertainty is not None:
-        found["uncertain_p95_hu"] = _p95(result.uncertainty.values[body])
+        unsure = result.uncertainty.values[body]
+        if np.isfinite(unsure).all():  # a cast would make a plausible figure of what is none
+            found["uncertain_p95_hu"] = _p95(unsure)
     return found
 
 

@@ -215,3 +215,25 @@ def test_bad_files_are_named_and_nothing_is_half_written(
 def test_a_missing_folder_is_wrong_usage(tmp_path: Path, config: Path) -> None:
     """Exit status 2, with a sentence."""
     assert convert(tmp_path / "nowhere", tmp_path / "out", config) == 2
+
+
+def test_companions_lie_beside_the_ct(
+    tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder each; one that cannot be made is told, and the CT is converted all the same."""
+    series = mr_series(FINE, (1.0, 1.0, 1.0))
+    series.write(tmp_path / "mr")
+
+    assert convert(tmp_path / "mr", tmp_path / "out", config) == 0
+
+    (folder,) = (tmp_path / "out").iterdir()
+    kinds = {p.parent.name: pydicom.dcmread(p) for p in folder.glob("*/0001.dcm")}
+    assert {k: str(d.Modality) for k, d in kinds.items()} == {
+        "ct": "CT", "rtstruct": "RTSTRUCT", "report": "SR", "page": "OT", "pdf": "DOC",
+    }  # fmt: skip
+    assert {d.StudyInstanceUID for d in kinds.values()} == {kinds["ct"].StudyInstanceUID}
+    (stack,) = json.loads(capsys.readouterr().out)["stacks"]
+    left_out = [f for f in stack["findings"] if f["code"] == "CONTOUR_LEFT_OUT"]
+    names = {r.ROIName for r in kinds["rtstruct"].StructureSetROISequence}
+    assert names | {f["values"]["structure"] for f in left_out} == {"BODY", "BONE", "AIR"}
+    assert stack["verdict"] == "converted"
