@@ -54,6 +54,7 @@ _SEGMENTS, _RENEW_S = 2, 60.0
 _ZEROS = bytes(1 << 20)
 # A segment can be used at this length, and grows to its own while nothing else is to be done.
 _FIRST_BYTES, _STEP_BYTES = 32 << 20, 16 << 20
+_NOTHING = (0, crc(b""))
 _LONGEST_LINK = 2 * 64 + 1  # two UIDs
 _clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)  # noqa: E731
 
@@ -67,6 +68,8 @@ class Segment:
     size: int
     """Bytes that were written once and can be used."""
     inode: int
+    place: str
+    """``path`` as text."""
     name: bytes
     """See `Head`."""
     epoch: int = 1
@@ -98,7 +101,8 @@ class Segment:
         if self.alive_at is not None and _clock() - self.alive_at > _OWN_LEASE_S:
             return False
         try:
-            return os.stat(self.path).st_ino == self.inode  # noqa: PTH116 - for each answer
+            # For each answer: of all ways to ask the quickest.
+            return os.stat(self.place).st_ino == self.inode  # noqa: PTH116
         except OSError:
             return False
 
@@ -299,6 +303,7 @@ def _create(folder: Path, size: int, *, shared: bool) -> Segment:
             descriptor=descriptor,
             size=size,
             inode=os.fstat(descriptor).st_ino,
+            place=str(path),
             name=secrets.token_bytes(8),
             alive_at=_clock() if shared else None,
         )
@@ -362,8 +367,9 @@ def _write_beginning(segment: Segment) -> None:
 
 def _end_marks(segment: Segment) -> bytes:
     """What says that no record follows, twice: one flipped bit is not to make an alarm."""
-    mark = form.pack_mark(Kind.END, segment.head, segment.number, b"", segment.link, 0, crc(b""))
-    return mark * 2
+    own = (segment.name, segment.epoch)
+    mark = form.pack_mark(Kind.END, own, segment.number, b"", segment.link, _NOTHING)
+    return mark + mark
 
 
 def _append(segment: Segment, record: Record) -> Place:
@@ -371,20 +377,20 @@ def _append(segment: Segment, record: Record) -> Place:
 
     Until then the old end stands there: who is killed in the midst of it leaves nothing half.
     """
-    head, size, check = segment.head, len(record.data), record.crc
+    own, data = (segment.name, segment.epoch), (len(record.data), record.crc)
     start, number = segment.end, segment.number
-    mark = form.pack_mark(Kind.RECORD, head, number, record.meta, segment.link, size, check)
-    trailer = form.pack_mark(Kind.TRAILER, head, number, record.meta, b"", size, check)
+    mark = form.pack_mark(Kind.RECORD, own, number, record.meta, segment.link, data)
+    trailer = form.pack_mark(Kind.TRAILER, own, number, record.meta, b"", data)
     offset = start + len(mark)
     with _breaks(segment):
         segment.number, segment.link = number + 1, record.name
-        segment.end = offset + size + len(trailer)
-        parts = [record.data, trailer, _end_marks(segment)]
-        if os.pwritev(segment.descriptor, parts, offset) != sum(map(len, parts)):
+        segment.end = offset + data[0] + len(trailer)
+        behind = trailer + _end_marks(segment)
+        if os.pwritev(segment.descriptor, [record.data, behind], offset) != data[0] + len(behind):
             raise OSError("the journal took only a part of a record")
         _write_at(segment, mark, start)
     reach("journal.written")
-    return Place(offset, size, check, segment, start)
+    return Place(offset, data[0], record.crc, segment, start)
 
 
 def _write_at(segment: Segment, data: bytes, offset: int) -> None:

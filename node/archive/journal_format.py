@@ -9,11 +9,11 @@ is known and not guessed.
 
 import socket
 import struct
-import zlib
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 SEGMENT_MAGIC = b"PCTNSEG2"
 PAGE = 4096
@@ -67,7 +67,7 @@ class Head:
         """As it is written, at each of `HEADS_AT`."""
         machine = self.machine.encode()[:64]
         body = _HEAD.pack(SEGMENT_MAGIC, self.name, self.epoch, self.boot, machine)
-        return body + _CRC.pack(zlib.crc32(body))
+        return body + _CRC.pack(crc32(body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Mark:
 
 def crc(data: bytes) -> bytes:
     """The check of a record's data: whether they are whole, not whose they are."""
-    return _CRC.pack(zlib.crc32(data))
+    return _CRC.pack(crc32(data))
 
 
 def read_head(raw: bytes) -> Head | None:
@@ -110,23 +110,31 @@ def read_head(raw: bytes) -> Head | None:
 
 
 def pack_mark(
-    kind: Kind, head: Head, number: int, meta: bytes, link: bytes, size: int, check: bytes
+    kind: Kind,
+    own: tuple[bytes, int],
+    number: int,
+    meta: bytes,
+    link: bytes,
+    data: tuple[int, bytes],
 ) -> bytes:
-    """A mark with its text; ``size`` and ``check`` are those of the record's data."""
-    text = meta + link
+    """A mark with its text, of a segment's name and epoch; ``data`` are length and check."""
+    name, epoch = own
+    size, check = data
+    text = meta + link if link else meta
+    # Each instance needs three of these before it is acknowledged: no value object on the way.
     body = _MARK.pack(
         KEPT,
         kind.value,
-        head.name,
-        head.epoch,
+        name,
+        epoch,
         number,
         len(meta),
         len(link),
         size,
         check,
-        crc(text),
+        _CRC.pack(crc32(text)),
     )
-    return body + _CRC.pack(zlib.crc32(body)) + text
+    return body + _CRC.pack(crc32(body)) + text
 
 
 def read_mark(raw: bytes) -> Mark | None:
