@@ -20,6 +20,7 @@ from node.archive.mounts import may_be_shared
 from node.archive.recovery import recover, reopen_refused
 from node.archive.verify import OUTPUTS, orphans, verify_files
 from node.domain.errors import Defect, Misconfigured, NodeError
+from node.domain.wording import counted
 from node.generators import verify_models
 from node.progress import Progress
 from node.settings import Settings
@@ -154,7 +155,7 @@ def _received(settings: Settings) -> str:
     paths = unfiled(Folder(settings.node.data_dir), app.database(settings))
     if paths:
         raise Defect(
-            f"{len(paths)} received instance(s) could not be filed: {', '.join(paths)}.",
+            f"{counted(len(paths), 'received instance')} could not be filed: {', '.join(paths)}.",
             remedy="Have their headers corrected at the sender and the series sent again; "
             "then remove these files.",
         )
@@ -165,7 +166,8 @@ def _damaged(settings: Settings) -> str:
     paths = damage.damaged(app.database(settings))
     if paths:
         raise Defect(
-            f"{len(paths)} stored file(s) are damaged, and nobody gets them: {', '.join(paths)}.",
+            f"{counted(len(paths), 'stored file is', 'stored files are')} damaged, and nobody gets "
+            f"them: {', '.join(paths)}.",
             remedy="Check the disk; send the series again, or restore the files from the backup.",
         )
     return "No stored file is known to be damaged."
@@ -174,7 +176,7 @@ def _damaged(settings: Settings) -> str:
 def _corrections(settings: Settings) -> str:
     waiting = open_corrections(app.database(settings))
     if waiting:
-        told = "; ".join(f"series {number}: {count} image(s)" for number, count in waiting)
+        told = "; ".join(f"series {number}: {counted(count, 'image')}" for number, count in waiting)
         raise Defect(
             f"Images came again and contradict what is held: {told}. Nothing of these series "
             "leaves.",

@@ -23,6 +23,7 @@ from node.domain.difference import Aspect
 from node.domain.errors import Rejected
 from node.domain.findings import Finding, finding
 from node.domain.states import State
+from node.domain.wording import counted
 
 Item = dict[str, Any]
 _MOST_UIDS = 200
@@ -92,7 +93,7 @@ def stop(connection: sa.Connection, row: sa.RowMapping, sentence: str) -> None:
         gone = stop_deliveries(connection, run["id"], sentence)
         change = sa.update(t.runs).where(t.runs.c.id == run["id"])
         connection.execute(change.values(released_at=None, released_by=None))
-        told = f"{sentence} {gone} object(s) had been sent already." if gone else sentence
+        told = f"{sentence} {counted(gone, 'object')} had been sent already." if gone else sentence
         move_series(connection, row, State.REVIEW, told)
     elif state is State.REVIEW:
         move_series(connection, row, State.REVIEW, sentence)

@@ -21,6 +21,7 @@ from node.archive.sign_offs import must_be_free
 from node.domain.errors import Rejected
 from node.domain.release import to_read
 from node.domain.states import DeliveryState, State
+from node.domain.wording import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ class Decisions:
                 unreleased = sa.update(t.runs).where(t.runs.c.id == run["id"])
                 connection.execute(unreleased.values(released_at=None, released_by=None))
                 if gone:
-                    sentence += f" {gone} object(s) had been sent already."
+                    sentence += f" {counted(gone, 'object')} had been sent already."
                 move_series(connection, row, State.REVIEW, sentence)
             add_event(connection, series_id, "hold", sentence, who=by.who)
             append(
@@ -268,7 +269,7 @@ def _as_seen(
     missing = [key for key in to_read(row["findings"]) if key not in signature.ticked]
     if missing:
         raise Rejected(
-            f"{len(missing)} warning(s) are not ticked: {', '.join(missing)}.",
+            f"Warnings are not ticked: {', '.join(missing)}.",
             code="WARNINGS",
             remedy="Read each warning and tick it, or reject the sCT.",
         )

@@ -17,6 +17,7 @@ from node.archive.records import OutputFile
 from node.archive.run_rows import Superseded, current_run, output_value, send_again
 from node.archive.transfers import Transfer
 from node.domain.states import DeliveryState, State
+from node.domain.wording import counted
 
 WITHDRAWAL = "ko"
 """Kind of the output that withdraws the others of its run."""
@@ -188,7 +189,8 @@ class Deliveries:
             there = len(_stored(connection, delivery_id))
             connection.execute(sa.delete(i).where(i.c.delivery_id == delivery_id))
             if there:
-                told = f"{there} object(s) of it lie at {row['destination']} and stay there."
+                objects = counted(there, "object")
+                told = f"{objects} of it stored at {row['destination']} stay there."
                 add_event(connection, _series_of(connection, row["run_id"]), "delivery sent", told)
         self._again(delivery_id, number, DeliveryState.WAITING, sentence, 0.0, via=via, attempts=0)
 

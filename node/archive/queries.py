@@ -293,6 +293,7 @@ def _deliveries(connection: sa.Connection, ids: Sequence[int]) -> dict[int, list
                 "id": row["id"],
                 "destination": row["destination"],
                 "state": row["state"],
+                "proof": row["proof"],
                 "attempts": row["attempts"],
                 "sentence": row["sentence"],
                 "next_try_at": iso(row["next_try_at"]),

@@ -8,6 +8,7 @@ the limits come to for each process.
 from dataclasses import dataclass
 
 from node.domain.errors import Rejected
+from node.domain.wording import counted
 
 _MIB = 1 << 20
 
@@ -63,7 +64,7 @@ def require_frame(
     limit = BUDGET.frame_bytes if frames == 1 else BUDGET.object_bytes
     if size * frames > limit or size > BUDGET.frame_bytes:
         raise Rejected(
-            f"{rows} by {columns} pixels in {frames} frame(s) are declared, "
+            f"{rows} by {columns} pixels in {counted(frames, 'frame is', 'frames are')} declared, "
             f"{size * frames / _MIB:.0f} MiB; {limit / _MIB:.0f} MiB are decoded.",
             code="PIXELS",
             remedy="Look at the object's header at its sender.",

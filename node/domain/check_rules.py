@@ -48,7 +48,7 @@ Check: TypeAlias = Callable[[Stack, Rules], Finding | None]
 
 def place(s: Slice) -> str:
     """Where a slice lies, for a sentence."""
-    where = " ".join(f"{v:.4g}" for v in s.frame.position_mm or ())
+    where = " ".join(f"{round(v, 2) + 0.0:.6g}" for v in s.frame.position_mm or ())
     if s.instance.number_of_frames > 1:
         return f"frame {s.frame.number + 1} ({where})"
     number = s.instance.instance_number

@@ -16,7 +16,7 @@ from node.domain.codes_kind import KIND
 from node.domain.codes_pixels import PIXELS
 from node.domain.codes_quality import QUALITY
 from node.domain.codes_values import VALUES
-from node.domain.wording import Code, Language, Words
+from node.domain.wording import Code, Language, Words, filled
 
 __all__ = ["CODES", "Code", "Language", "Words", "sentence", "words"]
 
@@ -65,7 +65,7 @@ def sentence(code: str, values: Mapping[str, str], language: str = Language.EN) 
     A finding of an older release may lack a value; a dash stands in its place.
     """
     told = {key: _said(key, value, language) for key, value in values.items()}
-    return words(code, language).sentence.format_map(_Dashed(told))
+    return filled(words(code, language).sentence, _Dashed(told), language)
 
 
 def refusal(code: str, language: str = Language.EN) -> str:

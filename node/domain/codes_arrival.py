@@ -127,13 +127,15 @@ ARRIVAL = {
         "hold",
         en=(
             "Images came again, corrected",
-            "{count} image(s) came again from {source} with {attribute} {new} in place of {old}. "
+            "{count} [image|images] came again from {source} with {attribute} {new} in place of "
+            "{old}. "
             "What came first is still what is used.",
             "Compare with the PACS; then adopt the correction, or dismiss it.",
         ),
         fr=(
             "Images revenues, corrigées",
-            "{count} image(s) revenue(s) de {source} avec {attribute} {new} au lieu de {old}. "
+            "{count} [image revenue|images revenues] de {source} avec {attribute} {new} au lieu "
+            "de {old}. "
             "Ce qui est arrivé en premier reste utilisé.",
             "Comparez avec le PACS ; puis adoptez la correction, ou écartez-la.",
         ),
@@ -143,13 +145,15 @@ ARRIVAL = {
         "hold",
         en=(
             "Images came again, with other content",
-            "{count} image(s) came again from {source} under the same UIDs with other content. "
+            "{count} [image|images] came again from {source} under the same UIDs with other "
+            "content. "
             "What came first is still what is used.",
             "Compare with the PACS; then adopt the correction, or dismiss it.",
         ),
         fr=(
             "Images revenues, avec un autre contenu",
-            "{count} image(s) revenue(s) de {source} sous les mêmes UID avec un autre contenu. "
+            "{count} [image revenue|images revenues] de {source} sous les mêmes UID avec un "
+            "autre contenu. "
             "Ce qui est arrivé en premier reste utilisé.",
             "Comparez avec le PACS ; puis adoptez la correction, ou écartez-la.",
         ),
@@ -240,12 +244,12 @@ ARRIVAL = {
         "hold",
         en=(
             "Images may be missing",
-            "{count} image(s) arrived where {source} says {expected}.",
+            "{count} [image|images] arrived where {source} says {expected}.",
             "Compare with the PACS; send the whole series again if images are missing there too.",
         ),
         fr=(
             "Images peut-être manquantes",
-            "{count} image(s) reçue(s) alors que {source} en annonce {expected}.",
+            "{count} [image reçue|images reçues] alors que {source} en annonce {expected}.",
             "Comparez avec le PACS ; renvoyez la série entière s'il en manque aussi là-bas.",
         ),
     ),

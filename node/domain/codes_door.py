@@ -14,13 +14,15 @@ DOOR = {
         "hold",
         en=(
             "Images were refused",
-            "{count} image(s) of this series were offered and not taken: {refusals}. {held} are "
+            "{count} [image|images] of this series [was|were] offered and not taken: {refusals}. "
+            "{held} are "
             "here.",
             "Remove the cause, then send the series again.",
         ),
         fr=(
             "Des images ont été refusées",
-            "{count} image(s) de cette série ont été proposées et n'ont pas été prises : "
+            "{count} [image|images] de cette série [a été proposée et n'a pas été prise|ont été "
+            "proposées et n'ont pas été prises] : "
             "{refusals}. {held} sont là.",
             "Supprimez la cause, puis renvoyez la série.",
         ),
@@ -30,13 +32,15 @@ DOOR = {
         "hold",
         en=(
             "The sender broke off",
-            "{count} image(s) came. {sender} aborted its association at {at} and has not come "
+            "{count} [image|images] came. {sender} aborted its association at {at} and has not "
+            "come "
             "back to end in order.",
             _AGAIN[0],
         ),
         fr=(
             "L'expéditeur a interrompu l'envoi",
-            "{count} image(s) reçue(s). {sender} a interrompu son association à {at} et n'est pas "
+            "{count} [image reçue|images reçues]. {sender} a interrompu son association à {at} "
+            "et n'est pas "
             "revenu terminer normalement.",
             _AGAIN[1],
         ),
@@ -45,13 +49,15 @@ DOOR = {
         "hold",
         en=(
             "The connection broke",
-            "{count} image(s) came. The connection with {sender} broke at {at} and it has not "
+            "{count} [image|images] came. The connection with {sender} broke at {at} and it has "
+            "not "
             "come back to end in order.",
             _AGAIN[0],
         ),
         fr=(
             "La connexion s'est rompue",
-            "{count} image(s) reçue(s). La connexion avec {sender} s'est rompue à {at} et il "
+            "{count} [image reçue|images reçues]. La connexion avec {sender} s'est rompue à {at} "
+            "et il "
             "n'est pas revenu terminer normalement.",
             _AGAIN[1],
         ),
@@ -60,13 +66,14 @@ DOOR = {
         "hold",
         en=(
             "The sender fell silent",
-            "{count} image(s) came. {sender} sent nothing more after {at}, did not end its "
+            "{count} [image|images] came. {sender} sent nothing more after {at}, did not end its "
             "association and has not come back.",
             _AGAIN[0],
         ),
         fr=(
             "L'expéditeur s'est tu",
-            "{count} image(s) reçue(s). {sender} n'a plus rien envoyé après {at}, n'a pas terminé "
+            "{count} [image reçue|images reçues]. {sender} n'a plus rien envoyé après {at}, n'a "
+            "pas terminé "
             "son association et n'est pas revenu.",
             _AGAIN[1],
         ),
@@ -75,13 +82,15 @@ DOOR = {
         "hold",
         en=(
             "The node cut the sender off",
-            "{count} image(s) came. The node was stopped, or ended the association with {sender}, "
+            "{count} [image|images] came. The node was stopped, or ended the association with "
+            "{sender}, "
             "at {at} before that had ended it; it has not come back.",
             _AGAIN[0],
         ),
         fr=(
             "Le nœud a coupé l'expéditeur",
-            "{count} image(s) reçue(s). Le nœud s'est arrêté, ou a mis fin à l'association avec "
+            "{count} [image reçue|images reçues]. Le nœud s'est arrêté, ou a mis fin à "
+            "l'association avec "
             "{sender}, à {at} avant que celui-ci ne la termine ; il n'est pas revenu.",
             _AGAIN[1],
         ),
@@ -90,13 +99,15 @@ DOOR = {
         "hold",
         en=(
             "The sender has not ended",
-            "{count} image(s) came, the last at {at}; the association with {sender} is still open "
+            "{count} [image|images] came, the last at {at}; the association with {sender} is "
+            "still open "
             "and it may have more.",
             "Ask at the sender whether it is still sending; then run the series again.",
         ),
         fr=(
             "L'expéditeur n'a pas terminé",
-            "{count} image(s) reçue(s), la dernière à {at} ; l'association avec {sender} est "
+            "{count} [image reçue|images reçues], la dernière à {at} ; l'association avec "
+            "{sender} est "
             "encore ouverte et il en a peut-être d'autres.",
             "Vérifiez chez l'expéditeur si l'envoi continue ; puis relancez la série.",
         ),

@@ -12,12 +12,12 @@ GEOMETRY = {
         "refuse",
         en=(
             "Position missing",
-            "ImagePositionPatient is missing or unreadable in {count} image(s).",
+            "ImagePositionPatient is missing or unreadable in {count} [image|images].",
             EXPORT[0],
         ),
         fr=(
             "Position absente",
-            "ImagePositionPatient est absent ou illisible dans {count} image(s).",
+            "ImagePositionPatient est absent ou illisible dans {count} [image|images].",
             EXPORT[1],
         ),
     ),
@@ -25,12 +25,12 @@ GEOMETRY = {
         "refuse",
         en=(
             "Orientation missing",
-            "ImageOrientationPatient is missing or unreadable in {count} image(s).",
+            "ImageOrientationPatient is missing or unreadable in {count} [image|images].",
             EXPORT[0],
         ),
         fr=(
             "Orientation absente",
-            "ImageOrientationPatient est absent ou illisible dans {count} image(s).",
+            "ImageOrientationPatient est absent ou illisible dans {count} [image|images].",
             EXPORT[1],
         ),
     ),
@@ -38,12 +38,12 @@ GEOMETRY = {
         "refuse",
         en=(
             "Pixel spacing missing",
-            "PixelSpacing is missing or unreadable in {count} image(s).",
+            "PixelSpacing is missing or unreadable in {count} [image|images].",
             EXPORT[0],
         ),
         fr=(
             "Taille de pixel absente",
-            "PixelSpacing est absent ou illisible dans {count} image(s).",
+            "PixelSpacing est absent ou illisible dans {count} [image|images].",
             EXPORT[1],
         ),
     ),
@@ -60,12 +60,12 @@ GEOMETRY = {
         "refuse",
         en=(
             "Frame of reference missing",
-            "FrameOfReferenceUID is missing in {count} image(s).",
+            "FrameOfReferenceUID is missing in {count} [image|images].",
             EXPORT[0],
         ),
         fr=(
             "Référentiel absent",
-            "FrameOfReferenceUID est absent dans {count} image(s).",
+            "FrameOfReferenceUID est absent dans {count} [image|images].",
             EXPORT[1],
         ),
     ),
@@ -117,13 +117,13 @@ GEOMETRY = {
         en=(
             "Two statements about orientation",
             "PatientOrientation is {said}, but ImageOrientationPatient means {meant} ({count} "
-            "image(s)).",
+            "[image|images]).",
             EXPORT[0],
         ),
         fr=(
             "Deux orientations contradictoires",
             "PatientOrientation vaut {said} alors qu'ImageOrientationPatient signifie {meant} "
-            "({count} image(s)).",
+            "({count} [image|images]).",
             EXPORT[1],
         ),
     ),
@@ -153,12 +153,12 @@ GEOMETRY = {
         "refuse",
         en=(
             "Two images at one position",
-            "{count} image(s) lie at a position that another image has: {positions}.",
+            "{count} [image lies|images lie] at a position that another image has: {positions}.",
             RESEND[0],
         ),
         fr=(
             "Deux images à la même position",
-            "{count} image(s) occupent la position d'une autre : {positions}.",
+            "{count} [image occupe|images occupent] la position d'une autre : {positions}.",
             RESEND[1],
         ),
     ),
@@ -166,12 +166,14 @@ GEOMETRY = {
         "refuse",
         en=(
             "A slice shifted sideways",
-            "{count} slice(s) lie up to {offset_mm} mm beside the line of the others: {slices}.",
+            "{count} [slice lies|slices lie] up to {offset_mm} mm beside the line of the others: "
+            "{slices}.",
             EXPORT[0],
         ),
         fr=(
             "Une coupe décalée latéralement",
-            "{count} coupe(s) s'écartent jusqu'à {offset_mm} mm de l'axe des autres : {slices}.",
+            "{count} [coupe s'écarte|coupes s'écartent] jusqu'à {offset_mm} mm de l'axe des "
+            "autres : {slices}.",
             EXPORT[1],
         ),
     ),
@@ -179,13 +181,13 @@ GEOMETRY = {
         "refuse",
         en=(
             "Two statements about position",
-            "{attribute} and ImagePositionPatient put {count} slice(s) in different places: "
+            "{attribute} and ImagePositionPatient put {count} [slice|slices] in different places: "
             "{slices}.",
             EXPORT[0],
         ),
         fr=(
             "Deux positions contradictoires",
-            "{attribute} et ImagePositionPatient placent {count} coupe(s) à des endroits "
+            "{attribute} et ImagePositionPatient placent {count} [coupe|coupes] à des endroits "
             "différents : {slices}.",
             EXPORT[1],
         ),
@@ -194,12 +196,12 @@ GEOMETRY = {
         "refuse",
         en=(
             "Slices missing",
-            "{missing} slice(s) are missing: {gaps} (regular distance {spacing_mm} mm).",
+            "{missing} [slice is|slices are] missing: {gaps} (regular distance {spacing_mm} mm).",
             RESEND[0],
         ),
         fr=(
             "Coupes manquantes",
-            "Il manque {missing} coupe(s) : {gaps} (distance régulière {spacing_mm} mm).",
+            "Il manque {missing} [coupe|coupes] : {gaps} (distance régulière {spacing_mm} mm).",
             RESEND[1],
         ),
     ),
@@ -281,13 +283,15 @@ GEOMETRY = {
         "refuse",
         en=(
             "Too few slices",
-            "{count} slice(s) cover {extent_mm} mm; at least {least} slices and {least_mm} mm are "
+            "{count} [slice covers|slices cover] {extent_mm} mm; at least {least} slices and "
+            "{least_mm} mm are "
             "needed.",
             RESEND[0],
         ),
         fr=(
             "Trop peu de coupes",
-            "{count} coupe(s) couvrent {extent_mm} mm ; il en faut au moins {least} sur "
+            "{count} [coupe couvre|coupes couvrent] {extent_mm} mm ; il en faut au moins {least} "
+            "sur "
             "{least_mm} mm.",
             RESEND[1],
         ),

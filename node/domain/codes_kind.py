@@ -118,12 +118,12 @@ KIND = {
         "refuse",
         en=(
             "Text in the pixels",
-            "The header says that annotations are burned into {count} image(s).",
+            "The header says that annotations are burned into {count} [image|images].",
             ORIGINALS[0],
         ),
         fr=(
             "Texte dans les pixels",
-            "L'en-tête indique des annotations incrustées dans {count} image(s).",
+            "L'en-tête indique des annotations incrustées dans {count} [image|images].",
             ORIGINALS[1],
         ),
     ),
@@ -187,15 +187,17 @@ KIND = {
         "hold",
         en=(
             "The volume goes on elsewhere",
-            "{count} image(s) of the series lie where this volume would go on, and are told apart "
-            "from it: {label}. They are missing from it.",
+            "{count} [image|images] of the series [lies|lie] where this volume would go on, and "
+            "[is|are] told apart "
+            "from it: {label}. [It is|They are] missing from it.",
             "Compare the headers of these images with the others; export the series again, or "
             "check that the volume ends where it should.",
         ),
         fr=(
             "Le volume continue ailleurs",
-            "{count} image(s) de la série se trouvent dans le prolongement de ce volume et en sont "
-            "distinguées : {label}. Elles lui manquent.",
+            "{count} [image|images] de la série [se trouve|se trouvent] dans le prolongement de "
+            "ce volume et en [est distinguée|sont distinguées] "
+            ": {label}. [Elle lui manque|Elles lui manquent].",
             "Comparez l'en-tête de ces images à celui des autres ; réexportez la série, ou "
             "vérifiez que le volume s'arrête là où il faut.",
         ),
@@ -204,14 +206,16 @@ KIND = {
         "refuse",
         en=(
             "Slices told apart from their volume",
-            "{count} image(s) of the series lie in gaps of this volume and are told apart from "
+            "{count} [image|images] of the series [lies|lie] in gaps of this volume and [is|are] "
+            "told apart from "
             "it: {label}.",
             "Compare the headers of these images with the others; export the series again.",
         ),
         fr=(
             "Coupes distinguées de leur volume",
-            "{count} image(s) de la série se trouvent dans les lacunes de ce volume et en sont "
-            "distinguées : {label}.",
+            "{count} [image|images] de la série [se trouve|se trouvent] dans les lacunes de ce "
+            "volume et en [est distinguée|sont distinguées] "
+            ": {label}.",
             "Comparez l'en-tête de ces images à celui des autres ; réexportez la série.",
         ),
     ),
@@ -234,12 +238,13 @@ KIND = {
         "refuse",
         en=(
             "Frames without description",
-            "NumberOfFrames is {declared}, but {described} frame(s) are described.",
+            "NumberOfFrames is {declared}, but {described} [frame is|frames are] described.",
             EXPORT[0],
         ),
         fr=(
             "Images sans description",
-            "NumberOfFrames vaut {declared}, mais {described} image(s) sont décrites.",
+            "NumberOfFrames vaut {declared}, mais {described} [image est décrite|images sont "
+            "décrites].",
             EXPORT[1],
         ),
     ),

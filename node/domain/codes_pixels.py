@@ -10,21 +10,21 @@ _LOOK = (
 PIXELS = {
     "PIXELS_MISSING": row(
         "refuse",
-        en=("No pixels", "{count} image(s) have no pixel data.", RESEND[0]),
-        fr=("Pixels absents", "{count} image(s) n'ont pas de pixels.", RESEND[1]),
+        en=("No pixels", "{count} [image has|images have] no pixel data.", RESEND[0]),
+        fr=("Pixels absents", "{count} [image n'a|images n'ont] pas de pixels.", RESEND[1]),
     ),
     "PIXELS_LENGTH": row(
         "refuse",
         en=(
             "Pixels cut off",
             "Pixel data has {actual} bytes where {rows} rows by {columns} columns by {frames} "
-            "frame(s) need {expected}.",
+            "[frame|frames] need {expected}.",
             RESEND[0],
         ),
         fr=(
             "Pixels tronqués",
             "Les pixels occupent {actual} octets alors que {rows} lignes par {columns} colonnes "
-            "par {frames} image(s) en demandent {expected}.",
+            "par {frames} [image|images] en demandent {expected}.",
             RESEND[1],
         ),
     ),
@@ -73,13 +73,15 @@ PIXELS = {
         "refuse",
         en=(
             "Pixels beyond their range",
-            "{count} image(s) hold pixel values up to {highest} where {bits} stored bits end at "
+            "{count} [image holds|images hold] pixel values up to {highest} where {bits} stored "
+            "bits end at "
             "{limit}: the pixels are not what the header says.",
             EXPORT[0],
         ),
         fr=(
             "Pixels hors limites",
-            "{count} image(s) contiennent des valeurs jusqu'à {highest} alors que {bits} bits "
+            "{count} [image contient|images contiennent] des valeurs jusqu'à {highest} alors que "
+            "{bits} bits "
             "s'arrêtent à {limit} : les pixels ne sont pas ce que dit l'en-tête.",
             EXPORT[1],
         ),
@@ -106,12 +108,12 @@ PIXELS = {
         "refuse",
         en=(
             "Scaling unreadable",
-            "{attribute} is {value} in {count} image(s), which scales nothing.",
+            "{attribute} is {value} in {count} [image|images], which scales nothing.",
             EXPORT[0],
         ),
         fr=(
             "Mise à l'échelle illisible",
-            "{attribute} vaut {value} dans {count} image(s), ce qui n'est pas une échelle.",
+            "{attribute} vaut {value} dans {count} [image|images], ce qui n'est pas une échelle.",
             EXPORT[1],
         ),
     ),
@@ -164,13 +166,15 @@ PIXELS = {
         "hold",
         en=(
             "A slice stands out in brightness",
-            "{count} slice(s) are brighter or darker than both neighbours, up to {factor} times: "
+            "{count} [slice is|slices are] brighter or darker than both neighbours, up to "
+            "{factor} times: "
             "{slices}.",
             _LOOK[0],
         ),
         fr=(
             "Une coupe tranche en luminosité",
-            "{count} coupe(s) sont plus claires ou plus sombres que leurs deux voisines, jusqu'à "
+            "{count} [coupe est plus claire ou plus sombre que ses|coupes sont plus claires ou "
+            "plus sombres que leurs] deux voisines, jusqu'à "
             "{factor} fois : {slices}.",
             _LOOK[1],
         ),
@@ -179,12 +183,13 @@ PIXELS = {
         "refuse",
         en=(
             "A slice without signal",
-            "{count} slice(s) between others with signal have none: {slices}.",
+            "{count} [slice|slices] between others with signal [has|have] none: {slices}.",
             RESEND[0],
         ),
         fr=(
             "Une coupe sans signal",
-            "{count} coupe(s) situées entre des coupes avec signal n'en ont pas : {slices}.",
+            "{count} [coupe située|coupes situées] entre des coupes avec signal n'en [a|ont] pas "
+            ": {slices}.",
             RESEND[1],
         ),
     ),
@@ -192,12 +197,13 @@ PIXELS = {
         "refuse",
         en=(
             "The same pixels at two positions",
-            "{count} slice(s) hold exactly the pixels of another slice: {slices}.",
+            "{count} [slice holds|slices hold] exactly the pixels of another slice: {slices}.",
             RESEND[0],
         ),
         fr=(
             "Mêmes pixels à deux positions",
-            "{count} coupe(s) contiennent exactement les pixels d'une autre : {slices}.",
+            "{count} [coupe contient|coupes contiennent] exactement les pixels d'une autre : "
+            "{slices}.",
             RESEND[1],
         ),
     ),
@@ -205,12 +211,13 @@ PIXELS = {
         "hold",
         en=(
             "A slice does not fit its place",
-            "{count} slice(s) do not resemble their neighbours: {slices}.",
+            "{count} [slice does|slices do] not resemble the neighbours: {slices}.",
             _LOOK[0],
         ),
         fr=(
             "Une coupe n'est pas à sa place",
-            "{count} coupe(s) ne ressemblent pas à leurs voisines : {slices}.",
+            "{count} [coupe ne ressemble pas à ses|coupes ne ressemblent pas à leurs] voisines : "
+            "{slices}.",
             _LOOK[1],
         ),
     ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from node.domain.codes import CODES
 from node.domain.errors import Rejected
+from node.domain.wording import filled
 
 
 class Severity(StrEnum):
@@ -74,7 +75,7 @@ def finding(
     return Finding(
         code=code,
         severity=severity or Severity(row.severity),
-        sentence=row.sentence.format_map(text),
+        sentence=filled(row.sentence, text),
         remedy=row.remedy,
         values=text,
         uids=tuple(uids),
@@ -124,7 +125,7 @@ def read_finding(value: Mapping[str, Any]) -> Finding:
 
 def _text(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value + 0.0:.6g}"  # -0 is 0
     if isinstance(value, list | tuple):
         return ", ".join(_text(item) for item in value)
     return str(value)

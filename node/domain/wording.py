@@ -1,5 +1,8 @@
 """How a row of the table of findings is written: its severity and its words in each language."""
 
+import re
+import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -48,6 +51,42 @@ class Code:
     def remedy(self) -> str:
         """What to do, in English."""
         return self.en.remedy
+
+
+# ``{count} [slice is|slices are]``: one form for one, another for more.
+_FORMS = re.compile(r"\[([^\[\]|]*)\|([^\[\]|]*)\]")
+
+
+def filled(template: str, values: Mapping[str, str], language: str = Language.EN) -> str:
+    """``template`` with its values, and the form of each word that the number before it asks for.
+
+    French counts none as one does. Raises `KeyError` for a value that is not given.
+    """
+    parts, many = [], True
+    for literal, name, _, _ in string.Formatter().parse(template):
+        parts.append(_FORMS.sub(r"\2" if many else r"\1", literal))
+        if name is not None:
+            value = values[name]
+            parts.append(value)
+            if re.fullmatch(r"\d+", value):
+                many = int(value) > 1 or (value == "0" and language != Language.FR)
+    return "".join(parts)
+
+
+def agreed(text: str, language: str) -> str:
+    """Whole ``text`` with the form of each word that the number before it asks for."""
+
+    def form(found: re.Match[str]) -> str:
+        numbers = re.findall(r"\d+", text[: found.start()])
+        one = bool(numbers) and int(numbers[-1]) <= 1 and (numbers[-1] == "1" or language == "fr")
+        return found[1] if one else found[2]
+
+    return _FORMS.sub(form, text)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """``1 finding``, ``2 findings``; ``many`` where its form is not ``one`` with an s."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 _LEAST = {"info": "info", "drop": "drop", "warning": "warning", "hold": "warning"}

@@ -38,6 +38,7 @@ from node.domain.sign_off import RESEARCH, source_of
 from node.domain.site import Route
 from node.domain.states import State
 from node.domain.storage import WORKED_ON, kind_of
+from node.domain.wording import counted
 from node.flow.bench import Bench
 from node.flow.plans import plan_json, read_plan
 from node.flow.workfiles import (
@@ -102,7 +103,8 @@ def collect_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     loaded = bench.load(run)
     if not loaded.stacks:
         raise Defect(f"Series {run.series_instance_uid} has no image.")
-    return Done(sentence=f"{len(loaded.datasets)} instance(s), {len(loaded.stacks)} stack(s).")
+    instances = counted(len(loaded.datasets), "instance")
+    return Done(sentence=f"{instances}, {counted(len(loaded.stacks), 'stack')}.")
 
 
 def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
@@ -122,7 +124,7 @@ def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
         sentence = _refusal_sentence(decision.examined)
         bench.runs.finish(run.id, State.REFUSED, sentence)
         return Done(sentence=sentence, ended=True)
-    return Done(sentence=f"Route {decision.route.name}; {len(found)} finding(s).")
+    return Done(sentence=f"Route {decision.route.name}; {counted(len(found), 'finding')}.")
 
 
 def plan_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
@@ -315,7 +317,7 @@ def _refusal_sentence(examined: Sequence[Examined]) -> str:
     found = [f for e in examined for f in e.findings if f.severity is Severity.REFUSE]
     if not found:
         return "Refused: no stack can be used."
-    more = f" {len(found) - 1} more finding(s)." if len(found) > 1 else ""
+    more = f" {counted(len(found) - 1, 'more finding')}." if len(found) > 1 else ""
     return f"{found[0].sentence} {found[0].remedy}{more}"
 
 

@@ -129,8 +129,8 @@ def peer_is_full(asked: Asked, peer: Peer) -> Refused:
         result=TRANSIENT,
         source=PRESENTATION,
         reason=LOCAL_LIMIT,
-        sentence=f"{_who(asked)} has the {peer.max_associations} association(s) open that peer "
-        f"{peer.name!r} may have.",
+        sentence=f"{_who(asked)} has as many associations open as peer {peer.name!r} may have: "
+        f"{peer.max_associations}.",
         remedy="Let the sender end one, or raise max_associations of the peer.",
     )
 
@@ -142,8 +142,8 @@ def node_is_full(asked: Asked, limit: int) -> Refused:
         result=TRANSIENT,
         source=PRESENTATION,
         reason=LOCAL_LIMIT,
-        sentence=f"{_who(asked)} came while this acceptor served its limit of {limit} "
-        "association(s).",
+        sentence=f"{_who(asked)} came while this acceptor served as many associations as it may: "
+        f"{limit}.",
         remedy="The sender may try again; raise [dicom] max_associations or acceptors.",
     )
 

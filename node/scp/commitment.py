@@ -19,6 +19,7 @@ from node.archive.commitments import Commitments, Pairs, Result, judge
 from node.archive.files import Folder
 from node.dicom import commitment
 from node.domain.errors import NodeError, Rejected
+from node.domain.wording import counted
 from node.log import get_logger
 from node.scp.admission import may_send
 from node.scp.upper_layer import is_quiet, respond
@@ -117,7 +118,7 @@ class CommitmentService:
             transaction, peer.name, instances, report_in_s=_TAKE_OVER_S + self._grace_s
         )
         if visit:
-            visit.note(f"commitment asked for {len(instances)} instance(s)")
+            visit.note(f"commitment asked for {counted(len(instances), 'instance')}")
         classes = {uid: sop_class for sop_class, uid in instances}
         return (
             _SUCCESS,

@@ -17,6 +17,7 @@ from node.archive.identifiers import Asked, answer, read_keys
 from node.archive.matching import Key
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
+from node.domain.wording import counted
 from node.log import get_logger
 from node.scp import query_status, status
 from node.scp.admission import may_query
@@ -79,7 +80,7 @@ class FindHandler:
             yield pending, answer(found, asked.keys, level, retrieve_ae=self._ae_title)
         if visit:
             visit.services["C-FIND"] += 1
-            visit.note(f"{level.value} query: {count} match(es)")
+            visit.note(f"{level.value} query: {counted(count, 'match', 'matches')}")
         log.info("query_answered", query_level=level.value, keys=len(asked.keys), matches=count)
 
 

@@ -23,6 +23,7 @@ from node.archive.damage import Guard, Held
 from node.archive.files import Folder
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
+from node.domain.wording import counted
 from node.log import get_logger
 from node.scp import query_status, upper_layer
 from node.scp.query import read_query, require_query, unique_keys
@@ -227,7 +228,8 @@ class Retriever:
             if file.sop_instance_uid in failed and file.digest is not None:
                 path = str(file.path.relative_to(self._folder.root))
                 count += not guard.is_intact(Held(path=path, digest=file.digest))
-        return f"{count} file(s) here are damaged; send the series again" if count else ""
+        damaged = counted(count, "file here is", "files here are")
+        return f"{damaged} damaged; send the series again" if count else ""
 
     def _outgoing(self, found: FoundInstance) -> Outgoing:
         return Outgoing(

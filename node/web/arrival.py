@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.domain.codes import refusal
+from node.domain.wording import agreed
 from node.web.texts import Translator
 from node.web.when import day_clock
 
@@ -53,7 +54,11 @@ def _said(door: Mapping[str, Any], t: Translator) -> str:
 
 
 def _line(association: Mapping[str, Any], t: Translator) -> str:
-    counted = [t(f"series.door.{k}", n=association[k]) for k in _COUNTS if association[k]]
+    counted = [
+        agreed(t(f"series.door.{k}", n=association[k]), t.language)
+        for k in _COUNTS
+        if association[k]
+    ]
     called = f" → {association['called_ae']}" if association["called_ae"] else ""
     return t(
         "series.door.line",

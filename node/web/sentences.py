@@ -6,7 +6,7 @@ a form here, such as a peer's own words, is shown as it was written.
 
 import re
 
-from node.domain.wording import Language
+from node.domain.wording import Language, agreed
 from node.web.sentences_network import FORMS as network_forms  # noqa: N811 - it joins ours
 from node.web.sentences_site import ENDS, VISITS
 from node.web.sentences_site import FORMS as site_forms  # noqa: N811 - it joins ours
@@ -43,7 +43,12 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"Writing the synthetic CT\.", "Écriture du scanner synthétique."),
     (r"Deciding whether it may leave\.", "Décision d’envoi."),
     (r"The route asks for a signature\.", "La règle demande une signature."),
-    (r"(\d+) finding\(s\) to read: (.+)\.", r"\1 constat(s) à lire : \2."),
+    (r"(\d+) finding(?:\(s\)|s)? to read: (.+)\.", r"\1 [constat|constats] à lire : \2."),
+    (
+        r"Released by its route with (\d+) warnings?: ([A-Z0-9_, ]+)\.",
+        r"Libérée par sa règle avec \1 [avertissement|avertissements] : \2.",
+    ),
+    (r"On its way to (.+)\.", r"En route vers \1."),
     (r"All checks passed\.", "Tous les contrôles sont réussis."),
     (
         r"All checks passed\. On its way to (.+)\.",
@@ -67,12 +72,12 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"Signed by (.+?): (.+)\.", r"Signée par \1 : \2."),
     (r"Signed by (.+?)\.", r"Signée par \1."),
     (
-        r"Held by (.+?): (.+)\. (\d+) object\(s\) had been sent already\.",
-        r"Retenue par \1 : \2. \3 objet(s) étaient déjà partis.",
+        r"Held by (.+?): (.+)\. (\d+) object(?:\(s\)|s)? had been sent already\.",
+        r"Retenue par \1 : \2. \3 [objet était déjà parti|objets étaient déjà partis].",
     ),
     (
-        r"Held by (.+?)\. (\d+) object\(s\) had been sent already\.",
-        r"Retenue par \1. \2 objet(s) étaient déjà partis.",
+        r"Held by (.+?)\. (\d+) object(?:\(s\)|s)? had been sent already\.",
+        r"Retenue par \1. \2 [objet était déjà parti|objets étaient déjà partis].",
     ),
     (r"Held by (.+?): (.+)\.", r"Retenue par \1 : \2."),
     (r"Held by (.+?)\.", r"Retenue par \1."),
@@ -106,8 +111,11 @@ _FORMS: tuple[tuple[str, str], ...] = (
         r"(\S+ \(.+?\)) cannot be reached: (.+?)\.( .*)?",
         r"\1 est injoignable : \2.\3",
     ),
-    (r"(\d+) instance\(s\), (\d+) stack\(s\)\.", r"\1 image(s), \2 volume(s)."),
-    (r"Route (.+); (\d+) finding\(s\)\.", r"Règle \1 ; \2 constat(s)."),
+    (
+        r"(\d+) instance(?:\(s\)|s)?, (\d+) stack(?:\(s\)|s)?\.",
+        r"\1 [image|images], \2 [volume|volumes].",
+    ),
+    (r"Route (.+); (\d+) finding(?:\(s\)|s)?\.", r"Règle \1 ; \2 [constat|constats]."),
     (
         r"(\S+ \S+), (\d+) slices of (\d+) x (\d+) at ([\d.]+) mm\.",
         r"\1, \2 coupes de \3 × \4 à \5 mm.",
@@ -221,5 +229,6 @@ def _part(part: str) -> str:
 def _typeset(french: str) -> str:
     for mark in (" :", " ;", " %", " ?", " »"):
         french = french.replace(mark, "\u00a0" + mark[1:])
+    french = agreed(french, Language.FR)
     french = _DECIMAL.sub(r"\1,\2", french.replace("« ", "«\u00a0"))
     return _AT.sub(r"(\1, \2)", french)

@@ -4,16 +4,16 @@ from node.domain.site import WHEN_PATTERNS
 
 _CONDITIONS = "|".join(WHEN_PATTERNS)
 VISITS: tuple[tuple[str, str], ...] = (
-    (r"(\d+) stored", r"\1 enregistrée(s)"),
-    (r"(\d+) duplicate", r"\1 déjà présente(s)"),
+    (r"(\d+) stored", r"\1 [enregistrée|enregistrées]"),
+    (r"(\d+) duplicate", r"\1 déjà [présente|présentes]"),
     (r"(\d+) conflict", r"\1 en conflit"),
-    (r"(\d+) refused \(last: (.+)\)", r"\1 refusée(s) (la dernière : \2)"),
-    (r"(\w+) query: (\d+) match\(es\)", r"requête \1 : \2 réponse(s)"),
-    (r"(\S+): (\d+) of (\d+) sent", r"\1 : \2 sur \3 envoyée(s)"),
+    (r"(\d+) refused \(last: (.+)\)", r"\1 [refusée|refusées] (la dernière : \2)"),
+    (r"(\w+) query: (\d+) match(?:\(es\)|es)?", r"requête \1 : \2 [réponse|réponses]"),
+    (r"(\S+): (\d+) of (\d+) sent", r"\1 : \2 sur \3 [envoyée|envoyées]"),
     (r"commitment report: (\d+) stored, (\d+) not",
-     r"rapport d’engagement : \1 conservée(s), \2 non"),
-    (r"commitment asked for (\d+) instance\(s\)",
-     r"engagement demandé pour \1 instance(s)"),
+     r"rapport d’engagement : \1 [conservée|conservées], \2 non"),
+    (r"commitment asked for (\d+) instance(?:\(s\)|s)?",
+     r"engagement demandé pour \1 [instance|instances]"),
 )  # fmt: skip
 """What an association brought, part by part; see `node.scp.visits`."""
 ENDS = {
@@ -175,12 +175,16 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"Check that a worker runs; what it pulls arrives all the same\.",
      "Vérifiez qu’un calculateur tourne ; ce qu’il rapatrie arrive tout de même."),
     # -- refused associations (node.scp.admission) -------------------------------------------------
+    (r"(.+) has as many associations open as peer (.+) may have: (\S+)\.",
+     r"\1 a ouvert autant d’associations que le système \2 y a droit : \3."),
     (r"(.+) has the (\S+) association\(s\) open that peer (.+) may have\.",
-     r"\1 a ouvert les \2 associations permises au système \3."),
+     r"\1 a ouvert autant d’associations que le système \3 y a droit : \2."),
     (r"Let the sender end one, or raise max_associations of the peer\.",
      "Que l’expéditeur en ferme une, ou relevez max_associations du système."),
+    (r"(.+) came while this acceptor served as many associations as it may: (\S+)\.",
+     r"\1 est arrivé alors que ce récepteur servait autant d’associations qu’il le peut : \2."),
     (r"(.+) came while this acceptor served its limit of (\S+) association\(s\)\.",
-     r"\1 est arrivé alors que ce récepteur servait ses \2 associations."),
+     r"\1 est arrivé alors que ce récepteur servait autant d’associations qu’il le peut : \2."),
     (r"The sender may try again; raise \[dicom\] max_associations or acceptors\.",
      "L’expéditeur peut réessayer ; relevez [dicom] max_associations ou acceptors."),
     (r"A TLS connection from (\S+) was not taken: (.+)\.",
@@ -271,8 +275,7 @@ FORMS: tuple[tuple[str, str], ...] = (
      "Prévenez ceux qui ont ce scanner synthétique ; rien ici ne désigne plus ses images."),
     (r"Name the revision, too\.", "Nommez aussi la révision."),
     (r"This sCT is withdrawn already\.", "Ce scanner synthétique est déjà retiré."),
-    (r"(\S+) warning\(s\) are not ticked: (.+)\.",
-     r"\1 avertissement(s) non coché(s) : \2."),
+    (r"Warnings are not ticked: (.+)\.", r"Avertissements non cochés : \1."),
     (r"Read each warning and tick it, or reject the sCT\.",
      "Lisez et cochez chaque avertissement, ou rejetez le scanner synthétique."),
     (r"The sCT is not the one that was looked at: that was attempt (\S+), and attempt (\S+) is "

@@ -80,7 +80,7 @@ def test_a_sender_that_aborts_and_never_returns_is_held(node: Node, images: list
     association.abort()
     found = held(node)
     assert found["SENDER_ABORTED"]["severity"] == "hold"
-    assert found["SENDER_ABORTED"]["sentence"].startswith("28 image(s) came. pacs aborted")
+    assert found["SENDER_ABORTED"]["sentence"].startswith("28 images came. pacs aborted")
 
 
 def test_a_sender_that_aborts_and_returns_is_delivered(
@@ -123,7 +123,7 @@ def test_instances_that_the_node_refused_hold_the_rest(node: Node, images: list[
     found = held(node)["IMAGES_REFUSED"]
     assert found["severity"] == "hold"
     assert sorted(found["uids"]) == sorted(image.SOPInstanceUID for image in bad)
-    assert "4 image(s)" in found["sentence"]
+    assert "4 images" in found["sentence"]
     assert "Identifier missing (4)" in found["sentence"]
 
 

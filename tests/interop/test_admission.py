@@ -155,7 +155,7 @@ def test_a_peer_has_no_more_associations_than_its_limit(node: Node, seen: int) -
     assert again.returncode == 0, again.stderr
     sentences = [s for accepted, s, *_ in node.associations(seen + 4)[seen:] if not accepted]
     assert sentences == [
-        "'ONE' at 127.0.0.1 has the 1 association(s) open that peer 'one' may have. "
+        "'ONE' at 127.0.0.1 has as many associations open as peer 'one' may have: 1. "
         "Let the sender end one, or raise max_associations of the peer."
     ]
 

@@ -141,7 +141,7 @@ def _associations(shelf: Shelf) -> None:
          "titles: ECLIPSE_RT, MR_SIM1, MR_SIM2, PACS_MAIN, RAYSTATION.", "calling AE title",
          "Add a peer with AE title CT_WS3 and host 10.20.9.77, or correct the calling AE title at "
          "the sender."),
-        ("PACS_MAIN", "10.20.1.10", "pacs", True, "Released. SERIES query: 4 match(es).", "", ""),
+        ("PACS_MAIN", "10.20.1.10", "pacs", True, "Released. SERIES query: 4 matches.", "", ""),
     )  # fmt: skip
     for number, (title, address, peer, accepted, sentence, rule, remedy) in reversed(
         list(enumerate(told))

@@ -45,8 +45,8 @@ _GAP = [
 
 Steps = tuple[tuple[str, float, str], ...]
 _STEPS: Steps = (
-    ("collect", 0.4, "224 instance(s), 1 stack(s)."),
-    ("check", 0.1, "Route head-and-neck; 0 finding(s)."),
+    ("collect", 0.4, "224 instances, 1 stack."),
+    ("check", 0.1, "Route head-and-neck; 0 findings."),
     ("plan", 0.1, "hn-t1 0.9.4, 224 slices of 256 x 256 at 1.0 mm."),
     ("synthesise", 11.8, "CPUExecutionProvider"),
     ("encode", 0.7, "224 CT images, 29.6 MB, read back and compared."),
@@ -87,7 +87,7 @@ def fill(shelf: Shelf) -> None:
 
     run(
         add("SPECIMEN^Alix", "PX-004182", "T1 MPRAGE 3D sag, post-Gd", "BRAIN", BRAIN, 11,
-            state="review", sentence="2 finding(s) to read: BODY_AT_EDGE, UNCERTAINTY_HIGH.",
+            state="review", sentence="2 findings to read: BODY_AT_EDGE, UNCERTAINTY_HIGH.",
             findings=_WARNINGS),
         BRAIN, "ECLIPSE_RT",
     )  # fmt: skip

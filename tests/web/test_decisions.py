@@ -164,7 +164,7 @@ def _findings(shelf: Shelf, series: int) -> list[dict[str, Any]]:
     [
         ({"password": ""}, 403, "needs your password"),
         ({"password": "wrong"}, 403, "do not match"),
-        ({"ticked": []}, 409, "1 warning(s) are not ticked"),
+        ({"ticked": []}, 409, "Warnings are not ticked"),
         ({"destinations": ["RAYSTATION"]}, 409, "goes to ECLIPSE_RT"),
         ({"destinations": []}, 409, "goes to ECLIPSE_RT"),
         ({"instances": 3}, 409, "objects, not 3"),

@@ -181,15 +181,14 @@ def test_a_place_stays_a_place() -> None:
     ("english", "french"),
     [
         ("Released.", "Terminée."),
-        ("Released. 138 stored, 2 duplicate.", "Terminée. 138 enregistrée(s), 2 déjà présente(s)."),
+        ("Released. 138 stored, 2 duplicate.", "Terminée. 138 enregistrées, 2 déjà présentes."),
         (
             "Aborted by the peer. 31 stored, 1 refused (last: no space).",
-            "Interrompue par le système. 31 enregistrée(s), "
-            "1 refusée(s) (la dernière\u00a0: no space).",
+            "Interrompue par le système. 31 enregistrées, 1 refusée (la dernière\u00a0: no space).",
         ),
         (
             "Released. commitment report: 3 stored, 1 not.",
-            "Terminée. Rapport d’engagement\u00a0: 3 conservée(s), 1 non.",
+            "Terminée. Rapport d’engagement\u00a0: 3 conservées, 1 non.",
         ),
     ],
 )
@@ -225,8 +224,8 @@ def test_numbers_and_marks_are_french() -> None:
         "titles: PACS."
     )
     assert spoken(unknown, "fr").startswith("«\u00a0CT_WS3\u00a0» (10.20.9.77) n’est pas")
-    assert spoken("Released. SERIES query: 4 match(es).", "fr") == (
-        "Terminée. Requête SERIES\u00a0: 4 réponse(s)."
+    assert spoken("Released. SERIES query: 4 matches.", "fr") == (
+        "Terminée. Requête SERIES\u00a0: 4 réponses."
     )
 
 

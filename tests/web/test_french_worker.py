@@ -118,8 +118,8 @@ def test_how_an_association_went_is_told_with_what_was_kept_out() -> None:
     )
 
     assert told == (
-        "Terminée. 3 enregistrée(s), 1 refusée(s) (la dernière : La demande ne contient pas "
-        "d’objet.), rapport d’engagement : 3 conservée(s), 0 non, 2 contextes sur 5 non acceptés : "
+        "Terminée. 3 enregistrées, 1 refusée (la dernière : La demande ne contient pas "
+        "d’objet.), rapport d’engagement : 3 conservées, 0 non, 2 contextes sur 5 non acceptés : "
         "CT Image Storage : le système 'mr1' n’a pas le droit d’envoyer ; MR Image Storage : "
         "aucune de ses syntaxes de transfert n’est acceptée."
     )

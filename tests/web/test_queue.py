@@ -101,7 +101,9 @@ def test_filters_show_their_states_alone(shelf: Shelf, site: str) -> None:
     """A filter shows the series it counts."""
     fill(shelf)
     text = read(f"{site}/?show=failed")
-    assert sorted(names(text)) == ["FANTÔME Émile", "PRUEBA Félix"]
+    refused = read(f"{site}/?show=refused")
+    assert sorted([*names(text), *names(refused)]) == ["FANTÔME Émile", "PRUEBA Félix"]
+    assert len(names(text)) == len(names(refused)) == 1
 
 
 @pytest.mark.parametrize("language", Language)

@@ -137,7 +137,7 @@ def test_a_refused_series_says_why_and_a_rejected_one_by_whom(
         see_state(page, "Refused")
         page.click(".row .name")
         told = page.inner_text(".trouble")
-        for part in ("Slices missing", "nothing is lost", "Why", "are missing", "What to do"):
+        for part in ("Slices missing", "nothing is lost", "Why", "is missing", "What to do"):
             assert part in told
         push(node, phantom(), tmp_path / "good")
         page = visit.go("/")

@@ -137,7 +137,7 @@ def test_what_could_not_be_filed_is_told(node: Node) -> None:
 
     told = client.get("/api/system").json()
     assert told["unfiled"] == [stored.path]
-    assert told["checks"]["unfiled"] == "1 received instance(s) could not be filed."
+    assert told["checks"]["unfiled"] == "1 received instance could not be filed."
     assert "Some could not be filed" in client.get("/system").text
 
     aside.unlink()

@@ -24,12 +24,20 @@ _FORESEEN = 3
 _EVERY = tuple(State)
 FILTERS: dict[str, tuple[State, ...]] = {
     "review": (State.REVIEW,),
-    "failed": (State.FAILED, State.REFUSED),
+    "failed": (State.FAILED,),
+    "refused": (State.REFUSED,),
     "running": IN_PROGRESS,
     "delivered": (State.DELIVERED,),
     "other": (State.KEPT, State.REJECTED),
 }
-TONES = {"review": "attn", "failed": "fail", "running": "run", "delivered": "ok", "other": ""}
+TONES = {
+    "review": "attn",
+    "failed": "fail",
+    "refused": "fail",
+    "running": "run",
+    "delivered": "ok",
+    "other": "",
+}
 ACTIONS = {State.REVIEW: "review", State.FAILED: "explain", State.REFUSED: "explain"}
 
 
@@ -116,7 +124,7 @@ def _grouped(reads: QueueReads, frame: Layout, counts: dict[str, int], start: in
             name="needs_you",
             rows=_told(reads, frame, _wanted(NEEDS_YOU)),
             total=needed,
-            more="failed" if counts.get("review", 0) < needed else "review",
+            more=max(("review", "failed", "refused"), key=lambda name: counts.get(name, 0)),
         ),
         Group(
             name="in_progress",

@@ -7,6 +7,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from node.domain.access import Role
+from node.domain.wording import counted
 from node.web.desk import desk
 from node.web.layout import layout
 from node.web.security import PHYSICIST, VIEWER, me
@@ -60,9 +61,13 @@ def state_of(request: Request) -> dict[str, Any]:
     if told.get("workers") and not any(_lives(worker) for worker in told["workers"]):
         checks["worker"] = "No worker gives a sign of life."
     if told.get("unfiled"):
-        checks["unfiled"] = f"{len(told['unfiled'])} received instance(s) could not be filed."
+        checks["unfiled"] = (
+            f"{counted(len(told['unfiled']), 'received instance')} could not be filed."
+        )
     if told.get("damaged"):
-        checks["damaged"] = f"{len(told['damaged'])} stored file(s) are damaged."
+        checks["damaged"] = (
+            f"{counted(len(told['damaged']), 'stored file is', 'stored files are')} damaged."
+        )
     certificates = [
         {
             "file": one.file.name,

@@ -25,7 +25,8 @@
   let about = null, volumes = {}, strides = [0, 0, 1], frame = 0, lastMode = "sct";
   const views = {};
 
-  const number = (value, digits = 0) => value.toFixed(digits).replace("-", "−").replace(".", say.comma);
+  const plain = (text) => (Number(text) === 0 ? text.replace("-", "") : text); // −0 is 0
+  const number = (value, digits = 0) => plain(value.toFixed(digits)).replace("-", "−").replace(".", say.comma);
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
   const mm = (axis) => about.origin_mm[2 - axis] + state.at[axis] * about.spacing_mm[axis];
   const tidy = (value) => number(value, Math.abs(value - Math.round(value)) < 0.05 ? 0 : 1);

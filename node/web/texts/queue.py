@@ -11,6 +11,7 @@ QUEUE: dict[str, tuple[str, str]] = {
     "queue.filters": ("Filter by state", "Filtrer par état"),
     "queue.pill.review": ("to review", "à valider"),
     "queue.pill.failed": ("failed", "en échec"),
+    "queue.pill.refused": ("refused", "refusées"),
     "queue.pill.running": ("running", "en cours"),
     "queue.pill.delivered": ("delivered", "envoyées"),
     "queue.pill.other": ("kept or rejected", "conservées ou rejetées"),

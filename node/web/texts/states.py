@@ -18,6 +18,7 @@ STATES: dict[str, tuple[str, str]] = {
     "step.deliver": ("Deliver", "Envoi"),
     "delivery.waiting": ("Waiting", "En attente"),
     "delivery.sent": ("Sent, proof awaited", "Envoyé, preuve attendue"),
+    "delivery.stored": ("Sent, no proof asked for", "Envoyé, sans preuve demandée"),
     "delivery.confirmed": ("Confirmed", "Confirmé"),
     "delivery.failed": ("Failed", "Échec"),
     "severity.info": ("Note", "Note"),

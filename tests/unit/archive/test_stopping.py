@@ -280,5 +280,5 @@ def test_what_a_destination_got_before_another_stood_in_for_it_is_remembered(
 
     with archive.engine.connect() as connection:
         told = connection.execute(sa.select(t.events.c.sentence)).scalars().all()
-    assert "7 object(s) of it lie at tps and stay there." in told
+    assert "7 objects of it stored at tps stay there." in told
     assert delivery(archive)["via"] == "spare"

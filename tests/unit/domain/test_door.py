@@ -148,7 +148,7 @@ def test_refused_instances_are_counted_with_their_reasons() -> None:
     assert found.severity is Severity.HOLD
     assert found.uids == ("1.0", "1.1", "1.2", "1.3")
     assert found.sentence == (
-        "4 image(s) of this series were offered and not taken: Data set cut off (1); "
+        "4 images of this series were offered and not taken: Data set cut off (1); "
         "no room or no database just then (3). 31 are here."
     )
 
