@@ -130,7 +130,7 @@ def _adopt(settings: Settings) -> str:
     recover(folder, Index(engine), Watch(shared=may_be_shared(folder.root, engine)))
     paths = orphans(engine, folder, older_than_s=_ADOPT_AGE_S)
     told = app.adopter(settings, engine).adopt_all(list(paths))
-    sentence = f"{len(told.adopted)} file(s) without a row were taken up."
+    sentence = f"{counted(len(told.adopted), 'file')} without a row taken up."
     if told.left:
         sentence += " Left where they are, since they are no whole instance as it was received: "
         sentence += ", ".join(told.left)
