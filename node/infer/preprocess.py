@@ -26,6 +26,9 @@ _THRESHOLD_SHARE = 0.75
 # Where the outer contour runs, as a share of the tissue's level, and what counts as beside it.
 _HALF_LEVEL = 0.5
 _NEARBY_MM = 3.0
+# Parts of the tissue below this share of the largest are specks. With the largest alone five of 60
+# patients' slices lost the scalp and the skull with it: it touched the brain nowhere.
+_SPECK_SHARE = 0.02
 # The checks accept stacks that are skewed by 0.1 degree, and cosines with some rounding.
 _PERPENDICULAR = 3e-3
 # A body below this volume is noise or a marker.
@@ -103,12 +106,12 @@ def body_mask(values: Floats, spacing_mm: tuple[float, float, float]) -> Mask:
     root = _root(values)
     if root.max() <= 0:
         return np.zeros(values.shape, bool)
-    largest = _largest(_bright(root, spacing_mm), spacing_mm)
-    body = np.asarray(sitk.GetArrayFromImage(largest) > 0)
+    parts = _ringed(_bright(root, spacing_mm), spacing_mm)
+    body = np.asarray(sitk.GetArrayFromImage(parts) > 0)
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
     if body.sum() * voxel_ml < _LEAST_BODY_ML:
         return np.zeros(values.shape, bool)
-    return shapes.fill_slices(body | _filled(largest))
+    return shapes.fill_slices(body | _filled(parts))
 
 
 def normalise(values: Floats, body: Mask, how: Normalisation) -> Floats:
@@ -136,11 +139,34 @@ def _bright(root: Floats, spacing_mm: tuple[float, float, float]) -> Mask:
     return np.asarray(smooth > otsu.GetThreshold() * _THRESHOLD_SHARE)
 
 
-def _largest(mask: Mask, spacing_mm: tuple[float, float, float]) -> sitk.Image:
+def _ringed(mask: Mask, spacing_mm: tuple[float, float, float]) -> sitk.Image:
+    """The largest part, and those that reach round it: a scalp that touches the brain nowhere."""
+    parts = _sizeable(mask, spacing_mm)
+    shape = sitk.LabelShapeStatisticsImageFilter()
+    shape.Execute(parts)
+    kept = parts == 1
+    for label in shape.GetLabels()[1:]:
+        both = zip(_ends(shape.GetBoundingBox(label)), _ends(shape.GetBoundingBox(1)), strict=True)
+        left, right, front, back = (theirs < ours for theirs, ours in both)
+        if left and right and (front or back):
+            kept = kept | (parts == label)
+    return kept
+
+
+def _ends(box: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Both ends along column and row, the further out the smaller."""
+    x, y, _, width, height, _ = box
+    return x, -(x + width), y, -(y + height)
+
+
+def _sizeable(mask: Mask, spacing_mm: tuple[float, float, float]) -> sitk.Image:
+    """The parts that are no specks, numbered from 1, the largest first."""
     image = sitk.GetImageFromArray(mask.view(np.uint8))
     image.SetSpacing([float(s) for s in spacing_mm[::-1]])
-    parts = sitk.RelabelComponent(sitk.ConnectedComponent(image), sortByObjectSize=True)
-    return parts == 1
+    parts = sitk.ConnectedComponent(image)
+    sizes = np.bincount(sitk.GetArrayViewFromImage(parts).ravel())[1:]
+    least = max(1, int(_SPECK_SHARE * sizes.max())) if sizes.size else 1
+    return sitk.RelabelComponent(parts, minimumObjectSize=least, sortByObjectSize=True)
 
 
 def _filled(mask: sitk.Image) -> Mask:
@@ -190,6 +216,7 @@ def tighten(signal: Floats, body: Mask, spacing_mm: tuple[float, float, float]) 
     tissue &= part > _HALF_LEVEL * level(tissue)
     above = np.zeros_like(body)
     above[box] = inner & (part > _HALF_LEVEL * level(tissue))
-    largest = _largest(above, spacing_mm)
-    whole = (sitk.GetArrayFromImage(largest) > 0) | _filled(largest)
+    # The skull may keep brain and scalp apart all the way round.
+    parts = _sizeable(above, spacing_mm) > 0
+    whole = (sitk.GetArrayFromImage(parts) > 0) | _filled(parts)
     return shapes.fill_slices(whole & body)

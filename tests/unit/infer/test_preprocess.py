@@ -154,3 +154,19 @@ def test_a_stack_as_skewed_as_the_checks_accept_is_placed_right() -> None:
     off_mm = np.abs(moved - points @ slope)[seen] / np.linalg.norm(slope)
     assert seen.sum() > 10_000
     assert off_mm.max() < 0.1
+
+
+def test_a_scalp_that_touches_the_brain_nowhere_is_kept() -> None:
+    """In a slab of the vault the skull parts them all the way round; a speck beside it goes."""
+    rows, columns = np.ogrid[-90:90, -85:85]
+    away = np.hypot(rows, columns)
+    plane = np.select([away < 58, away < 68, away < 75], [1.0, 0.04, 0.45], 0.0)
+    signal = np.repeat(plane[None].astype(np.float32), 24, axis=0)
+    signal[10:13, 87:90, 164:167] = 0.6
+    spacing = (1.0, 1.0, 1.0)
+
+    contour = tighten(signal, body_mask(signal, spacing), spacing)
+
+    whole = np.pi * 75**2
+    assert contour[12].sum() == pytest.approx(whole, rel=0.03)
+    assert not contour[:, :, 162:].any()
