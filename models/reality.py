@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from models.populations import volume
 from models.reality_figures import Answer, RealSlice, figures, medians, table
 from node.domain.errors import Misconfigured
-from node.domain.geometry import Grid
+from node.domain.geometry import Grid, axial_grid
 from node.domain.volume import Unit
 from node.infer.files import read_image
 from node.infer.generator import Generator
 from node.infer.manifest import read_manifest
+from node.infer.preprocess import resample
 from node.infer.registry import ModelFolder
 
 Floats = NDArray[np.float32]
@@ -170,13 +171,15 @@ def costs(
 
 
 def _pair_costs(generator: Generator, folders: Iterable[Path]) -> list[Cost]:
-    from models.evaluate import axial
-
     out = []
     for folder in folders:
-        mr = axial(read_image(folder / "mr_t1like.nii.gz", Unit.SIGNAL)).values
-        truth = axial(read_image(folder / "ct_truth.nii.gz", Unit.HU)).values
-        out += costs(generator, folder.name, mr.astype(np.float32), truth.astype(np.float32))
+        mr, ct = (
+            read_image(folder / name, unit)
+            for name, unit in (("mr_t1like.nii.gz", Unit.SIGNAL), ("ct_truth.nii.gz", Unit.HU))
+        )
+        grid = axial_grid(mr.grid, spacing_mm=1.0, max_matrix=100_000)
+        truth = resample(ct, grid, fill=-1000.0)
+        out += costs(generator, folder.name, resample(mr, grid), truth)
     return out
 
 
