@@ -57,12 +57,17 @@ def test_logs_hold_no_patient_data(
         files = _marked(tmp_path, name, **more)
         assert run_storescu(node.dicom_port, files).returncode == 0
     other = _marked(tmp_path / "again", "good", PatientComments="ZEBRAFISH again")
-    run_storescu(node.dicom_port, other[:1])  # another object of a stored UID
+    run_storescu(node.dicom_port, other[:1])  # the same image with other words
     other[1].write_bytes(other[1].read_bytes()[:400])
     run_storescu(node.dicom_port, other[1:2])
     node.wait_states(2, "delivered", "refused", timeout_s=180)
 
     assert {i["state"] for i in node.series()} == {"delivered", "refused"}
+    corrected = _marked(tmp_path / "corrected", "good", PatientName="NUMBAT^ZEBRAFISH")
+    run_storescu(node.dicom_port, corrected[2:4])
+    node.wait_states(2, "review", "refused", timeout_s=60)
     assert node.stop() == 0
-    assert "instance_conflict" in node.log.read_text()
+    said = node.log.read_text()
+    assert "instance_varied" in said
+    assert "instance_conflict" in said
     assert _faults(node) == []
