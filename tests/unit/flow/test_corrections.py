@@ -17,6 +17,7 @@ from node.archive.commitments import judge
 from node.archive.corrections import open_corrections
 from node.archive.decisions import Decisions
 from node.archive.deliveries import Deliveries
+from node.archive.files import Folder
 from node.archive.matching import Key
 from node.archive.queries import Queries
 from node.archive.receive import Outcome
@@ -284,6 +285,48 @@ def test_a_correction_that_is_taken_back_is_one_too(
     (row,) = [s for s in all_series(bench) if s["instances"]]
     assert (row["patient_id"], row["revision"]) == (wrong, 3)
     assert verify_files(bench.runs.engine, bench.folder).ok
+
+
+def test_a_series_that_moves_after_a_correction_gets_uids_of_its_own(
+    bench: Bench, images: list[Path]
+) -> None:
+    """The revision goes on where the other series stood: UIDs derive from it."""
+    resend(bench.folder, bench.runs.engine, images, patient)
+    corrections(bench).adopt(1, BY)
+    assert line(bench) == "delivering"
+    resend(bench.folder, bench.runs.engine, images, moved)
+    corrections(bench).adopt(1, BY)
+
+    assert line_of(bench, 2) == "delivering"
+
+    assert all_series(bench)[1]["revision"] == 3
+    made = [o["series_instance_uid"] for o in rows(bench, t.outputs) if o["kind"] == "ct"]
+    assert len(set(made)) == 2
+
+
+@pytest.mark.postgres
+def test_corrections_on_postgresql(database_url: str, tmp_path: Path) -> None:
+    """The same rows, locked in one order, by the other database."""
+    engine = sa.create_engine(database_url.replace("://", "+psycopg://"), poolclass=sa.NullPool)
+    t.metadata.create_all(engine)
+    folder, images = Folder(tmp_path / "a"), phantom(tmp_path / "mr")
+    resend(folder, engine, images, lambda _: None)
+    resend(folder, engine, images, moved)
+    assert open_corrections(engine) == [(1, 24)]
+    decide = Corrections(engine, folder)
+
+    decide.adopt(1, BY)
+
+    resend(folder, engine, images[:3], lambda _: None)
+    decide.dismiss(2, BY, reason="an older state")
+    with engine.connect() as connection:
+        query = sa.select(t.series.c.instances, t.series.c.patient_id).order_by(t.series.c.id)
+        assert [tuple(row) for row in connection.execute(query)] == [
+            (0, "PHANTOM-1"),
+            (24, "RIGHT"),
+        ]
+    assert verify_files(engine, folder).ok
+    engine.dispose()
 
 
 def test_other_pixels_of_one_image_are_adopted_alone(bench: Bench, images: list[Path]) -> None:
