@@ -248,17 +248,12 @@ def _series_for(
     row = connection.execute(_SERIES, uid).mappings().one_or_none()
     if row is not None:
         if not row["instances"]:  # its files were removed after delivery, and it comes again
+            _renew(connection, row["id"], header)
             _add_received(connection, row["id"], stored, header)
         return row
     values: dict[str, Any] = {
+        **_said_of_series(header),
         "series_instance_uid": stored.series_instance_uid,
-        "study_instance_uid": header.study_instance_uid,
-        "patient_id": header.patient_id,
-        "patient_name": header.patient_name,
-        "accession_number": header.accession_number,
-        "description": header.series_description,
-        "body_part": header.body_part,
-        "modality": header.modality,
         "calling_ae": header.calling_ae,
         "called_ae": header.called_ae,
         "peer": header.peer,
@@ -275,6 +270,24 @@ def _series_for(
         add_event(connection, row["id"], State.RECEIVING.value, "The first instance arrived.")
         _add_received(connection, row["id"], stored, header)
     return row
+
+
+def _said_of_series(header: ReceivedHeader) -> dict[str, Any]:
+    return {
+        "study_instance_uid": header.study_instance_uid,
+        "patient_id": header.patient_id,
+        "patient_name": header.patient_name,
+        "accession_number": header.accession_number,
+        "description": header.series_description,
+        "body_part": header.body_part,
+        "modality": header.modality,
+    }
+
+
+def _renew(connection: sa.Connection, series_id: int, header: ReceivedHeader) -> None:
+    """A series without images says what comes now: the archive may have corrected it meanwhile."""
+    change = sa.update(t.series).where(t.series.c.id == series_id)
+    connection.execute(change.values(_said_of_series(header)))
 
 
 def _add_received(

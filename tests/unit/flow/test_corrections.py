@@ -329,6 +329,25 @@ def test_corrections_on_postgresql(database_url: str, tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_an_empty_series_says_what_comes_to_it(
+    bench: Bench, images: list[Path], tmp_path: Path
+) -> None:
+    """Its images went to another series; what comes under its UID now is whose it is."""
+    uid = all_series(bench)[0]["series_instance_uid"]
+    resend(bench.folder, bench.runs.engine, images, moved)
+    corrections(bench).adopt(1, BY)
+
+    def third(dataset: pydicom.Dataset) -> None:
+        dataset.SeriesInstanceUID, dataset.PatientID = uid, "THIRD"
+
+    others = mr_series((24, 20, 18), (4.0, 4.0, 4.0), name="third").write(tmp_path / "third")
+    resend(bench.folder, bench.runs.engine, others, third)
+
+    row = all_series(bench)[0]
+    assert (row["patient_id"], row["instances"], row["state"]) == ("THIRD", 24, "receiving")
+    assert found(bench) == {"RIGHT", "THIRD"}
+
+
 def test_other_pixels_of_one_image_are_adopted_alone(bench: Bench, images: list[Path]) -> None:
     """The rest of the series is the same patient's: one image may be corrected by itself."""
 
