@@ -8,7 +8,8 @@ the same input gives the same bytes.
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -172,7 +173,8 @@ def _scan(source: Path, report: Report) -> tuple[list[_Series], list[Finding]]:
             bad.append(finding("NODE_DEFECT", reason=f"{name}: {reason_of(error)}"))
             continue
         found.setdefault(instance.series_instance_uid, []).append((instance, path, data))
-    return [_one_series(uid, members) for uid, members in sorted(found.items())], bad
+    shared = _shared(found)
+    return [_one_series(uid, members, shared) for uid, members in sorted(found.items())], bad
 
 
 def _read(path: Path, name: str) -> tuple[Instance, bytes]:
@@ -217,13 +219,25 @@ def _may_be_an_image(found: Finding) -> bool:
     return found.code in _UNREAD and found.severity is not Severity.DROP and "file" in found.values
 
 
-def _one_series(uid: str, members: list[tuple[Instance, Path, bytes]]) -> _Series:
+def _shared(found: Mapping[str, list[tuple[Instance, Path, bytes]]]) -> set[str]:
+    """SOP Instance UIDs that several series claim: corrected, or given twice."""
+    claims = Counter(
+        sop
+        for members in found.values()
+        for sop in {instance.sop_instance_uid for instance, _, _ in members}
+    )
+    return {sop for sop, count in claims.items() if count > 1}
+
+
+def _one_series(
+    uid: str, members: list[tuple[Instance, Path, bytes]], shared: Collection[str]
+) -> _Series:
     """What says the same under one UID is one instance; what says something else, a conflict."""
     kept: dict[str, tuple[Instance, Path, bytes]] = {}
     conflicts: dict[str, Finding] = {}
     for instance, path, data in members:
         sop = instance.sop_instance_uid
-        if sop in kept and _contradict(kept[sop][2], data):
+        if sop in shared or (sop in kept and _contradict(kept[sop][2], data)):
             conflicts[sop] = finding("INSTANCE_CONFLICT", uid=sop, uids=[sop])
         kept.setdefault(sop, (instance, path, data))
     return _Series(

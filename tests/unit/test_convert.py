@@ -178,6 +178,31 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, config: Path) -> No
     assert first == second
 
 
+def test_a_series_that_lies_there_corrected_too_is_refused(tmp_path: Path, config: Path) -> None:
+    """Which of the two patients is right nobody here can say: no sCT is made of either."""
+    source = tmp_path / "mr"
+    mr_series().write(source / "a")
+    for path in mr_series().write(source / "b"):
+        corrected = pydicom.dcmread(path)
+        corrected.PatientID, corrected.SeriesInstanceUID = "RIGHT", "2.25.99"
+        corrected.save_as(path)
+
+    assert convert(source, tmp_path / "out", config) == 3
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_a_repeat_that_says_the_same_is_no_fault(tmp_path: Path, config: Path) -> None:
+    """However it is encoded, and wherever it was kept meanwhile."""
+    source = tmp_path / "mr"
+    mr_series().write(source)
+    again = pydicom.dcmread(source / "0003.dcm")
+    again.RetrieveAETitle, again.PatientName = "ARCHIVE", f"{again.PatientName}^"
+    again.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+    again.save_as(source / "again.dcm")
+
+    assert convert(source, tmp_path / "out", config) == 0
+
+
 def test_a_byte_identical_repeat_is_no_fault(tmp_path: Path, config: Path) -> None:
     """The other bytes under the same UID are."""
     source = tmp_path / "mr"
