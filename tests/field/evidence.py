@@ -141,6 +141,8 @@ class Evidence:
         senders = {self._sender(t) for t in before}
         mixed = len({called for _, called in senders}) > 1 or "STRAY" in dict(senders)
         doubtful = mixed or truth.shares_uid or any(t.misnamed for t in mine)
+        # That a partial repeat made it whole, the node cannot know.
+        doubtful = doubtful or bool(self._unfinished(before, float("inf")))
         return Expect.EITHER if doubtful else Expect.DELIVERED
 
     def _sender(self, told: Told) -> tuple[str, str]:

@@ -25,10 +25,11 @@ from tests.field.playing import Fault, Played, faults, play
 from tests.field.recorder import Recorder, recording
 from tests.field.stories import QUIET_S, story
 
-SENDERS, UNDER_WAY_AT_ONCE = 24, 64
+SENDERS, UNDER_WAY_AT_ONCE = 24, 40
 _EVERY_S = 1.0
 _RESTED_S = QUIET_S + 2.0
-STUCK_AFTER_S = 240.0
+# A busy machine is slow, not wrong: one that has come to a stop is found as well.
+STUCK_AFTER_S = 600.0
 _RECENT = 500
 
 
