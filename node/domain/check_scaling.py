@@ -4,7 +4,7 @@ import numpy as np
 
 from node.domain.check_rules import Rules, uids_of
 from node.domain.findings import Finding, Severity, finding
-from node.domain.scaling import Source, is_one, stack_scaling
+from node.domain.scaling import Scaling, Source, is_one, stack_scaling
 from node.domain.stack import Stack
 
 
@@ -57,9 +57,18 @@ def scaling_varies(stack: Stack, rules: Rules) -> Finding | None:
         "SCALING_PRIVATE" if private else "SCALING_PER_SLICE",
         lowest=float(shown.min()),
         highest=float(shown.max()),
-        severity=Severity.INFO if scaling.confirmed else None,
+        severity=_severity(stack, scaling),
         uids=uids_of(stack.slices),
     )
+
+
+def _severity(stack: Stack, scaling: Scaling) -> Severity | None:
+    """Held where RescaleSlope differs between slices and Philips' own does not: one is untrue."""
+    if scaling.confirmed:
+        return Severity.INFO
+    stated = np.array([s.frame.rescale_slope for s in stack.slices])
+    contradicted = is_one(scaling.slopes) and not is_one(stated)
+    return Severity.HOLD if scaling.source is Source.PHILIPS and contradicted else None
 
 
 def pixels_mixed(stack: Stack, _rules: Rules) -> Finding | None:

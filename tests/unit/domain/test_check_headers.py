@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from node.domain.check_rules import Rules
+from node.domain.check_scaling import scaling_varies
 from node.domain.checks import run
 from node.domain.findings import Severity
 from node.domain.instance import Instance
@@ -226,3 +227,24 @@ def test_a_route_decides_how_grave_a_finding_is() -> None:
         "CONTRAST_AGENT": Severity.REFUSE,
         "PATIENT_MINOR": Severity.REFUSE,
     }
+
+
+@pytest.mark.parametrize(("constant", "severity"), [(True, "hold"), (False, "warning")])
+def test_a_private_scale_that_does_not_follow_the_stated_one_is_held(
+    constant: bool, severity: str
+) -> None:
+    """RescaleSlope differs from slice to slice, Philips' own scale is the same in all."""
+    instances = [
+        framed(
+            i,
+            rescale_slope=1.0 + n / 10,
+            philips_scale=(0.0, 0.01 if constant else 0.01 + n / 1e4),
+        )
+        for n, i in enumerate(series())
+    ]
+    (stack,) = split(instances)
+
+    found = scaling_varies(stack, Rules())
+
+    assert found is not None
+    assert (found.code, found.severity) == ("SCALING_PRIVATE", severity)
