@@ -18,8 +18,9 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from node.companions import make_companions
-from node.dicom.headers import UNREADABLE, read_file, read_instance
+from node.dicom.headers import read_file, read_instance
 from node.dicom.meaning import differences
+from node.dicom.unreadable import UNREADABLE
 from node.domain.budget import BUDGET
 from node.domain.codes import CODES
 from node.domain.difference import what_matters

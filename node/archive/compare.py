@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from node.archive.arrival import Arrival
 from node.archive.files import Spool
-from node.dicom.headers import UNREADABLE
 from node.dicom.meaning import differences, identity_of
+from node.dicom.unreadable import UNREADABLE
 from node.domain.difference import Aspect, Difference, what_matters
 from node.log import get_logger
 

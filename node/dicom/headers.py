@@ -8,14 +8,13 @@ import io
 import math
 import struct
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.uid import (
     HTJ2K,
@@ -35,6 +34,7 @@ from node.dicom.implants import coded_implants, mentioned_implants
 from node.dicom.inheritance import read_inherited
 from node.dicom.text import codecs_of, stated_character_sets
 from node.dicom.unknown_vr import parse
+from node.dicom.unreadable import UNREADABLE
 from node.domain.character_set import character_sets
 from node.domain.errors import Rejected
 from node.domain.instance import Cosines, Frame, Instance, Vector3
@@ -57,12 +57,7 @@ _LOSSY: dict[str, str] = {
 PHILIPS_FRAME = 0x2005140F
 """Philips' private sequence in each frame's functional groups."""
 # Everything pydicom raises while it converts a malformed value.
-_UNREADABLE = (
-    ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError,
-    NotImplementedError, EOFError, LookupError, RecursionError, struct.error, OSError,
-    BytesLengthException, zlib.error, AssertionError,
-)  # fmt: skip
-UNREADABLE = _UNREADABLE
+_UNREADABLE = UNREADABLE
 
 
 def read_file(data: bytes, *, name: str) -> FileDataset:

@@ -19,6 +19,7 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import IS, DSdecimal, DSfloat, PersonName
 
 from node.dicom.text import encodings_of, is_written_in, stated_character_sets
+from node.dicom.unreadable import UNREADABLE
 from node.dicom.values import fault, meant
 from node.domain.character_set import character_sets, is_default
 from node.domain.errors import Rejected
@@ -65,11 +66,9 @@ _UNPAIRED = frozenset(
         "COCCYX", "WHOLEBODY",
     }
 )  # fmt: skip
+
+
 # Everything pydicom raises while it converts a value.
-_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, OverflowError,
-               NotImplementedError)  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inherited:
     """What is taken over of one data set."""
@@ -156,7 +155,7 @@ def _read(source: Dataset, keyword: str, encodings: Sequence[str]) -> _Read:
     outcome = _OUTCOMES[keyword]
     try:
         stated = _stated(source, keyword)
-    except _UNREADABLE:
+    except UNREADABLE:
         return _Read((), (Reading(keyword, f"{vr} ?", outcome),))
     if not any(stated):
         return _Read()
@@ -218,7 +217,7 @@ def _other_ids(
     try:
         items = list(source.get("OtherPatientIDsSequence") or ())
         read = [_other_id(item, encodings) for item in items]
-    except _UNREADABLE:
+    except UNREADABLE:
         read = [None]
     odd = sum(item is None for item in read)
     readings = [Reading("OtherPatientIDsSequence", f"SQ {odd}", Outcome.LEFT_OUT)] if odd else []

@@ -21,7 +21,8 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from node.dicom import codecs
-from node.dicom.headers import PHILIPS_FRAME, UNREADABLE, philips_scale
+from node.dicom.headers import PHILIPS_FRAME, philips_scale
+from node.dicom.unreadable import UNREADABLE
 from node.domain.difference import Aspect, Difference
 from node.domain.names import person_name
 

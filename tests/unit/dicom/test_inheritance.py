@@ -3,10 +3,12 @@
 import pytest
 from pydicom.dataset import Dataset
 
+from node.dicom.headers import read_file, read_instance
 from node.dicom.inheritance import inherit
 from node.domain.character_set import character_sets
 from node.domain.errors import Rejected
 from node.domain.instance import Outcome
+from tests.phantoms.mr import mr_series
 
 
 def source(**values: object) -> Dataset:
@@ -135,3 +137,12 @@ def test_a_misspelt_character_set_is_the_one_it_means(
 ) -> None:
     """Slips met in the field; where two sets could be meant, none is."""
     assert character_sets(stated) == meant
+
+
+def test_a_value_of_a_length_its_representation_has_not_is_told() -> None:
+    """Two bytes under SL, as a damaged header has them: pydicom raises an error of its own kind."""
+    file = mr_series((1, 8, 8)).files()[0]
+    damaged = file.replace(b"\x20\x00\x10\x00SH", b"\x20\x00\x10\x00SL")
+    assert damaged != file
+    instance = read_instance(read_file(damaged, name="damaged"))
+    assert any(reading.attribute == "StudyID" for reading in instance.readings)
