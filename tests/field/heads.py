@@ -57,7 +57,7 @@ def trunk(lps: NDArray[np.float64]) -> NDArray[np.float64]:
     """A bright cylinder that leaves the field of view at both ends, no slice like another."""
     inside = np.linalg.norm(lps[..., :2] / 50.0, axis=-1) < 1
     bright = 700 + 2 * lps[..., 0] + 3 * lps[..., 1] + 2 * lps[..., 2]
-    return np.asarray(np.where(inside, bright, 8 + lps[..., 2] / 20))
+    return np.asarray(np.where(inside, bright, 0.0))
 
 
 @cache
