@@ -27,7 +27,7 @@ class Refusal:
 
     series_instance_uid: str
     sop_instance_uid: str
-    """As the command names it."""
+    """As it says itself, else as the command names it."""
     code: str
     sentence: str
     at: float

@@ -125,20 +125,22 @@ def text(values: Mapping[int, bytes], tag: int) -> str:
         return raw.decode("latin-1")  # for display only; the bytes are kept as they came
 
 
-def series_named(beginning: bytes, transfer_syntax_uid: str) -> str:
-    """Series Instance UID of a data set that may be cut off or malformed; empty where none is read.
+def names_in(beginning: bytes, transfer_syntax_uid: str) -> tuple[str, str]:
+    """Series and SOP Instance UID of a data set that may be cut off or malformed; empty if unread.
 
     For what was refused: slow, and it takes what it gets.
     """
     implicit = transfer_syntax_uid == ImplicitVRLittleEndian
     little = transfer_syntax_uid != ExplicitVRBigEndian
+    names = {SERIES_INSTANCE_UID: "", SOP_INSTANCE_UID: ""}
     with suppress(Exception):  # whatever is wrong with it has been said: here nothing is asked
         if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
             beginning = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning, _REMEMBERED)
         found = read_dataset(BytesIO(beginning), implicit, little, stop_when=_is_past_series)
-        uid = str(found[SERIES_INSTANCE_UID].value)
-        return uid if is_uid(uid) else ""
-    return ""
+        for tag in names:
+            uid = str(found[tag].value) if tag in found else ""
+            names[tag] = uid if is_uid(uid) else ""
+    return names[SERIES_INSTANCE_UID], names[SOP_INSTANCE_UID]
 
 
 def _is_past_series(tag: int, _vr: str | None, _length: int) -> bool:

@@ -81,11 +81,12 @@ class StoreHandler:
         """Remember an instance of which only the beginning came."""
         visit = self._visits.of(association)
         if visit and visit.offering:
+            series, named = peek.names_in(begun, context.transfer_syntax_uid)
             visit.offering.refused(
-                context.sop_instance_uid or "",
+                named or context.sop_instance_uid or "",
                 CUT_OFF,
                 "The association ended in the middle of the data set.",
-                peek.series_named(begun, context.transfer_syntax_uid),
+                series,
             )
 
     def answer(
@@ -148,12 +149,10 @@ class StoreHandler:
         visit.failed(error.message)
         if visit.offering:
             begun = _beginning(arrived[0]) if arrived else b""
-            visit.offering.refused(
-                context.sop_instance_uid or "",
-                refusal_code(error),
-                error.message,
-                peek.series_named(begun, context.transfer_syntax_uid),
-            )
+            series, named = peek.names_in(begun, context.transfer_syntax_uid)
+            # Where command and data set disagree the object is what it says itself.
+            sop_instance = named or context.sop_instance_uid or ""
+            visit.offering.refused(sop_instance, refusal_code(error), error.message, series)
 
 
 def _beginning(data: bytes | Spool) -> bytes:

@@ -83,8 +83,8 @@ def store(receiver: Receives, part: bytes, offering: Offering, study: str, store
         stored.accepted.append((receipt, found))
     except NodeError as error:
         stored.refused.append((sop_class, sop_instance, _reason(error)))
-        series = peek.series_named(data_set, syntax)
-        offering.refused(sop_instance, refusal_code(error), error.message, series)
+        series, named = peek.names_in(data_set, syntax)
+        offering.refused(named or sop_instance, refusal_code(error), error.message, series)
 
 
 def _note(offering: Offering, receipt: Receipt) -> None:

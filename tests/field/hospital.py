@@ -46,6 +46,7 @@ auth = "none"
 [intake]
 quiet_s = {quiet_s}
 return_s = 3.0
+open_s = {30 * quiet_s}
 [inference]
 models_dir = "models"
 providers = ["cpu"]
