@@ -11,7 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from node.archive import tables as t
 from node.archive.audit import Act, append
 from node.archive.credentials import digest
-from node.archive.index import insert_missing, moment
+from node.archive.series_rows import insert_missing, moment
 from node.domain.access import Role, account_name, checked_password
 from node.domain.errors import Rejected, Retryable
 

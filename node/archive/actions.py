@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.corrections import must_be_settled
-from node.archive.index import add_event, lock_series, move_series, supersede_runs
 from node.archive.run_rows import latest_run, queue_run, release_run, send_again
+from node.archive.series_rows import add_event, lock_series, move_series, supersede_runs
 from node.archive.sign_offs import must_be_free
 from node.domain.errors import Rejected
 from node.domain.states import State

@@ -19,7 +19,9 @@ from node.archive.correction_tables import ADOPTED, DISMISSED, WAITING
 from node.archive.corrections import changes, objects, waiting
 from node.archive.decisions import Withdrawable, because, outputs_of, withdraw_run
 from node.archive.files import Folder, instance_path
-from node.archive.index import (
+from node.archive.records import OutputFile
+from node.archive.retention import listed_file
+from node.archive.series_rows import (
     add_event,
     add_to_catalogue,
     begin_revision,
@@ -27,8 +29,6 @@ from node.archive.index import (
     move_series,
     supersede_runs,
 )
-from node.archive.records import OutputFile
-from node.archive.retention import listed_file
 from node.crashpoints import reach
 from node.domain.errors import Rejected
 from node.domain.states import State

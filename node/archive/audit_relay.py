@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.index import insert_missing, moment
+from node.archive.series_rows import insert_missing, moment
 from node.domain.audit_message import (
     APPLICATION,
     APPLICATION_ACTIVITY,

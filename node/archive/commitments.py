@@ -10,7 +10,7 @@ from node.archive import tables as t
 from node.archive.catalogue import Catalogue
 from node.archive.damage import Guard
 from node.archive.files import Folder
-from node.archive.index import insert_missing
+from node.archive.series_rows import insert_missing
 from node.dicom.commitment import CLASS_CONFLICT, NO_SUCH_INSTANCE
 
 ASKED, OWED = "asked", "owed"

@@ -18,8 +18,9 @@ from node.archive.compare import contradictions, identity_in
 from node.archive.correction_tables import ADOPTED
 from node.archive.describe import image_header
 from node.archive.files import CONFLICTS, Folder, fsync_folder, instance_name
-from node.archive.index import Index, add_event, begin_revision, lock_series, seconds
+from node.archive.index import Index
 from node.archive.records import Conflict, ReceivedHeader, StoredInstance
+from node.archive.series_rows import add_event, begin_revision, lock_series, seconds
 from node.crashpoints import reach
 from node.domain.difference import Difference
 from node.domain.findings import Finding, Severity, finding, finding_json

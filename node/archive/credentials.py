@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.audit import Act, append
-from node.archive.index import moment
+from node.archive.series_rows import moment
 from node.domain.access import Identity, Role
 from node.domain.errors import Rejected
 

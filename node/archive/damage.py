@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from node.archive import tables as t
 from node.archive.conflicts import with_finding
 from node.archive.files import Folder
-from node.archive.index import add_event, insert_missing, lock_series
 from node.archive.records import OutputFile, StoredInstance
+from node.archive.series_rows import add_event, insert_missing, lock_series
 from node.dicom.intact import DAMAGED, Digest, NotIntact, check_intact
 from node.domain.findings import finding, finding_json
 from node.log import get_logger

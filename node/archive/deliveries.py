@@ -12,10 +12,9 @@ import sqlalchemy as sa
 from node.archive import tables as t
 from node.archive import transfers
 from node.archive.delivery_values import Answer, DeliveryJob, DueDelivery
-from node.archive.index import add_event, move_series
-from node.archive.records import OutputFile
+from node.archive.records import OutputFile, Transfer
 from node.archive.run_rows import Superseded, current_run, output_value, send_again
-from node.archive.transfers import Transfer
+from node.archive.series_rows import add_event, move_series
 from node.domain.states import DeliveryState, State
 from node.domain.wording import counted
 

@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive.expectations import expectation_of
-from node.archive.index import moment
 from node.archive.ledger import read_evidence
+from node.archive.series_rows import moment
 from node.domain.door import Evidence, Offer, incomplete
 
 # A sender that opens an association for each image must not fill the page.

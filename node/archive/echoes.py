@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.index import moment
+from node.archive.series_rows import moment
 
 
 class Echoes:

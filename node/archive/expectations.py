@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.index import insert_missing
+from node.archive.series_rows import insert_missing
 
 # A pull that has not ended by then has ended all the same.
 _LONGEST_PULL_S = 3600.0

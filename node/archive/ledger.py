@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.index import begin_revision, insert_missing, lock_series
 from node.archive.offers import Caller, End, Tally, clean, put_offer
+from node.archive.series_rows import begin_revision, insert_missing, lock_series
 from node.crashpoints import reach
 from node.domain.door import UNENDED, Ending, Evidence, Missing, Offer
 from node.domain.states import State

@@ -13,10 +13,10 @@ from node.archive import corrections
 from node.archive import tables as t
 from node.archive.deliveries import reached
 from node.archive.door_queries import door_item
-from node.archive.index import moment, stored_instance
 from node.archive.queue_queries import QueueReads
 from node.archive.records import OutputFile, StoredInstance
 from node.archive.run_rows import output_value
+from node.archive.series_rows import moment, stored_instance
 from node.archive.view_queries import ViewReads
 
 Item = dict[str, Any]

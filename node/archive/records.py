@@ -5,7 +5,25 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from node.archive.transfers import Transfer
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What one association brought of one study."""
+
+    received: bool
+    """Whether it came; else it was sent."""
+    ae_title: str
+    """Of the peer."""
+    address: str
+    """IP address or host name of the peer."""
+    study_instance_uid: str
+    patient_id: str
+    classes: Mapping[str, int]
+    """How many instances of each SOP class."""
+    new: bool = True
+    """Whether any of it was not there before."""
+    whole: bool = True
+    """Whether nothing of it was refused or left over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from node.archive import ledger
 from node.archive import tables as t
 from node.archive.deliveries import is_open
 from node.archive.files import TEMPORARY, Folder, fsync_folder
-from node.archive.index import add_event, lock_series
+from node.archive.series_rows import add_event, lock_series
 from node.domain.states import DeliveryState, State
 
 _CONFIRMED = (DeliveryState.SENT.value, DeliveryState.CONFIRMED.value)

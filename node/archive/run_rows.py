@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.index import insert_missing, lock_series, moment, move_series
 from node.archive.records import OutputFile, Run
+from node.archive.series_rows import insert_missing, lock_series, moment, move_series
 from node.domain.states import DeliveryState, State
 
 # Comes before all others, in the order in which they were taken up.

@@ -14,13 +14,6 @@ from node.archive.conflicts import ARRIVAL, CODES, findings_of, refreshed, with_
 from node.archive.corrections import is_waiting
 from node.archive.describe import image_header, series_header
 from node.archive.expectations import is_moving, is_whole
-from node.archive.index import (
-    add_to_catalogue,
-    insert_missing,
-    lock_series,
-    move_series,
-    stored_instance,
-)
 from node.archive.ledger import read_evidence
 from node.archive.records import OpenRun, OutputFile, Run, StoredInstance
 from node.archive.run_rows import (
@@ -32,6 +25,13 @@ from node.archive.run_rows import (
     run_value,
 )
 from node.archive.senders import by_sender, name_sender
+from node.archive.series_rows import (
+    add_to_catalogue,
+    insert_missing,
+    lock_series,
+    move_series,
+    stored_instance,
+)
 from node.archive.sign_offs import REVOKED, may_leave
 from node.archive.study_patients import tell_both
 from node.domain.door import Evidence, Patience, must_wait

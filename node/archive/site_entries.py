@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.index import moment
 from node.archive.records import SiteEntry
+from node.archive.series_rows import moment
 from node.domain.errors import Misconfigured
 
 KINDS = ("peer", "route")

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from node.archive import tables as t
 from node.archive.conflicts import ARRIVAL, with_finding
 from node.archive.corrections import stop
-from node.archive.index import add_event
+from node.archive.series_rows import add_event
 from node.domain.findings import Finding, finding, finding_json
 from node.domain.names import person_name
 

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.index import moment
+from node.archive.series_rows import moment
 from node.domain.states import DeliveryState, State
 
 _WAIT = (State.RECEIVING, State.QUEUED, State.RUNNING, State.REVIEW, State.DELIVERING, State.FAILED)

@@ -3,36 +3,16 @@
 Written in the transaction that says what they came to, and read by nobody but the audit relay.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from node.archive import tables as t
+from node.archive.records import Transfer
 
 # As many as associations are kept: a collector may be away for long.
 KEPT = 20_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
-    """What one association brought of one study."""
-
-    received: bool
-    """Whether it came; else it was sent."""
-    ae_title: str
-    """Of the peer."""
-    address: str
-    """IP address or host name of the peer."""
-    study_instance_uid: str
-    patient_id: str
-    classes: Mapping[str, int]
-    """How many instances of each SOP class."""
-    new: bool = True
-    """Whether any of it was not there before."""
-    whole: bool = True
-    """Whether nothing of it was refused or left over."""
 
 
 def add(connection: sa.Connection, transfers: Iterable[Transfer], at: Any) -> None:

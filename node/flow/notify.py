@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from node.archive import tables as t
-from node.archive.index import insert_missing
+from node.archive.series_rows import insert_missing
 from node.log import get_logger
 
 log = get_logger(__name__)

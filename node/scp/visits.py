@@ -12,8 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.archive.offering import Offering, Offerings
 from node.archive.receive import Outcome, Receipt
-from node.archive.records import AssociationRecord
-from node.archive.transfers import Transfer
+from node.archive.records import AssociationRecord, Transfer
 from node.domain.door import Ending
 from node.domain.site import Peer
 from node.log import get_logger

@@ -15,11 +15,12 @@ from pydicom.dataset import FileDataset
 
 from node.archive import tables as t
 from node.archive.actions import Actions
-from node.archive.index import Index, lock_series
+from node.archive.index import Index
 from node.archive.queries import Queries
 from node.archive.records import OutputFile, ReceivedHeader, StoredInstance
 from node.archive.run_rows import queue_run
 from node.archive.runs import Runs
+from node.archive.series_rows import lock_series
 from node.dicom.headers import read_instance
 from node.dicom.pixels import mr_volume
 from node.domain.findings import Finding, finding_json

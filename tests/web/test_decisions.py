@@ -16,9 +16,9 @@ from node.archive.commitments import Commitments
 from node.archive.deliveries import Deliveries
 from node.archive.echoes import Echoes
 from node.archive.files import Folder
-from node.archive.index import begin_revision, lock_series
 from node.archive.model_book import ModelBook
 from node.archive.retention import Retention
+from node.archive.series_rows import begin_revision, lock_series
 from node.archive.site_book import SiteBook
 from node.domain.findings import finding
 from node.domain.names import AETitle

@@ -20,10 +20,10 @@ from node.archive import index as archive_index
 from node.archive import tables, transfers
 from node.archive.audit import Act, Audit
 from node.archive.audit_relay import AuditRelay
-from node.archive.index import Index, add_event
-from node.archive.records import AssociationRecord
+from node.archive.index import Index
+from node.archive.records import AssociationRecord, Transfer
+from node.archive.series_rows import add_event
 from node.archive.site_book import SiteBook
-from node.archive.transfers import Transfer
 from node.domain.site import Site
 from node.syslog import Collector, Syslog
 from node.tls import Tls, TlsFiles
