@@ -20,7 +20,7 @@ from node.archive.corrections import changes, objects, waiting
 from node.archive.decisions import Withdrawable, because, outputs_of, withdraw_run
 from node.archive.files import Folder, instance_path
 from node.archive.records import OutputFile
-from node.archive.retention import listed_file
+from node.archive.removals import listed_file
 from node.archive.series_rows import (
     add_event,
     add_to_catalogue,

@@ -14,10 +14,9 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.correction_tables import WAITING
-from node.archive.deliveries import stop_deliveries
 from node.archive.describe import series_header
 from node.archive.records import ReceivedHeader
-from node.archive.run_rows import latest_run
+from node.archive.run_rows import latest_run, stop_deliveries
 from node.archive.series_rows import add_event, insert_missing, lock_series, moment, move_series
 from node.domain.difference import Aspect
 from node.domain.errors import Rejected

@@ -13,9 +13,9 @@ from node.archive import tables as t
 from node.archive.actions import asked_series, no_sct
 from node.archive.audit import By, append
 from node.archive.corrections import must_be_settled
-from node.archive.deliveries import WITHDRAWAL, reached, stop_deliveries
+from node.archive.deliveries import WITHDRAWAL, reached
 from node.archive.records import OutputFile
-from node.archive.run_rows import latest_run, output_value, release_run, send_again
+from node.archive.run_rows import latest_run, output_value, release_run, send_again, stop_deliveries
 from node.archive.series_rows import add_event, insert_missing, move_series
 from node.archive.sign_offs import must_be_free
 from node.domain.errors import Rejected

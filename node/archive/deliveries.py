@@ -13,7 +13,7 @@ from node.archive import tables as t
 from node.archive import transfers
 from node.archive.delivery_values import Answer, DeliveryJob, DueDelivery
 from node.archive.records import OutputFile, Transfer
-from node.archive.run_rows import Superseded, current_run, output_value, send_again
+from node.archive.run_rows import Superseded, current_run, output_value
 from node.archive.series_rows import add_event, move_series
 from node.domain.states import DeliveryState, State
 from node.domain.wording import counted
@@ -277,21 +277,6 @@ def reached() -> sa.ColumnElement[bool]:
     d, i = t.deliveries.c, t.delivery_instances.c
     there = d.state.in_((_SENT, DeliveryState.CONFIRMED.value))
     return there | sa.exists().where(i.delivery_id == d.id, i.stored.is_(True))
-
-
-def stop_deliveries(connection: sa.Connection, run_id: int, sentence: str) -> int:
-    """End every open try; a try already begun finds its number changed. Objects already there."""
-    d, i = t.deliveries, t.delivery_instances.c
-    open_ones = (d.c.run_id == run_id) & (d.c.state == DeliveryState.WAITING.value)
-    stopped = send_again(sentence) | {"state": DeliveryState.FAILED.value}
-    connection.execute(sa.update(d).where(open_ones).values(**stopped))
-    query = (
-        sa.select(sa.func.count())
-        .select_from(t.delivery_instances)
-        .join(d, d.c.id == i.delivery_id)
-        .where(d.c.run_id == run_id, i.stored.is_(True))
-    )
-    return int(connection.execute(query).scalar_one())
 
 
 def is_open() -> sa.ColumnElement[bool]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from node.archive import tables as t
 from node.archive.audit import By, append
-from node.archive.deliveries import stop_deliveries
+from node.archive.run_rows import stop_deliveries
 from node.archive.series_rows import add_event, insert_missing, lock_series, moment, move_series
 from node.archive.sign_offs import standing
 from node.domain.errors import Rejected

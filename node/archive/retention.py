@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,6 +16,7 @@ from node.archive import ledger
 from node.archive import tables as t
 from node.archive.deliveries import is_open
 from node.archive.files import TEMPORARY, Folder, fsync_folder
+from node.archive.removals import listed_file
 from node.archive.series_rows import add_event, lock_series
 from node.domain.states import DeliveryState, State
 
@@ -120,16 +120,6 @@ class Retention:
             aside.unlink()
         with suppress(OSError):  # not empty, or gone already
             path.parent.rmdir()
-
-
-def listed_file(folder: Folder, path: str) -> dict[str, Any]:
-    """Which file is meant: another of that name may be received before this one is removed."""
-    values = {"path": path, "inode": "", "mtime_ns": 0, "at": t.db_clock()}
-    with suppress(FileNotFoundError):
-        state = folder.path(PurePosixPath(path)).stat()
-        # As text: an inode number is unsigned, and no database's integer is.
-        values |= {"inode": str(state.st_ino), "mtime_ns": state.st_mtime_ns}
-    return values
 
 
 def _put_back(aside: Path, path: Path) -> None:
