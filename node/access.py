@@ -4,9 +4,9 @@ import sys
 
 import sqlalchemy as sa
 
-from node.archive.accounts import Accounts
-from node.archive.audit import Audit
-from node.archive.credentials import Credentials
+from node.archive.people.accounts import Accounts
+from node.archive.people.audit import Audit
+from node.archive.people.credentials import Credentials
 from node.settings import Settings
 from node.web.oidc import Provider
 from node.web.origin import LOOPBACK_NAMES, OriginRules

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from node import __version__
-from node.archive.database import refuse_unsafe, require_private
 from node.archive.files import Folder
-from node.archive.migrate import upgrade
-from node.archive.queries import Queries
-from node.archive.site_book import SiteBook
-from node.archive.tables import open_engine, sqlite_url
-from node.audit_feed import telling
+from node.archive.query.queries import Queries
+from node.archive.schema.database import refuse_unsafe, require_private
+from node.archive.schema.migrate import upgrade
+from node.archive.schema.tables import open_engine, sqlite_url
+from node.archive.site.site_repository import SiteBook
+from node.audit.feed import telling
 from node.domain.door import Patience
 from node.domain.errors import Misconfigured, Retryable
 from node.domain.sign_off import RESEARCH
@@ -31,11 +31,11 @@ from node.settings import Settings
 from node.tls import Tls, Validity, validity_of
 
 if TYPE_CHECKING:
-    from node.archive.accounts import Accounts
-    from node.archive.adopt import Adopter
-    from node.archive.filing import Filer
-    from node.archive.index import Index
-    from node.archive.offering import Offerings
+    from node.archive.evidence.offering import Offerings
+    from node.archive.ingest.journal_writer import Filer
+    from node.archive.people.accounts import Accounts
+    from node.archive.rows.index import Index
+    from node.archive.upkeep.adopt_files import Adopter
     from node.convert import Workshop
     from node.web.desk import Desk
 
@@ -75,14 +75,14 @@ def prove_folder(settings: Settings, engine: sa.Engine) -> str:
 
     Raises `Misconfigured` where what is acknowledged there could be lost.
     """
-    from node.archive import prove
-    from node.archive.leases import Leases
+    from node.archive.upkeep import folder_proof
+    from node.archive.work.leases import Leases
 
     data = settings.node.data_dir
     try:
-        told = prove.prove_folder(data)
+        told = folder_proof.prove_folder(data)
         if engine.dialect.name == "postgresql":
-            told += f" {prove.prove_machines(data, Leases(engine), settings.node.machine)}"
+            told += f" {folder_proof.prove_machines(data, Leases(engine), settings.node.machine)}"
     except OSError as error:
         raise Misconfigured(
             f"The data folder {data} cannot be used: {error.strerror or error}.",
@@ -93,8 +93,8 @@ def prove_folder(settings: Settings, engine: sa.Engine) -> str:
 
 def adopter(settings: Settings, engine: sa.Engine) -> "Adopter":
     """Who takes up files without a row."""
-    from node.archive.adopt import Adopter
-    from node.archive.index import Index
+    from node.archive.rows.index import Index
+    from node.archive.upkeep.adopt_files import Adopter
 
     peers = {str(peer.ae_title): peer.name for peer in current_site(settings).peers}
     folder = Folder(settings.node.data_dir)
@@ -108,7 +108,7 @@ def queries(settings: Settings) -> Queries:
 
 def accounts(settings: Settings) -> "Accounts":
     """The people who may log in to the page."""
-    from node.archive.accounts import Accounts
+    from node.archive.people.accounts import Accounts
 
     return Accounts(database(settings))
 
@@ -165,10 +165,10 @@ def echo_peer(settings: Settings, name: str) -> str:
 
 def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event, slot: int) -> None:
     """Receive on ``listeners``, as `listen` gives them, until ``stop`` is set."""
-    from node.archive.catalogue import Catalogue
-    from node.archive.commitments import Commitments
-    from node.archive.index import Index
-    from node.archive.receive import Receiver
+    from node.archive.ingest.receive import Receiver
+    from node.archive.query.catalogue import Catalogue
+    from node.archive.query.commitments import Commitments
+    from node.archive.rows.index import Index
     from node.scp.admission import Policy
     from node.scp.server import ScpLimits, Secure, serve_scp
 
@@ -211,19 +211,19 @@ def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event,
 
 def _offerings(engine: sa.Engine, folder: Folder) -> "Offerings":
     """What the associations of this process offer, for the ledger of the door."""
-    from node.archive.holders import Holder
-    from node.archive.ledger import Ledger
-    from node.archive.offering import Offerings
+    from node.archive.evidence.holders import Holder
+    from node.archive.evidence.ledger import Ledger
+    from node.archive.evidence.offering import Offerings
 
     return Offerings(Ledger(engine), Holder(folder))
 
 
 def _filer(settings: Settings, folder: Folder, index: "Index") -> "Filer | None":
     """The journal of an acceptor, after what an earlier one has left is filed."""
-    from node.archive.filing import LATEST_S, Filer
-    from node.archive.journal_claim import Watch
-    from node.archive.mounts import may_be_shared
-    from node.archive.recovery import recover
+    from node.archive.ingest.journal_claim import Watch
+    from node.archive.ingest.journal_writer import LATEST_S, Filer
+    from node.archive.ingest.recovery import recover
+    from node.archive.upkeep.mounts import may_be_shared
 
     shared = may_be_shared(folder.root, index.engine)
     try:
@@ -283,7 +283,7 @@ def _validity_now(settings: Settings) -> tuple[Validity, ...]:
 
 def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     """Run the line and deliveries until ``stop`` is set."""
-    from node.archive.scrub import ScrubRules
+    from node.archive.upkeep.scrub import ScrubRules
     from node.flow import worker
     from node.flow.bench import Rules
     from node.flow.housekeeping import KeepRules
@@ -361,9 +361,9 @@ def run_web(settings: Settings, stop: Event, *, alone: bool = True) -> None:
 def build_web(settings: Settings, *, alone: bool = False) -> Any:
     """Build the web application: queries, flow client and values, nothing of Settings."""
     from node.access import web_access
-    from node.archive.catalogue import Catalogue
-    from node.archive.index import Index
-    from node.archive.receive import Receiver
+    from node.archive.ingest.receive import Receiver
+    from node.archive.query.catalogue import Catalogue
+    from node.archive.rows.index import Index
     from node.flow.client import FlowClient
     from node.web.app import create_app
     from node.web.dicomweb import DicomWeb
@@ -407,8 +407,8 @@ def _ready(
 
 
 def _desk(settings: Settings, engine: sa.Engine) -> "Desk":
-    from node.archive.echoes import Echoes
-    from node.archive.model_book import ModelBook
+    from node.archive.site.model_repository import ModelBook
+    from node.archive.site.peer_contacts import Echoes
     from node.system import log_lines, system
     from node.trial import try_routes
     from node.web.desk import Desk

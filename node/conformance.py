@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from pydicom.uid import UID
 
-from node.archive.attributes import ATTRIBUTES, COMPUTED, UNIQUE_KEY, Level
+from node.archive.headers.indexed_attributes import ATTRIBUTES, COMPUTED, UNIQUE_KEY, Level
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from node.scp import query_status, status
 from node.scp.contexts import SERVICES

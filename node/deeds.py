@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from node.app import database, engine_database, site_book
-from node.archive.actions import Actions
+from node.archive.work.actions import Actions
 from node.domain.errors import Rejected
 from node.settings import Settings
 
 if TYPE_CHECKING:
-    from node.archive.audit import By
-    from node.archive.decisions import Signature
+    from node.archive.people.audit import By
+    from node.archive.work.decisions import Signature
 
 
 def act_on_series(
@@ -21,7 +21,7 @@ def act_on_series(
 
     Only the attempt ``seen``, as ``1.2``, is released; None releases the one there is.
     """
-    from node.archive.audit import Audit, By
+    from node.archive.people.audit import Audit, By
 
     engine, who = database(settings), getpass.getuser()
     actions = Actions(engine)
@@ -42,7 +42,7 @@ def sign_series(
     settings: Settings, series_id: int, signature: "Signature", *, name: str, password: str
 ) -> str:
     """Release an sCT in review by the signature of an account, proved by its password."""
-    from node.archive.decisions import Decisions
+    from node.archive.work.decisions import Decisions
 
     by = _proved(settings, name, password)
     return Decisions(database(settings)).sign(series_id, signature, by)
@@ -70,8 +70,8 @@ def correct_series(
 
 def _proved(settings: Settings, name: str, password: str) -> "By":
     """Who decides: an account proved by its password; the system's user where there is none."""
-    from node.archive.accounts import Accounts
-    from node.archive.audit import By
+    from node.archive.people.accounts import Accounts
+    from node.archive.people.audit import By
     from node.domain.access import Role
 
     accounts = Accounts(database(settings))

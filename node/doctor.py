@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from node import app
-from node.archive import damage
-from node.archive.backup import copy_archive
-from node.archive.corrections import open_corrections
+from node.archive.evidence import damage
+from node.archive.evidence.corrections import open_corrections
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.journal_claim import Watch
-from node.archive.mounts import may_be_shared
-from node.archive.recovery import recover, reopen_refused
-from node.archive.verify import OUTPUTS, orphans, verify_files
+from node.archive.ingest.journal_claim import Watch
+from node.archive.ingest.recovery import recover, reopen_refused
+from node.archive.rows.index import Index
+from node.archive.upkeep.backup import copy_archive
+from node.archive.upkeep.mounts import may_be_shared
+from node.archive.upkeep.verify import OUTPUTS, orphans, verify_files
 from node.domain.errors import Defect, Misconfigured, NodeError
 from node.domain.wording import counted
 from node.generators import verify_models

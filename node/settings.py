@@ -20,13 +20,13 @@ from node.access_settings import (
     read_oidc,
     read_web,
 )
+from node.audit.syslog import PROTOCOLS, Collector
 from node.domain.errors import Misconfigured, Rejected
 from node.domain.names import AETitle, ae_title
 from node.domain.reading import BadSetting, Reader
 from node.domain.reading import Path as Place
 from node.domain.site import Site, read_site
 from node.settings_file import merged, place_name, read_environment, read_text
-from node.syslog import PROTOCOLS, Collector
 from node.tls import PROFILES, TlsFiles
 
 PROVIDERS = ("cuda", "tensorrt", "cpu")

@@ -15,9 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from node import __version__
-from node.archive import conflicts, damage, recovery, system_queries
+from node.archive.evidence import conflicts, damage
 from node.archive.files import Folder
-from node.archive.leases import Leases
+from node.archive.ingest import recovery
+from node.archive.query import system_queries
+from node.archive.work.leases import Leases
 from node.log import FOLDER
 from node.settings import Settings
 

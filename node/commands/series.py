@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from node.archive.decisions import Signature
+from node.archive.work.decisions import Signature
 from node.commands.common import add_verb, add_verbs, print_rows, settings_of
 from node.domain.errors import Misconfigured
 from node.domain.plan import ReleasePolicy

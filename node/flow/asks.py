@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOSClient
 
-from node.archive import tables as t
-from node.archive.credentials import Credentials
+from node.archive.people.credentials import Credentials
+from node.archive.schema import tables as t
 from node.flow import engine
 from node.log import get_logger
 

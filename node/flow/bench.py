@@ -11,10 +11,10 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from node.archive.expectations import Expectation
+from node.archive.evidence.expectations import Expectation
 from node.archive.files import Folder
-from node.archive.records import Run, StoredInstance
-from node.archive.runs import Runs
+from node.archive.schema.records import Run, StoredInstance
+from node.archive.work.runs import Runs
 from node.dicom.headers import read_file, read_instance
 from node.domain.codes import CODES
 from node.domain.errors import Defect, Rejected

@@ -12,14 +12,14 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOSClient
 
-from node.archive.actions import Actions
-from node.archive.audit import By
-from node.archive.decisions import Decisions, Signature
-from node.archive.deliveries import Deliveries
-from node.archive.echoes import Echoes
 from node.archive.files import Folder
-from node.archive.model_book import ModelBook
-from node.archive.runs import Runs
+from node.archive.people.audit import By
+from node.archive.site.model_repository import ModelBook
+from node.archive.site.peer_contacts import Echoes
+from node.archive.work.actions import Actions
+from node.archive.work.decisions import Decisions, Signature
+from node.archive.work.deliveries import Deliveries
+from node.archive.work.runs import Runs
 from node.domain.errors import Defect, Retryable
 from node.flow import engine
 from node.flow.asks import Asking

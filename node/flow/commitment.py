@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from node.archive.commitments import Commitments, Result
+from node.archive.query.commitments import Commitments, Result
 from node.dicom import commitment as data
 from node.domain.errors import NodeError, Retryable
 from node.domain.site import Site

@@ -1,4 +1,4 @@
-"""Adopting a correction: the files first, then one transaction (`node.archive.adoption`).
+"""Adopting a correction: the files first, then one transaction (`node.archive.work.adoption`).
 
 A kill before the transaction leaves second names of files and a notice that nobody sends, and the
 next try writes the same; after it, everything is done.
@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 
 import sqlalchemy as sa
 
-from node.archive.adoption import Adoption, Prepared
-from node.archive.audit import By
-from node.archive.compare import identity_in
+from node.archive.evidence.compare import identity_in
 from node.archive.files import Folder, fsync_folder
+from node.archive.people.audit import By
+from node.archive.work.adoption import Adoption, Prepared
 from node.crashpoints import reach
 from node.domain.errors import Rejected
 from node.domain.site import ADOPT, Site

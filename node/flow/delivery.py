@@ -12,11 +12,11 @@ from typing import Self
 
 from sqlalchemy.exc import DBAPIError
 
-from node.archive.damage import Guard, held_output
-from node.archive.deliveries import LONGEST_WAIT_S, Deliveries
-from node.archive.delivery_values import Answer, DeliveryJob
+from node.archive.evidence.damage import Guard, held_output
 from node.archive.files import Folder
-from node.archive.records import OutputFile
+from node.archive.rows.delivery_values import Answer, DeliveryJob
+from node.archive.schema.records import OutputFile
+from node.archive.work.deliveries import LONGEST_WAIT_S, Deliveries
 from node.crashpoints import reach
 from node.dicom.intact import NotIntact
 from node.domain.errors import Defect, NodeError, Retryable

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from node.archive.delivery_values import Answer
+from node.archive.rows.delivery_values import Answer
 from node.domain.site import Peer
 from node.scu import store
 from node.scu.store import InstanceStatus, Outgoing, Stored

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from node.archive.adopt import Adopter
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.retention import Retention
-from node.archive.runs import Runs
-from node.archive.verify import orphans
+from node.archive.rows.index import Index
+from node.archive.upkeep.adopt_files import Adopter
+from node.archive.upkeep.retention import Retention
+from node.archive.upkeep.verify import orphans
+from node.archive.work.runs import Runs
 from node.flow import engine
 from node.flow.workfiles import WORK
 from node.log import get_logger

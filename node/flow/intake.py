@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Sequence
 
 from dbos import DBOSClient
 
-from node.archive.commitments import Commitments
-from node.archive.deliveries import Deliveries
-from node.archive.delivery_values import DueDelivery
-from node.archive.records import OpenRun
-from node.archive.run_rows import Superseded
-from node.archive.runs import Runs
+from node.archive.query.commitments import Commitments
+from node.archive.rows.delivery_values import DueDelivery
+from node.archive.rows.run_rows import Superseded
+from node.archive.schema.records import OpenRun
+from node.archive.work.deliveries import Deliveries
+from node.archive.work.runs import Runs
 from node.crashpoints import reach
 from node.domain.door import Patience
 from node.domain.states import State

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from node.archive.leases import LEFT, Beat, Leases
+from node.archive.work.leases import LEFT, Beat, Leases
 from node.domain.errors import Misconfigured
 from node.flow import engine
 from node.log import get_logger

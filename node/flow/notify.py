@@ -12,8 +12,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.series_rows import insert_missing
+from node.archive.rows.series_rows import insert_missing
+from node.archive.schema import tables as t
 from node.log import get_logger
 
 log = get_logger(__name__)

@@ -15,12 +15,12 @@ from pathlib import PurePosixPath
 import pydicom
 from pydicom.dataset import Dataset
 
-from node.archive.commitments import Commitments, Result
-from node.archive.damage import held_output
-from node.archive.deliveries import Deliveries
-from node.archive.delivery_values import DeliveryJob
+from node.archive.evidence.damage import held_output
 from node.archive.files import Folder
-from node.archive.records import OutputFile
+from node.archive.query.commitments import Commitments, Result
+from node.archive.rows.delivery_values import DeliveryJob
+from node.archive.schema.records import OutputFile
+from node.archive.work.deliveries import Deliveries
 from node.dicom.intact import read_intact
 from node.dicom.sameness import differences
 from node.domain.errors import Defect, Retryable

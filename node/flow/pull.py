@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from node.archive.expectations import Expectation, Expectations
-from node.archive.records import Run
+from node.archive.evidence.expectations import Expectation, Expectations
+from node.archive.schema.records import Run
 from node.domain.errors import NodeError, Retryable
 from node.domain.site import Peer, Site
 from node.flow import engine

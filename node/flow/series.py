@@ -4,9 +4,9 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from node.archive.records import Run
-from node.archive.run_rows import Superseded
-from node.archive.runs import Finished, Runs
+from node.archive.rows.run_rows import Superseded
+from node.archive.schema.records import Run
+from node.archive.work.runs import Finished, Runs
 from node.crashpoints import reach
 from node.domain.errors import Defect, NodeError, Rejected, Retryable
 from node.domain.findings import finding_json

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from node.archive.conflicts import ARRIVAL
-from node.archive.describe import part10_values
+from node.archive.evidence.conflicts import ARRIVAL
 from node.archive.files import fsync_folder
-from node.archive.records import OutputFile, Run
+from node.archive.headers.indexed_header import part10_values
+from node.archive.schema.records import OutputFile, Run
 from node.crashpoints import reach
 from node.dicom.ct_series import EncodedInstance
 from node.domain.door import incomplete

@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 import pydicom
 from pydicom.dataset import Dataset
 
-from node.archive.audit import By
-from node.archive.decisions import Decisions, Withdrawable
 from node.archive.files import Folder
-from node.archive.records import OutputFile
+from node.archive.people.audit import By
+from node.archive.schema.records import OutputFile
+from node.archive.work.decisions import Decisions, Withdrawable
 from node.dicom.withdrawal import withdrawal_notice
 from node.domain.errors import Rejected
 

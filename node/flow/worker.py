@@ -13,21 +13,21 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from node.archive.catalogue import Catalogue
-from node.archive.commitments import Commitments, judge
-from node.archive.deliveries import Deliveries
-from node.archive.expectations import Expectations
+from node.archive.evidence.expectations import Expectations
+from node.archive.evidence.holders import is_alive
+from node.archive.evidence.ledger import Ledger
 from node.archive.files import Folder
-from node.archive.holders import is_alive
-from node.archive.index import Index
-from node.archive.journal_claim import Watch
-from node.archive.leases import Leases
-from node.archive.ledger import Ledger
-from node.archive.model_book import ModelBook
-from node.archive.mounts import may_be_shared
-from node.archive.recovery import recover, waiting_series
-from node.archive.runs import Runs
-from node.archive.scrub import Scrub, ScrubRules
+from node.archive.ingest.journal_claim import Watch
+from node.archive.ingest.recovery import recover, waiting_series
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.commitments import Commitments, judge
+from node.archive.rows.index import Index
+from node.archive.site.model_repository import ModelBook
+from node.archive.upkeep.mounts import may_be_shared
+from node.archive.upkeep.scrub import Scrub, ScrubRules
+from node.archive.work.deliveries import Deliveries
+from node.archive.work.leases import Leases
+from node.archive.work.runs import Runs
 from node.domain.door import Patience
 from node.domain.plan import ModelRef
 from node.domain.site import Site

@@ -14,9 +14,9 @@ from pynetdicom.dsutils import decode
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.archive.catalogue import Catalogue
-from node.archive.commitments import Commitments, Pairs, Result, judge
 from node.archive.files import Folder
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.commitments import Commitments, Pairs, Result, judge
 from node.dicom import commitment
 from node.domain.errors import NodeError, Rejected
 from node.domain.wording import counted

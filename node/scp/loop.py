@@ -17,8 +17,8 @@ from typing import Any
 from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext
 
-from node.archive.arrival import ReceiveContext
 from node.archive.files import Spool
+from node.archive.headers.arrival import ReceiveContext
 from node.domain.budget import BUDGET
 from node.domain.errors import NodeError, Retryable
 from node.domain.storage import kind_of

@@ -11,10 +11,10 @@ from pynetdicom.sop_class import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.archive.attributes import LEVEL_OF, UNIQUE_KEY, Level, above
-from node.archive.catalogue import Catalogue
-from node.archive.identifiers import Asked, answer, read_keys
-from node.archive.matching import Key
+from node.archive.headers.indexed_attributes import LEVEL_OF, UNIQUE_KEY, Level, above
+from node.archive.headers.matching import Key
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.identifiers import Asked, answer, read_keys
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
 from node.domain.wording import counted

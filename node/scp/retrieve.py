@@ -18,9 +18,9 @@ from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.archive.catalogue import Catalogue, FoundInstance
-from node.archive.damage import Guard, Held
+from node.archive.evidence.damage import Guard, Held
 from node.archive.files import Folder
+from node.archive.query.catalogue import Catalogue, FoundInstance
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
 from node.domain.wording import counted

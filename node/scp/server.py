@@ -14,11 +14,11 @@ from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_GET, C_MOVE, N_ACTION
 from pynetdicom.transport import AssociationServer
 
-from node.archive.catalogue import Catalogue
-from node.archive.commitments import Commitments
+from node.archive.evidence.offering import Offerings
 from node.archive.files import Folder
-from node.archive.offering import Offerings
-from node.archive.receive import Receiver
+from node.archive.ingest.receive import Receiver
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.commitments import Commitments
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from node.domain.errors import Misconfigured
 from node.log import get_logger

@@ -6,10 +6,10 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 
-from node.archive import peek
-from node.archive.arrival import ReceiveContext
 from node.archive.files import Spool
-from node.archive.receive import Outcome, Receiver
+from node.archive.headers import header_reader
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Outcome, Receiver
 from node.crashpoints import reach
 from node.domain.door import CUT_OFF, Ending, refusal_code
 from node.domain.errors import Defect, NodeError, Rejected
@@ -81,7 +81,7 @@ class StoreHandler:
         """Remember an instance of which only the beginning came."""
         visit = self._visits.of(association)
         if visit and visit.offering:
-            series, named = peek.names_in(begun, context.transfer_syntax_uid)
+            series, named = header_reader.names_in(begun, context.transfer_syntax_uid)
             visit.offering.refused(
                 named or context.sop_instance_uid or "",
                 CUT_OFF,
@@ -149,7 +149,7 @@ class StoreHandler:
         visit.failed(error.message)
         if visit.offering:
             begun = _beginning(arrived[0]) if arrived else b""
-            series, named = peek.names_in(begun, context.transfer_syntax_uid)
+            series, named = header_reader.names_in(begun, context.transfer_syntax_uid)
             # Where command and data set disagree the object is what it says itself.
             sop_instance = named or context.sop_instance_uid or ""
             visit.offering.refused(sop_instance, refusal_code(error), error.message, series)

@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.archive.offering import Offering, Offerings
-from node.archive.receive import Outcome, Receipt
-from node.archive.records import AssociationRecord, Transfer
+from node.archive.evidence.offering import Offering, Offerings
+from node.archive.ingest.receive import Outcome, Receipt
+from node.archive.schema.records import AssociationRecord, Transfer
 from node.domain.door import Ending
 from node.domain.site import Peer
 from node.log import get_logger
@@ -27,7 +27,7 @@ _TOLD = 3  # a general storage client offers a hundred classes; the record holds
 
 
 class Records(Protocol):
-    """Where association records go; `node.archive.index.Index` is one."""
+    """Where association records go; `node.archive.rows.index.Index` is one."""
 
     def add_association(self, record: AssociationRecord) -> None:
         """Keep one record."""

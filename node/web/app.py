@@ -40,7 +40,7 @@ Ready = Callable[[], Mapping[str, str | None]]
 
 
 class Reads(Counts, Files, Protocol):
-    """What the pages read; `node.archive.queries.Queries` is one."""
+    """What the pages read; `node.archive.query.queries.Queries` is one."""
 
     def alive(self) -> bool:
         """Whether the database answers."""

@@ -24,7 +24,7 @@ class Arrival:
 
 
 def arrival(door: Mapping[str, Any], t: Translator) -> Arrival:
-    """What happened at the door, as `node.archive.door_queries` gives it."""
+    """What happened at the door, as `node.archive.query.door_queries` gives it."""
     why = Counter(m["code"] for m in door["missing"])
     return Arrival(
         said=_said(door, t),

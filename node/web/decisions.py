@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Protocol
 from fastapi import APIRouter, HTTPException, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from node.archive.accounts import TooMany
-from node.archive.audit import By
-from node.archive.decisions import Signature
+from node.archive.people.accounts import TooMany
+from node.archive.people.audit import By
+from node.archive.work.decisions import Signature
 from node.domain.errors import NodeError, Rejected
 from node.web.desk import desk
 from node.web.proof import prove_again

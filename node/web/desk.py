@@ -7,9 +7,9 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 
-from node.archive.echoes import Echoes
-from node.archive.model_book import ModelBook
-from node.archive.site_book import SiteBook
+from node.archive.site.model_repository import ModelBook
+from node.archive.site.peer_contacts import Echoes
+from node.archive.site.site_repository import SiteBook
 
 Item = dict[str, Any]
 

@@ -14,12 +14,12 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.archive.attributes import UNIQUE_KEY, Level
-from node.archive.catalogue import Catalogue, FoundInstance
-from node.archive.damage import Guard
+from node.archive.evidence.damage import Guard
+from node.archive.evidence.offering import Offerings
 from node.archive.files import Folder
-from node.archive.matching import Key
-from node.archive.offering import Offerings
+from node.archive.headers.indexed_attributes import UNIQUE_KEY, Level
+from node.archive.headers.matching import Key
+from node.archive.query.catalogue import Catalogue, FoundInstance
 from node.dicom.intact import NotIntact
 from node.domain.door import Ending
 from node.domain.errors import Rejected

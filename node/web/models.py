@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from fastapi import HTTPException, Request
 
-from node.archive.model_book import ModelBook
+from node.archive.site.model_repository import ModelBook
 from node.domain.figures import HISTOGRAM_HU
 from node.domain.plan import ModelRef
 from node.domain.sign_off import Source

@@ -2,7 +2,7 @@
 
 from fastapi import Request
 
-from node.archive.audit import By
+from node.archive.people.audit import By
 from node.domain.errors import Rejected
 from node.web.security import Access, actor, address_of, me
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
-from node.archive.attributes import ATTRIBUTES, COMPUTED, LEVEL_OF, Level, above
-from node.archive.catalogue import Attributes
-from node.archive.identifiers import answer
-from node.archive.matching import Key
+from node.archive.headers.indexed_attributes import ATTRIBUTES, COMPUTED, LEVEL_OF, Level, above
+from node.archive.headers.matching import Key
+from node.archive.query.catalogue import Attributes
+from node.archive.query.identifiers import answer
 from node.domain.errors import Rejected
 
 UTF_8 = "ISO_IR 192"

@@ -24,9 +24,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Mount
 
-from node.archive.accounts import Accounts
-from node.archive.audit import Act, Audit
-from node.archive.credentials import Credentials
+from node.archive.people.accounts import Accounts
+from node.archive.people.audit import Act, Audit
+from node.archive.people.credentials import Credentials
 from node.domain.access import Identity, Role
 from node.domain.errors import Defect
 from node.log import get_logger
@@ -141,7 +141,7 @@ def noted(request: Request) -> None:
 
 
 def actor(request: Request) -> Mapping[str, str]:
-    """``who``, ``role`` and ``address`` of a request, for `node.archive.audit.Act`."""
+    """``who``, ``role`` and ``address`` of a request, for `node.archive.people.audit.Act`."""
     user = identity(request)
     return {
         "who": user.name if user else "nobody",

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from node.archive.ledger import WAITING
-from node.archive.queue_queries import QueueRow
+from node.archive.evidence.ledger import WAITING
+from node.archive.query.queue_queries import QueueRow
 from node.domain.codes import CODES, sentence
 from node.domain.states import DeliveryState, State
 from node.web.sentences import spoken

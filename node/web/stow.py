@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from pydicom.dataset import Dataset
 from pydicom.filereader import _read_file_meta_info
 
-from node.archive import peek
-from node.archive.arrival import ReceiveContext
-from node.archive.offering import Offering
-from node.archive.receive import Outcome, Receipt
+from node.archive.evidence.offering import Offering
+from node.archive.headers import header_reader
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Outcome, Receipt
 from node.domain.budget import BUDGET
 from node.domain.door import refusal_code
 from node.domain.errors import NodeError, Rejected, Retryable
@@ -28,7 +28,7 @@ _PROCESSING, _NOT_UNDERSTOOD, _NO_ROOM, _COERCED = 0x0110, 0xC000, 0xA700, 0xB00
 
 
 class Receives(Protocol):
-    """What stores; `node.archive.receive.Receiver` is one."""
+    """What stores; `node.archive.ingest.receive.Receiver` is one."""
 
     def receive(self, data_set: bytes, context: ReceiveContext) -> Receipt:
         """Store one data set durably."""
@@ -83,7 +83,7 @@ def store(receiver: Receives, part: bytes, offering: Offering, study: str, store
         stored.accepted.append((receipt, found))
     except NodeError as error:
         stored.refused.append((sop_class, sop_instance, _reason(error)))
-        series, named = peek.names_in(data_set, syntax)
+        series, named = header_reader.names_in(data_set, syntax)
         offering.refused(named or sop_instance, refusal_code(error), error.message, series)
 
 
@@ -171,7 +171,9 @@ def _require_wanted(sop_class: str, data_set: bytes, syntax: str, study: str) ->
     """The study of the data set; `Rejected` where class or study is not what may be stored."""
     if kind_of(sop_class) is None:
         raise Rejected("This class is not stored here.", code="CLASS")
-    found = peek.text(peek.read_header(data_set, syntax), peek.STUDY_INSTANCE_UID)
+    found = header_reader.text(
+        header_reader.read_header(data_set, syntax), header_reader.STUDY_INSTANCE_UID
+    )
     if study and found != study:
         raise Rejected("It belongs to another study.", code="STUDY")
     return found

@@ -21,9 +21,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from node.archive.damage import Held, held_instance, held_output
-from node.archive.records import StoredInstance
-from node.archive.view_queries import Shown
+from node.archive.evidence.damage import Held, held_instance, held_output
+from node.archive.query.view_queries import Shown
+from node.archive.schema.records import StoredInstance
 from node.dicom.headers import read_file, read_instance
 from node.dicom.intact import read_intact
 from node.dicom.pixels import mr_volume

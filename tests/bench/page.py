@@ -14,10 +14,10 @@ from urllib.request import urlopen
 
 from playwright.sync_api import sync_playwright
 
-from node.archive.accounts import Accounts
-from node.archive.credentials import Credentials
-from node.archive.migrate import upgrade
-from node.archive.tables import open_engine, sqlite_url
+from node.archive.people.accounts import Accounts
+from node.archive.people.credentials import Credentials
+from node.archive.schema.migrate import upgrade
+from node.archive.schema.tables import open_engine, sqlite_url
 from node.domain.access import Role
 from tests.bench.table import Row
 from tests.peers import processes

@@ -24,11 +24,11 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as StudyFind
 
-from node.archive import tables
-from node.archive.arrival import ReceiveContext
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.receive import Receiver
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables
 from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.scu.association import associate

@@ -17,7 +17,7 @@ from typing import Any
 import pydicom
 import sqlalchemy as sa
 
-from node.archive import tables as t
+from node.archive.schema import tables as t
 from node.demo.phantom import make_head
 from node.demo.series import write_series
 from tests.bench.table import Row

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pydicom
 
-from node.archive.entries import read_meta
-from node.archive.journal import JOURNAL, records
-from node.archive.records import OutputFile
+from node.archive.ingest.journal import JOURNAL, records
+from node.archive.ingest.journal_entry import read_meta
+from node.archive.schema.records import OutputFile
 from tests.crash.watched import Watched
 from tests.peers.dcmtk import Storescp
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from node.archive.tables import open_engine, sqlite_url
+from node.archive.schema.tables import open_engine, sqlite_url
 from node.crashpoints import ENVIRONMENT, MARK
 from tests.crash.watched import Watched
 from tests.peers import processes

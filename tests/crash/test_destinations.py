@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from node.archive.actions import Actions
-from node.archive.records import OutputFile
+from node.archive.schema.records import OutputFile
+from node.archive.work.actions import Actions
 from tests.crash import checks
 from tests.crash.conftest import MakeNode
 from tests.crash.harness import Node

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from node.archive.actions import Actions
+from node.archive.work.actions import Actions
 from tests.crash import checks
 from tests.crash.conftest import MakeNode
 from tests.crash.harness import Node

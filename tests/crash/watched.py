@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.queries import Queries
+from node.archive.query.queries import Queries
+from node.archive.schema import tables as t
 from tests.peers.waiting import wait_until
 
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.index import Index
-from node.archive.queries import Queries
-from node.archive.records import ReceivedHeader, StoredInstance
-from node.archive.runs import Runs
+from node.archive.query.queries import Queries
+from node.archive.rows.index import Index
+from node.archive.schema import tables as t
+from node.archive.schema.records import ReceivedHeader, StoredInstance
+from node.archive.work.runs import Runs
 
 pytestmark = pytest.mark.postgres
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.database import judged_private, require_private
-from node.archive.index import Index
-from node.archive.migrate import upgrade
-from node.archive.queries import Queries
+from node.archive.query.queries import Queries
+from node.archive.rows.index import Index
+from node.archive.schema import tables as t
+from node.archive.schema.database import judged_private, require_private
+from node.archive.schema.migrate import upgrade
 from node.domain.errors import Misconfigured
 from node.flow import engine as dbos_engine
 from node.flow.asks import Answering, Asking

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive import conflicts, tables
-from node.archive.arrival import ReceiveContext
+from node.archive.evidence import conflicts
 from node.archive.files import Folder
-from node.archive.filing import Filer
-from node.archive.index import Index
-from node.archive.receive import Outcome, Receiver
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.journal_writer import Filer
+from node.archive.ingest.receive import Outcome, Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables
 from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.peers.waiting import wait_until
 

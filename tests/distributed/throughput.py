@@ -17,7 +17,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from node.archive import tables as t
+from node.archive.schema import tables as t
 from tests.crash import checks
 from tests.distributed.cluster import Cluster, make_cluster
 from tests.peers.dcmtk import Storescp, run_storescu, start_storescp

@@ -19,7 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from node.archive import peek
+from node.archive.headers import header_reader
 from node.dicom.headers import read_file, read_instance
 from node.domain.check_rules import Rules
 from node.domain.errors import Rejected
@@ -58,9 +58,9 @@ def read(data: bytes, syntax: str, rng: random.Random) -> None:
     """Through the walk that receives, and one in four through the readers of the line."""
     found: dict[int, bytes] = {}
     with contextlib.suppress(Rejected):
-        found = dict(peek.read_header(data[132:], syntax))
+        found = dict(header_reader.read_header(data[132:], syntax))
     for tag in found:
-        peek.text(found, tag)
+        header_reader.text(found, tag)
     if rng.random() < 0.25:
         try:
             instance = read_instance(read_file(data, name="fuzz"))

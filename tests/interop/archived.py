@@ -7,11 +7,11 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
-from node.archive import tables
-from node.archive.arrival import ReceiveContext
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.receive import Receiver
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables
 from tests.interop.receiving import data_set_of, mr_image, write_image
 
 ROOT = "1.2.826.0.1.3680043.8.498.77"

@@ -17,10 +17,10 @@ from pydicom.filewriter import dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom.dsutils import split_dataset
 
+from node.archive.evidence.holders import Holder
+from node.archive.evidence.ledger import Ledger
+from node.archive.evidence.offering import Offerings
 from node.archive.files import Folder
-from node.archive.holders import Holder
-from node.archive.ledger import Ledger
-from node.archive.offering import Offerings
 from tests.peers.processes import start, stop
 from tests.peers.waiting import wait_until
 

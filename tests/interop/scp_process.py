@@ -10,17 +10,17 @@ from pathlib import Path, PurePosixPath
 from types import FrameType
 
 from node import log
-from node.archive import tables
-from node.archive.catalogue import Catalogue
-from node.archive.commitments import Commitments
+from node.archive.evidence.holders import Holder
+from node.archive.evidence.ledger import Ledger
+from node.archive.evidence.offering import Offerings
 from node.archive.files import Folder
-from node.archive.filing import Filer
-from node.archive.holders import Holder
-from node.archive.index import Index
-from node.archive.ledger import Ledger
-from node.archive.offering import Offerings
-from node.archive.receive import Receiver
-from node.archive.recovery import recover
+from node.archive.ingest.journal_writer import Filer
+from node.archive.ingest.receive import Receiver
+from node.archive.ingest.recovery import recover
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.commitments import Commitments
+from node.archive.rows.index import Index
+from node.archive.schema import tables
 from node.domain.reading import Reader
 from node.domain.site import read_site
 from node.scp.admission import Policy

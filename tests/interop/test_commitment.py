@@ -15,10 +15,10 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel as Push
 from pynetdicom.sop_class import StorageCommitmentPushModelInstance as PushInstance
 
-from node.archive import tables
-from node.archive.catalogue import Catalogue
-from node.archive.commitments import Commitments, judge
 from node.archive.files import Folder
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.commitments import Commitments, judge
+from node.archive.schema import tables
 from node.domain.names import AETitle
 from node.domain.site import Peer, Site
 from node.flow.commitment import ReportWork

@@ -15,15 +15,16 @@ import pytest
 import sqlalchemy as sa
 from pydicom.uid import MRImageStorage
 
-from node.archive import damage, tables
-from node.archive.catalogue import Catalogue
-from node.archive.commitments import judge
-from node.archive.damage import Guard
+from node.archive.evidence import damage
+from node.archive.evidence.damage import Guard
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.queries import Queries
-from node.archive.receive import Receiver
-from node.archive.scrub import Scrub, ScrubRules
+from node.archive.ingest.receive import Receiver
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.commitments import judge
+from node.archive.query.queries import Queries
+from node.archive.rows.index import Index
+from node.archive.schema import tables
+from node.archive.upkeep.scrub import Scrub, ScrubRules
 from node.dicom.commitment import NO_SUCH_INSTANCE
 from node.web.app import create_app
 from node.web.dicomweb import DicomWeb

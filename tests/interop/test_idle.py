@@ -21,7 +21,7 @@ WATCH_S = 20.0
 ROOMS = (
     "node.cli", "node.app", "node.convert", "node.processes", "node.demo.run", "node.doctor",
     "node.scp.server", "node.scu.store", "node.flow.worker", "node.flow.client", "node.web.app",
-    "node.infer.generator", "node.infer.golden", "node.archive.receive", "node.dicom.gate",
+    "node.infer.generator", "node.infer.golden", "node.archive.ingest.receive", "node.dicom.gate",
 )  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from node.archive import tables
-from node.archive.expectations import Expectations
-from node.archive.runs import Runs
+from node.archive.evidence.expectations import Expectations
+from node.archive.schema import tables
+from node.archive.work.runs import Runs
 from node.cli import main
 from node.domain.names import AETitle
 from node.domain.site import Peer, Site

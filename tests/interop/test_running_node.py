@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import CTImageStorage, RTStructureSetStorage
 
-from node.archive.queries import Queries
+from node.archive.query.queries import Queries
 from node.cli import main
 from tests.crash.harness import Node, make_node
 from tests.interop.receiving import mr_image, write_image

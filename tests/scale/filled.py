@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.migrate import upgrade
+from node.archive.schema import tables as t
+from node.archive.schema.migrate import upgrade
 
 _BATCH = 1000
 _BEGAN = 1_700_000_000.0

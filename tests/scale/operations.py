@@ -5,19 +5,19 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from node.archive.arrival import ReceiveContext
-from node.archive.attributes import Level
-from node.archive.catalogue import Catalogue
-from node.archive.deliveries import Deliveries
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.matching import Key
-from node.archive.migrate import upgrade
-from node.archive.queries import Queries
-from node.archive.queue_queries import Wanted
-from node.archive.receive import Receiver
-from node.archive.retention import Retention
-from node.archive.runs import Runs
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.headers.indexed_attributes import Level
+from node.archive.headers.matching import Key
+from node.archive.ingest.receive import Receiver
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.queries import Queries
+from node.archive.query.queue_queries import Wanted
+from node.archive.rows.index import Index
+from node.archive.schema.migrate import upgrade
+from node.archive.upkeep.retention import Retention
+from node.archive.work.deliveries import Deliveries
+from node.archive.work.runs import Runs
 from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.phantoms.mr import uid
 

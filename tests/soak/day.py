@@ -21,9 +21,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from node.archive import tables as t
 from node.archive.files import Folder
-from node.archive.retention import Retention
+from node.archive.schema import tables as t
+from node.archive.upkeep.retention import Retention
 from tests.crash import checks
 from tests.crash.harness import Node, make_node
 from tests.peers.dcmtk import Storescp, run_storescu, start_storescp

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from node import app
-from node.archive import conflicts
-from node.archive.index import Index
-from node.archive.records import StoredInstance
+from node.archive.evidence import conflicts
+from node.archive.rows.index import Index
+from node.archive.schema.records import StoredInstance
 from node.settings import load
 from tests.peers.waiting import free_port
 

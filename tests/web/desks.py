@@ -4,9 +4,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from node.archive.echoes import Echoes
-from node.archive.model_book import ModelBook
-from node.archive.site_book import SiteBook
+from node.archive.site.model_repository import ModelBook
+from node.archive.site.peer_contacts import Echoes
+from node.archive.site.site_repository import SiteBook
 from node.domain.site import Peer, Route, Site
 from node.web.desk import Desk
 

@@ -12,14 +12,14 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from node import app as node_app
-from node.archive import tables as t
-from node.archive.accounts import Accounts
-from node.archive.audit import Audit, By
-from node.archive.credentials import Credentials
-from node.archive.echoes import Echoes
-from node.archive.leases import Leases
-from node.archive.model_book import ModelBook
-from node.archive.records import AssociationRecord
+from node.archive.people.accounts import Accounts
+from node.archive.people.audit import Audit, By
+from node.archive.people.credentials import Credentials
+from node.archive.schema import tables as t
+from node.archive.schema.records import AssociationRecord
+from node.archive.site.model_repository import ModelBook
+from node.archive.site.peer_contacts import Echoes
+from node.archive.work.leases import Leases
 from node.domain.access import Role
 from node.domain.figures import HISTOGRAM_HU
 from node.domain.names import AETitle

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.accounts import Accounts
-from node.archive.audit import Audit
-from node.archive.credentials import Credentials
-from node.archive.queries import Queries
+from node.archive.people.accounts import Accounts
+from node.archive.people.audit import Audit
+from node.archive.people.credentials import Credentials
+from node.archive.query.queries import Queries
+from node.archive.schema import tables as t
 from node.domain.access import Role
 from node.web.app import create_app
 from node.web.security import Access, cookie_name

@@ -13,14 +13,14 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 
-from node.archive import tables as t
-from node.archive.actions import Actions
-from node.archive.index import Index
-from node.archive.queries import Queries
-from node.archive.records import OutputFile, ReceivedHeader, StoredInstance
-from node.archive.run_rows import queue_run
-from node.archive.runs import Runs
-from node.archive.series_rows import lock_series
+from node.archive.query.queries import Queries
+from node.archive.rows.index import Index
+from node.archive.rows.run_rows import queue_run
+from node.archive.rows.series_rows import lock_series
+from node.archive.schema import tables as t
+from node.archive.schema.records import OutputFile, ReceivedHeader, StoredInstance
+from node.archive.work.actions import Actions
+from node.archive.work.runs import Runs
 from node.dicom.headers import read_instance
 from node.dicom.pixels import mr_volume
 from node.domain.findings import Finding, finding_json

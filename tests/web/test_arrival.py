@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from node.archive.ledger import CAME_BACK, WAITING
+from node.archive.evidence.ledger import CAME_BACK, WAITING
 from node.domain.door import Ending
 from node.domain.wording import Language
 from node.web.arrival import arrival

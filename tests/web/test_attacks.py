@@ -18,10 +18,10 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from node import log
-from node.archive import tables as t
-from node.archive.audit import By
-from node.archive.model_book import ModelBook
-from node.archive.queries import Queries
+from node.archive.people.audit import By
+from node.archive.query.queries import Queries
+from node.archive.schema import tables as t
+from node.archive.site.model_repository import ModelBook
 from node.domain.errors import Rejected
 from node.domain.plan import ModelRef
 from node.domain.sign_off import Scope, Source

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from node.archive import tables
-from node.archive.queries import Queries
+from node.archive.query.queries import Queries
+from node.archive.schema import tables
 from node.tls import Validity
 from node.web.metrics import exposition
 

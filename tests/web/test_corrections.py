@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, Page
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.archive.arrival import ReceiveContext
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.receive import Outcome, Receiver
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Outcome, Receiver
+from node.archive.rows.index import Index
 from tests.interop.receiving import data_set_of
 from tests.phantoms.mr import part10
 from tests.web.browsing import violations, visiting

@@ -10,16 +10,16 @@ import pydicom
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.audit import Audit
-from node.archive.commitments import Commitments
-from node.archive.deliveries import Deliveries
-from node.archive.echoes import Echoes
 from node.archive.files import Folder
-from node.archive.model_book import ModelBook
-from node.archive.retention import Retention
-from node.archive.series_rows import begin_revision, lock_series
-from node.archive.site_book import SiteBook
+from node.archive.people.audit import Audit
+from node.archive.query.commitments import Commitments
+from node.archive.rows.series_rows import begin_revision, lock_series
+from node.archive.schema import tables as t
+from node.archive.site.model_repository import ModelBook
+from node.archive.site.peer_contacts import Echoes
+from node.archive.site.site_repository import SiteBook
+from node.archive.upkeep.retention import Retention
+from node.archive.work.deliveries import Deliveries
 from node.domain.findings import finding
 from node.domain.names import AETitle
 from node.domain.site import Peer, Site

@@ -15,16 +15,16 @@ from dicomweb_client.api import DICOMwebClient
 from PIL import Image
 from pydicom.uid import ExplicitVRBigEndian, JPEGLSLossless
 
-from node.archive import tables as t
-from node.archive.arrival import ReceiveContext
-from node.archive.catalogue import Catalogue
+from node.archive.evidence.holders import Holder
+from node.archive.evidence.ledger import Ledger, read_evidence
+from node.archive.evidence.offering import Offerings
 from node.archive.files import Folder
-from node.archive.holders import Holder
-from node.archive.index import Index
-from node.archive.ledger import Ledger, read_evidence
-from node.archive.offering import Offerings
-from node.archive.queries import Queries
-from node.archive.receive import Receiver
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Receiver
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.queries import Queries
+from node.archive.rows.index import Index
+from node.archive.schema import tables as t
 from node.domain.door import Ending
 from node.web.app import create_app
 from node.web.dicomweb import DicomWeb

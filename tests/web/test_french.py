@@ -27,11 +27,11 @@ ROOT = Path(__file__).parents[2]
 # Where faults are raised that reach a page: every sentence in them must be spoken.
 SOURCES = (
     "node/domain/access.py", "node/domain/names.py", "node/domain/reading.py",
-    "node/domain/site.py", "node/domain/sign_off.py", "node/archive/accounts.py",
-    "node/archive/actions.py", "node/archive/credentials.py", "node/archive/decisions.py",
-    "node/archive/adoption.py", "node/archive/corrections.py", "node/flow/corrections.py",
-    "node/archive/model_book.py", "node/archive/sign_offs.py", "node/archive/site_book.py",
-    "node/archive/site_entries.py", "node/flow/client.py", "node/scp/admission.py",
+    "node/domain/site.py", "node/domain/sign_off.py", "node/archive/people/accounts.py",
+    "node/archive/work/actions.py", "node/archive/people/credentials.py", "node/archive/work/decisions.py",
+    "node/archive/work/adoption.py", "node/archive/evidence/corrections.py", "node/flow/corrections.py",
+    "node/archive/site/model_repository.py", "node/archive/rows/sign_offs.py", "node/archive/site/site_repository.py",
+    "node/archive/site/site_entries.py", "node/flow/client.py", "node/scp/admission.py",
     "node/trial.py", "node/web/oidc.py", "node/web/proof.py", "node/web/security.py",
     "node/web/uploads.py",
 )  # fmt: skip

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from node.archive.conflicts import Aside, Standing
+from node.archive.evidence.conflicts import Aside, Standing
 from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.domain.wording import Language

@@ -20,8 +20,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from node.archive.credentials import Credentials
 from node.archive.files import Folder
+from node.archive.people.credentials import Credentials
 from node.domain.access import Identity, Role
 from node.flow.client import FlowClient
 from node.flow.engine import engine_url

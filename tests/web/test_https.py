@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from node.app import accounts
-from node.archive.queries import Queries
+from node.archive.query.queries import Queries
 from node.domain.access import Role
 from node.settings import load
 from node.web.app import create_app

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Route
 
-from node.archive.records import AssociationRecord
+from node.archive.schema.records import AssociationRecord
 from tests.web.browsing import visiting
 from tests.web.equipped import equipped
 from tests.web.sample import fill

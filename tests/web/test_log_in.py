@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.accounts import PAIR_LIMIT
-from node.archive.credentials import Credentials
-from node.archive.queries import Queries
+from node.archive.people.accounts import PAIR_LIMIT
+from node.archive.people.credentials import Credentials
+from node.archive.query.queries import Queries
+from node.archive.schema import tables as t
 from node.web.app import create_app
 from node.web.security import SET_UP
 from tests.web.guarded import PASSWORD, Node, access_of, node_with_accounts, store

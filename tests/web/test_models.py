@@ -9,12 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 from pydicom.dataset import FileDataset
 
-from node.archive.audit import Audit, By
-from node.archive.echoes import Echoes
-from node.archive.model_book import ModelBook
-from node.archive.queries import Queries
-from node.archive.runs import Runs
-from node.archive.site_book import SiteBook
+from node.archive.people.audit import Audit, By
+from node.archive.query.queries import Queries
+from node.archive.site.model_repository import ModelBook
+from node.archive.site.peer_contacts import Echoes
+from node.archive.site.site_repository import SiteBook
+from node.archive.work.runs import Runs
 from node.domain.plan import ModelRef
 from node.domain.sign_off import Scope, Source, checked_scope
 from node.domain.site import Site

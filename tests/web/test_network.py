@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from node import app
-from node.archive import tables as t
-from node.archive.audit import Audit
-from node.archive.credentials import Credentials
+from node.archive.people.audit import Audit
+from node.archive.people.credentials import Credentials
+from node.archive.schema import tables as t
 from node.domain.access import Role
 from node.settings import load
 from tests.crash.harness import Node, make_node

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 import pytest
 
-from node.archive.queries import Queries
+from node.archive.query.queries import Queries
 from node.domain.access import Role
 from node.web.app import create_app
 from node.web.oidc import Provider

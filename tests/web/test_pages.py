@@ -21,10 +21,10 @@ import uvicorn
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
-from node.archive import tables as t
-from node.archive.index import Index
-from node.archive.queries import Queries
-from node.archive.records import ReceivedHeader, StoredInstance
+from node.archive.query.queries import Queries
+from node.archive.rows.index import Index
+from node.archive.schema import tables as t
+from node.archive.schema.records import ReceivedHeader, StoredInstance
 from node.domain.states import State
 from node.web.app import create_app
 from node.web.assets import asset

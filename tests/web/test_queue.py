@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from node.archive.queue_queries import Wanted
+from node.archive.query.queue_queries import Wanted
 from node.domain.states import State
 from node.domain.wording import Language
 from node.web.app import create_app

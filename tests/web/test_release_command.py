@@ -9,11 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from node import deeds
-from node.archive import tables as t
-from node.archive.accounts import Accounts
-from node.archive.audit import Audit
-from node.archive.migrate import upgrade
-from node.archive.tables import open_engine, sqlite_url
+from node.archive.people.accounts import Accounts
+from node.archive.people.audit import Audit
+from node.archive.schema import tables as t
+from node.archive.schema.migrate import upgrade
+from node.archive.schema.tables import open_engine, sqlite_url
 from node.cli import main
 from node.domain.access import Role
 from node.domain.findings import finding

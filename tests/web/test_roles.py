@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from node.archive.queries import Queries
+from node.archive.query.queries import Queries
 from node.domain.access import Role
 from node.domain.errors import Defect
 from node.web.app import create_app

@@ -10,9 +10,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.credentials import Credentials
-from node.archive.queries import Queries
+from node.archive.people.credentials import Credentials
+from node.archive.query.queries import Queries
+from node.archive.schema import tables as t
 from node.domain.access import Role
 from node.web.app import create_app
 from node.web.oidc import Claims, Provider

@@ -10,11 +10,11 @@ import pytest
 
 from node import log
 from node.app import tls_validity
-from node.archive import conflicts
-from node.archive.index import Index
-from node.archive.leases import Leases
-from node.archive.queries import Queries
-from node.archive.records import StoredInstance
+from node.archive.evidence import conflicts
+from node.archive.query.queries import Queries
+from node.archive.rows.index import Index
+from node.archive.schema.records import StoredInstance
+from node.archive.work.leases import Leases
 from node.settings import load
 from node.system import last_backup, log_lines, note_backup, system
 from node.web.app import create_app

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from node.archive.accounts import Accounts
-from node.archive.audit import Audit
-from node.archive.credentials import Credentials
+from node.archive.people.accounts import Accounts
+from node.archive.people.audit import Audit
+from node.archive.people.credentials import Credentials
 from node.domain.access import Role
 from node.domain.errors import NodeError
 from node.web.layout import layout

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from node.archive.audit import By
-from node.archive.decisions import Signature
+from node.archive.people.audit import By
+from node.archive.work.decisions import Signature
 from node.domain.errors import NodeError
 from node.web.api import found
 from node.web.decisions import Flow, flow

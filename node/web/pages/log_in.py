@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from node.archive.accounts import Accounts, TooMany
+from node.archive.people.accounts import Accounts, TooMany
 from node.domain.access import Role
 from node.domain.errors import NodeError, Rejected, Retryable
 from node.web.layout import layout

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from node.archive.audit import By
+from node.archive.people.audit import By
 from node.domain.errors import NodeError
 from node.domain.sign_off import checked_scope
 from node.web.decisions import flow

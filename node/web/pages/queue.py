@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from node.archive.queue_queries import QueueReads, QueueRow, Wanted
+from node.archive.query.queue_queries import QueueReads, QueueRow, Wanted
 from node.domain.states import State
 from node.web.layout import Layout, layout
 from node.web.security import VIEWER

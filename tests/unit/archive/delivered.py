@@ -6,14 +6,14 @@ from pathlib import Path, PurePosixPath
 
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.arrival import ReceiveContext
-from node.archive.deliveries import Deliveries
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.receive import Receiver
-from node.archive.records import OutputFile
-from node.archive.runs import Runs
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables as t
+from node.archive.schema.records import OutputFile
+from node.archive.work.deliveries import Deliveries
+from node.archive.work.runs import Runs
 from tests.interop.receiving import data_set_of, mr_image, write_image
 
 CONTEXT = ReceiveContext(

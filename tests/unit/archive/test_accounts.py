@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.accounts import ADDRESS_LIMIT, PAIR_LIMIT, Accounts, TooMany
-from node.archive.audit import Audit
-from node.archive.credentials import Credentials
+from node.archive.people.accounts import ADDRESS_LIMIT, PAIR_LIMIT, Accounts, TooMany
+from node.archive.people.audit import Audit
+from node.archive.people.credentials import Credentials
+from node.archive.schema import tables as t
 from node.domain.access import Identity, Role
 from node.domain.errors import Rejected
 

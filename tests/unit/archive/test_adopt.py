@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables
-from node.archive.adopt import Adopter
-from node.archive.verify import orphans
+from node.archive.schema import tables
+from node.archive.upkeep.adopt_files import Adopter
+from node.archive.upkeep.verify import orphans
 from node.flow.housekeeping import Housekeeper, KeepRules
 from tests.bench.series import Instance, new_series
 from tests.unit.archive.test_filing import FEW, Store, receive, store

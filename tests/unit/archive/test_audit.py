@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.audit import FIRST, Act, Audit
+from node.archive.people.audit import FIRST, Act, Audit
+from node.archive.schema import tables as t
 
 
 @pytest.fixture

@@ -16,16 +16,17 @@ from xml.etree import ElementTree as ET
 import pytest
 import sqlalchemy as sa
 
-from node.archive import index as archive_index
-from node.archive import tables, transfers
-from node.archive.audit import Act, Audit
-from node.archive.audit_relay import AuditRelay
-from node.archive.index import Index
-from node.archive.records import AssociationRecord, Transfer
-from node.archive.series_rows import add_event
-from node.archive.site_book import SiteBook
+from node.archive.people.audit import Act, Audit
+from node.archive.rows import index as archive_index
+from node.archive.rows import transfers
+from node.archive.rows.index import Index
+from node.archive.rows.series_rows import add_event
+from node.archive.schema import tables
+from node.archive.schema.records import AssociationRecord, Transfer
+from node.archive.site.site_repository import SiteBook
+from node.audit.relay import AuditRelay
+from node.audit.syslog import Collector, Syslog
 from node.domain.site import Site
-from node.syslog import Collector, Syslog
 from node.tls import Tls, TlsFiles
 from tests.peers.pki import Authority
 from tests.peers.waiting import free_port, wait_until

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from node.archive import conflicts
-from node.archive.filing import Filer
-from node.archive.journal import Journal, _sync
-from node.archive.journal_format import BEGIN
-from node.archive.receive import Outcome
-from node.archive.recovery import recover
+from node.archive.evidence import conflicts
+from node.archive.ingest.journal import Journal, _sync
+from node.archive.ingest.journal_format import BEGIN
+from node.archive.ingest.journal_writer import Filer
+from node.archive.ingest.receive import Outcome
+from node.archive.ingest.recovery import recover
 from node.domain.errors import Retryable
 from tests.bench.series import Instance, new_series
 from tests.unit.archive.test_filing import (
@@ -160,7 +160,7 @@ def test_a_sync_that_failed_is_not_believed_later(
     assert second is not None
 
     with monkeypatch.context() as patch:
-        patch.setattr("node.archive.journal.os.fdatasync", _fails_to_sync)
+        patch.setattr("node.archive.ingest.journal.os.fdatasync", _fails_to_sync)
         with pytest.raises(OSError, match="Input/output error"):
             log.sync(first)
     with pytest.raises(OSError, match="could not be written"):
@@ -171,13 +171,13 @@ def test_a_sync_that_the_filer_makes_may_have_the_senders_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The kernel tells of a failed write once: who hears of it must not leave it at that."""
-    monkeypatch.setattr("node.archive.journal._FIRST_BYTES", 1 << 16)
+    monkeypatch.setattr("node.archive.ingest.journal._FIRST_BYTES", 1 << 16)
     log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
     log.open()
     place = log.write(_record(b"x" * 100))
     assert place is not None
     with monkeypatch.context() as patch:
-        patch.setattr("node.archive.journal.os.fdatasync", _fails_to_sync)
+        patch.setattr("node.archive.ingest.journal.os.fdatasync", _fails_to_sync)
         with pytest.raises(OSError, match="Input/output error"):
             log.extend()
 
@@ -207,7 +207,7 @@ def test_a_head_that_cannot_be_written_ends_its_segment(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("node.archive.journal.os.pwrite", pwrite)
+        patch.setattr("node.archive.ingest.journal.os.pwrite", pwrite)
         with pytest.raises(OSError, match=r"Input/output error|only a part"):
             log.rewind()
     place = log.write(_record(b"y" * 100))
@@ -256,7 +256,7 @@ def test_one_segment_that_fails_costs_the_others_nothing(
             raise OSError(5, "Input/output error")
         real(descriptor)
 
-    monkeypatch.setattr("node.archive.journal.os.fdatasync", fdatasync)
+    monkeypatch.setattr("node.archive.ingest.journal.os.fdatasync", fdatasync)
     assert second.segment is not None
     told = _sync([first.segment, second.segment, first.segment])
 

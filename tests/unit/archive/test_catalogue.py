@@ -7,18 +7,18 @@ import pytest
 import sqlalchemy as sa
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.archive import tables as t
-from node.archive.arrival import ReceiveContext
-from node.archive.attributes import Level
-from node.archive.catalogue import Catalogue
-from node.archive.describe import part10_values
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.matching import Key
-from node.archive.receive import Receiver
-from node.archive.records import OutputFile
-from node.archive.run_rows import current_run, release_run
-from node.archive.runs import Runs
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.headers.indexed_attributes import Level
+from node.archive.headers.indexed_header import part10_values
+from node.archive.headers.matching import Key
+from node.archive.ingest.receive import Receiver
+from node.archive.query.catalogue import Catalogue
+from node.archive.rows.index import Index
+from node.archive.rows.run_rows import current_run, release_run
+from node.archive.schema import tables as t
+from node.archive.schema.records import OutputFile
+from node.archive.work.runs import Runs
 from node.domain.states import State
 from tests.interop.archived import ROOT, images
 from tests.interop.receiving import data_set_of, write_image

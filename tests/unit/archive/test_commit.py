@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from node.archive.commit import GroupCommit
+from node.archive.ingest.group_commit import GroupCommit
 
 
 class Slow:

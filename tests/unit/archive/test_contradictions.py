@@ -10,13 +10,13 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGLSLossless
 
-from node.archive.arrival import ReceiveContext, identify
-from node.archive.corrections import open_corrections
-from node.archive.entries import meta_of
-from node.archive.filing import Filer
-from node.archive.journal import Journal, Record, crc
-from node.archive.receive import Outcome, Receiver
-from node.archive.recovery import recover
+from node.archive.evidence.corrections import open_corrections
+from node.archive.headers.arrival import ReceiveContext, identify
+from node.archive.ingest.journal import Journal, Record, crc
+from node.archive.ingest.journal_entry import meta_of
+from node.archive.ingest.journal_writer import Filer
+from node.archive.ingest.receive import Outcome, Receiver
+from node.archive.ingest.recovery import recover
 from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.unit.archive.test_filing import SEGMENT, Store, store, wait_until
 

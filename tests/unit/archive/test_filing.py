@@ -16,17 +16,18 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, OperationalError
 
-from node.archive import conflicts, tables
-from node.archive.arrival import ReceiveContext
-from node.archive.backup import copy_archive
+from node.archive.evidence import conflicts
 from node.archive.files import Folder
-from node.archive.filing import Filer
-from node.archive.index import Index
-from node.archive.journal import Journal, Record, crc, records
-from node.archive.journal_claim import claimed
-from node.archive.receive import Outcome, Receiver
-from node.archive.recovery import recover, waiting_series
-from node.archive.runs import Runs
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.journal import Journal, Record, crc, records
+from node.archive.ingest.journal_claim import claimed
+from node.archive.ingest.journal_writer import Filer
+from node.archive.ingest.receive import Outcome, Receiver
+from node.archive.ingest.recovery import recover, waiting_series
+from node.archive.rows.index import Index
+from node.archive.schema import tables
+from node.archive.upkeep.backup import copy_archive
+from node.archive.work.runs import Runs
 from node.domain.errors import Retryable
 from tests.bench.series import SMALL, Instance, Kind, new_series
 
@@ -348,7 +349,7 @@ def test_a_disk_that_fails_under_the_journal_is_the_senders_failure(
             raise OSError(5, "Input/output error")
         real(descriptor)
 
-    monkeypatch.setattr("node.archive.journal.os.fdatasync", fdatasync)
+    monkeypatch.setattr("node.archive.ingest.journal.os.fdatasync", fdatasync)
     with pytest.raises(Retryable, match="Input/output error"):
         receive(receiver, sent[0])
 
@@ -409,8 +410,8 @@ def test_a_journal_grows_while_records_lie_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins short, takes more with each step, and what it holds stays readable."""
-    monkeypatch.setattr("node.archive.journal._FIRST_BYTES", 3 << 13)
-    monkeypatch.setattr("node.archive.journal._STEP_BYTES", 1 << 15)
+    monkeypatch.setattr("node.archive.ingest.journal._FIRST_BYTES", 3 << 13)
+    monkeypatch.setattr("node.archive.ingest.journal._STEP_BYTES", 1 << 15)
     log = Journal(tmp_path / "journal", segment_bytes=1 << 17)
     log.open()
     data = [bytes([n]) * 10_000 for n in range(8)]
@@ -429,7 +430,7 @@ def test_a_disk_that_cannot_take_the_whole_journal_keeps_a_short_one(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Growing fails, receiving goes on."""
-    monkeypatch.setattr("node.archive.journal._FIRST_BYTES", 1 << 16)
+    monkeypatch.setattr("node.archive.ingest.journal._FIRST_BYTES", 1 << 16)
     tried = threading.Event()
 
     def extend(_journal: Journal) -> bool:
@@ -457,7 +458,7 @@ def test_a_disk_without_place_for_the_journal_keeps_none_of_it(
             raise OSError(28, "No space left on device")
         return real(descriptor, data, offset)
 
-    monkeypatch.setattr("node.archive.journal.os.pwrite", pwrite)
+    monkeypatch.setattr("node.archive.ingest.journal.os.pwrite", pwrite)
     with Filer(store.folder, store.index, segment_bytes=SEGMENT) as filer:
         wait_until(lambda: left[0] < 0 and not store.segments())
         sent = new_series(FEW)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from node.archive import conflicts
-from node.archive.arrival import identify
-from node.archive.entries import meta_of
-from node.archive.filing import Filer
-from node.archive.journal import crc
-from node.archive.receive import Outcome
-from node.archive.recovery import recover, refused, waiting_series
+from node.archive.evidence import conflicts
+from node.archive.headers.arrival import identify
+from node.archive.ingest.journal import crc
+from node.archive.ingest.journal_entry import meta_of
+from node.archive.ingest.journal_writer import Filer
+from node.archive.ingest.receive import Outcome
+from node.archive.ingest.recovery import recover, refused, waiting_series
 from tests.bench.series import Instance, new_series
 from tests.unit.archive.test_filing import FEW, SEGMENT, Store, context, receive, wait_until
 
@@ -70,7 +70,7 @@ def test_a_last_record_that_was_changed_is_kept_though_the_process_ends_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recovery would take it for one that was cut off, and it was acknowledged."""
-    monkeypatch.setattr("node.archive.filing._REWIND_S", 3600.0)
+    monkeypatch.setattr("node.archive.ingest.journal_writer._REWIND_S", 3600.0)
     sent = new_series(FEW)
     with Filer(store.folder, store.index, segment_bytes=SEGMENT, latest_s=30.0) as filer:
         wait_until(lambda: filer._journal._segments)

@@ -17,14 +17,15 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import MRImageStorage
 
-from node.archive import conflicts, tables
-from node.archive.arrival import identify
-from node.archive.entries import meta_of, name_of
+from node.archive.evidence import conflicts
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.journal import Journal, Place, Record, crc
-from node.archive.journal_format import BEGIN, HEADS_AT, PAGE
-from node.archive.recovery import recover, refused
+from node.archive.headers.arrival import identify
+from node.archive.ingest.journal import Journal, Place, Record, crc
+from node.archive.ingest.journal_entry import meta_of, name_of
+from node.archive.ingest.journal_format import BEGIN, HEADS_AT, PAGE
+from node.archive.ingest.recovery import recover, refused
+from node.archive.rows.index import Index
+from node.archive.schema import tables
 from tests.bench.series import Instance
 from tests.unit.archive.test_filing import context
 
@@ -64,7 +65,7 @@ def dead(tmp_path_factory: pytest.TempPathFactory) -> Dead:
     """A segment on its third pass, with records of earlier ones behind its end."""
     journal = Journal(tmp_path_factory.mktemp("written") / "journal", segment_bytes=1 << 16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("node.archive.journal._SEGMENTS", 1)
+        patch.setattr("node.archive.ingest.journal._SEGMENTS", 1)
         journal.open()
     (segment,) = journal._segments
     for count in (60, 50):

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from node.archive import conflicts, journal, journal_format, tables
-from node.archive.backup import copy_archive
-from node.archive.filing import Filer
-from node.archive.journal import LEASE_S, Journal
-from node.archive.journal_claim import Watch
-from node.archive.receive import Outcome
-from node.archive.recovery import recover, refused
+from node.archive.evidence import conflicts
+from node.archive.ingest import journal, journal_format
+from node.archive.ingest.journal import LEASE_S, Journal
+from node.archive.ingest.journal_claim import Watch
+from node.archive.ingest.journal_writer import Filer
+from node.archive.ingest.receive import Outcome
+from node.archive.ingest.recovery import recover, refused
+from node.archive.schema import tables
+from node.archive.upkeep.backup import copy_archive
 from node.domain.errors import Retryable
 from tests.bench.series import new_series
 from tests.unit.archive.test_filing import (
@@ -171,8 +173,8 @@ def test_one_unreadable_segment_stops_no_other(
             raise OSError(errno.EIO, "Input/output error", str(path))
         return real_open(path, *more, **named)
 
-    monkeypatch.setattr("node.archive.journal_reader.os.pread", pread)
-    monkeypatch.setattr("node.archive.recovery.os.open", opened)
+    monkeypatch.setattr("node.archive.ingest.journal_reader.os.pread", pread)
+    monkeypatch.setattr("node.archive.ingest.recovery.os.open", opened)
 
     assert recover(store.folder, store.index)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from node.archive import tables
-from node.archive.arrival import identify
-from node.archive.index import Index
-from node.archive.known import KnownInstances
+from node.archive.headers.arrival import identify
+from node.archive.rows.index import Index
+from node.archive.rows.instance_lookup import KnownInstances
+from node.archive.schema import tables
 from tests.bench.series import SMALL, Instance, new_series
 from tests.unit.archive.test_filing import context
 

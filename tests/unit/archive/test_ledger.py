@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.arrival import ReceiveContext
-from node.archive.entries import read_meta
+from node.archive.evidence.holders import Holder, is_alive
+from node.archive.evidence.ledger import WAITING, Ledger, read_evidence
+from node.archive.evidence.offering import Offering, Offerings
 from node.archive.files import Folder
-from node.archive.filing import Filer
-from node.archive.holders import Holder, is_alive
-from node.archive.index import Index
-from node.archive.journal import JOURNAL
-from node.archive.ledger import WAITING, Ledger, read_evidence
-from node.archive.offering import Offering, Offerings
-from node.archive.receive import Outcome, Receiver
-from node.archive.recovery import recover
-from node.archive.runs import Runs
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.journal import JOURNAL
+from node.archive.ingest.journal_entry import read_meta
+from node.archive.ingest.journal_writer import Filer
+from node.archive.ingest.receive import Outcome, Receiver
+from node.archive.ingest.recovery import recover
+from node.archive.rows.index import Index
+from node.archive.schema import tables as t
+from node.archive.work.runs import Runs
 from node.domain.door import Ending, Evidence, Patience
 from node.domain.errors import Rejected, Retryable
 from tests.interop.receiving import data_set_of, mr_image, write_image

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.archive.matching import MOST_ALTERNATIVES, Key, matches, require_modest
+from node.archive.headers.matching import MOST_ALTERNATIVES, Key, matches, require_modest
 from node.domain.errors import Rejected
 
 

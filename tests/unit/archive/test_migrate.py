@@ -11,8 +11,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from node.archive import tables as t
-from node.archive.migrate import HEAD, SCRIPTS, upgrade
+from node.archive.schema import tables as t
+from node.archive.schema.migrate import HEAD, SCRIPTS, upgrade
 from node.domain.errors import Misconfigured
 
 

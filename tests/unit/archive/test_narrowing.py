@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.attributes import Level
-from node.archive.catalogue import Catalogue
-from node.archive.matching import Key
+from node.archive.headers.indexed_attributes import Level
+from node.archive.headers.matching import Key
+from node.archive.query.catalogue import Catalogue
+from node.archive.schema import tables as t
 from node.domain.errors import Rejected
 from node.domain.states import State
 from tests.unit.archive.test_matching import HOSTILE

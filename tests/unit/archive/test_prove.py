@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from node.archive import prove, tables
-from node.archive.database import refuse_unsafe
 from node.archive.files import Folder
-from node.archive.leases import Leases
-from node.archive.mounts import mount_of
-from node.archive.prove import prove_folder, prove_machines
+from node.archive.schema import tables
+from node.archive.schema.database import refuse_unsafe
+from node.archive.upkeep import folder_proof
+from node.archive.upkeep.folder_proof import prove_folder, prove_machines
+from node.archive.upkeep.mounts import mount_of
+from node.archive.work.leases import Leases
 from node.domain.errors import Misconfigured
 from node.flow.leases import Slot
 from node.scp.server import _sweep
@@ -30,8 +31,8 @@ def test_locks_that_do_not_hold_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a mount where each process locks for itself."""
-    monkeypatch.setattr("node.archive.prove.fcntl.flock", lambda *_: None)
-    monkeypatch.setattr("node.archive.prove.fcntl.lockf", lambda *_: None)
+    monkeypatch.setattr("node.archive.upkeep.folder_proof.fcntl.flock", lambda *_: None)
+    monkeypatch.setattr("node.archive.upkeep.folder_proof.fcntl.lockf", lambda *_: None)
     with pytest.raises(Misconfigured, match="two processes got the same one"):
         prove_folder(tmp_path)
 
@@ -44,7 +45,7 @@ def test_locks_that_are_not_granted_are_refused(
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("node.archive.prove.fcntl.flock", flock)
+    monkeypatch.setattr("node.archive.upkeep.folder_proof.fcntl.flock", flock)
     with pytest.raises(Misconfigured, match="cannot be locked: No locks available"):
         prove_folder(tmp_path)
 
@@ -94,7 +95,7 @@ def test_an_unknown_fuse_is_told_and_not_refused() -> None:
 def test_an_unsafe_mount_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is received there."""
     line = _MOUNT.format(point="/", kind="nfs", source="x", options="nolock")
-    monkeypatch.setattr(prove, "mount_of", lambda folder: mount_of(folder, line))
+    monkeypatch.setattr(folder_proof, "mount_of", lambda folder: mount_of(folder, line))
     with pytest.raises(Misconfigured, match="nolock"):
         prove_folder(tmp_path)
 

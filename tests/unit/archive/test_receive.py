@@ -18,11 +18,11 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from node.archive import tables
-from node.archive.arrival import ReceiveContext
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.receive import Outcome, Receiver
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Outcome, Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables
 from node.domain.errors import Rejected, Retryable
 from tests.interop.receiving import data_set_of, mr_image, write_image
 

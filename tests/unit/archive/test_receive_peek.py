@@ -20,7 +20,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from node.archive import peek
+from node.archive.headers import header_reader
 from node.domain.budget import Budget
 from node.domain.errors import Rejected
 from tests.bench.series import SMALL, new_series
@@ -75,13 +75,13 @@ def test_identity_is_read_in_every_encoding(tmp_path: Path, syntax: UID) -> None
     """The top-level identity is found whatever the encoding, and not that of a nested item."""
     data = encoded(tmp_path, nested(), syntax)
 
-    values = peek.read_header(data, syntax)
+    values = header_reader.read_header(data, syntax)
 
-    assert peek.text(values, peek.SOP_INSTANCE_UID) == "1.2.3.4.1"
-    assert peek.text(values, peek.SERIES_INSTANCE_UID) == "1.2.3.4"
-    assert peek.text(values, peek.STUDY_INSTANCE_UID) == "1.2.3"
-    assert peek.text(values, peek.PATIENT_NAME) == "Müller^Jörg"
-    assert peek.text(values, peek.SERIES_DESCRIPTION) == "T1 phantom"
+    assert header_reader.text(values, header_reader.SOP_INSTANCE_UID) == "1.2.3.4.1"
+    assert header_reader.text(values, header_reader.SERIES_INSTANCE_UID) == "1.2.3.4"
+    assert header_reader.text(values, header_reader.STUDY_INSTANCE_UID) == "1.2.3"
+    assert header_reader.text(values, header_reader.PATIENT_NAME) == "Müller^Jörg"
+    assert header_reader.text(values, header_reader.SERIES_DESCRIPTION) == "T1 phantom"
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
@@ -105,7 +105,7 @@ def _element_ends(data: bytes, syntax: UID) -> list[int]:
 
 def _code_of(data: bytes, syntax: UID) -> str | None:
     try:
-        peek.read_header(data, syntax)
+        header_reader.read_header(data, syntax)
     except Rejected as error:
         return error.code
     return None
@@ -116,18 +116,18 @@ def test_cut_deflated_data_set_is_seen(tmp_path: Path) -> None:
     data = encoded(tmp_path, mr_image(), DeflatedExplicitVRLittleEndian)
 
     with pytest.raises(Rejected, match="ends before its last block"):
-        peek.read_header(data[:-8], DeflatedExplicitVRLittleEndian)
+        header_reader.read_header(data[:-8], DeflatedExplicitVRLittleEndian)
 
 
 def test_a_deflate_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small message may not fill the memory."""
     small = Budget(inflated_bytes=1 << 20, inflated_least_bytes=1 << 20)
-    monkeypatch.setattr(peek, "BUDGET", small)
+    monkeypatch.setattr(header_reader, "BUDGET", small)
     packer = zlib.compressobj(wbits=-15)
     bomb = packer.compress(bytes(1 << 22)) + packer.flush()
 
     with pytest.raises(Rejected, match="inflates to more than"):
-        peek.read_header(bomb, DeflatedExplicitVRLittleEndian)
+        header_reader.read_header(bomb, DeflatedExplicitVRLittleEndian)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_another_encoding_than_said_is_refused(tmp_path: Path, sent: UID, said: 
     data = encoded(tmp_path, mr_image(), sent)
 
     with pytest.raises(Rejected) as caught:
-        peek.read_header(data, said)
+        header_reader.read_header(data, said)
 
     assert caught.value.code in {"DATA_TRUNCATED", "DATA_MALFORMED"}
 
@@ -155,7 +155,7 @@ def test_deep_nesting_is_refused() -> None:
     item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
 
     with pytest.raises(Rejected, match="nested deeper"):
-        peek.read_header((opening + item) * 5000, ImplicitVRLittleEndian)
+        header_reader.read_header((opening + item) * 5000, ImplicitVRLittleEndian)
 
 
 @pytest.mark.realdata
@@ -173,9 +173,11 @@ def test_real_headers_agree_with_pydicom(real_data: Path, tmp_path: Path, archiv
 
     for path in files:
         read = pydicom.dcmread(path, stop_before_pixels=True)
-        values = peek.read_header(data_set_of(path), str(read.file_meta.TransferSyntaxUID))
-        assert peek.text(values, peek.SOP_INSTANCE_UID) == read.SOPInstanceUID
-        assert peek.text(values, peek.SERIES_INSTANCE_UID) == read.SeriesInstanceUID
+        values = header_reader.read_header(data_set_of(path), str(read.file_meta.TransferSyntaxUID))
+        assert header_reader.text(values, header_reader.SOP_INSTANCE_UID) == read.SOPInstanceUID
+        assert (
+            header_reader.text(values, header_reader.SERIES_INSTANCE_UID) == read.SeriesInstanceUID
+        )
     assert files
 
 
@@ -206,9 +208,9 @@ def test_passing_plain_elements_in_one_go_changes_nothing(
 ) -> None:
     """Five thousand damaged headers: the same values or the same refusal, word for word."""
     damaged = _damaged(encoded(tmp_path, nested(), ExplicitVRLittleEndian))
-    monkeypatch.setattr(peek, "_alike", _Forgetful)
+    monkeypatch.setattr(header_reader, "_alike", _Forgetful)
     fast = [_read(data) for data in damaged]
-    monkeypatch.setattr(peek, "_stride", lambda _data, position, _found: position)
+    monkeypatch.setattr(header_reader, "_stride", lambda _data, position, _found: position)
     slow = [_read(data) for data in damaged]
 
     assert fast == slow
@@ -227,22 +229,22 @@ def test_what_was_in_the_header_before_changes_nothing(
         slices.append(encoded(tmp_path, dataset, ExplicitVRLittleEndian))
     damaged = _damaged(slices[2])
     with monkeypatch.context() as patch:
-        patch.setattr(peek, "_alike", _Forgetful)
+        patch.setattr(header_reader, "_alike", _Forgetful)
         alone = [_read(data) for data in damaged]
 
     guessed = 0
     for data, expected in zip(damaged, alone, strict=True):
-        peek._of_thread.__dict__.clear()
+        header_reader._of_thread.__dict__.clear()
         assert not isinstance(_read(slices[0]), str)
         assert not isinstance(_read(slices[1]), str)
-        guessed += bool(peek._alike()._steps)
+        guessed += bool(header_reader._alike()._steps)
         assert _read(data) == expected
     assert guessed == len(damaged)
 
 
 def test_a_series_after_another_is_read_as_it_is(tmp_path: Path) -> None:
     """Whatever came before on the association: values are the instance's own."""
-    peek._of_thread.__dict__.clear()
+    header_reader._of_thread.__dict__.clear()
     for series in range(6):
         dataset = nested()
         dataset.SeriesInstanceUID = f"1.2.3.{series}"
@@ -251,57 +253,64 @@ def test_a_series_after_another_is_read_as_it_is(tmp_path: Path) -> None:
         for number in range(12):
             dataset.SOPInstanceUID = f"1.2.3.{series}.{10**number}"
             dataset.SliceLocation = str(number)
-            values = peek.read_header(
+            values = header_reader.read_header(
                 encoded(tmp_path, dataset, ExplicitVRLittleEndian), ExplicitVRLittleEndian
             )
-            assert peek.text(values, peek.SOP_INSTANCE_UID) == dataset.SOPInstanceUID
-            assert peek.text(values, peek.SERIES_INSTANCE_UID) == dataset.SeriesInstanceUID
-    assert _read_anew() == [peek.SOP_INSTANCE_UID]  # a sequence ends what is compared
+            assert (
+                header_reader.text(values, header_reader.SOP_INSTANCE_UID) == dataset.SOPInstanceUID
+            )
+            assert (
+                header_reader.text(values, header_reader.SERIES_INSTANCE_UID)
+                == dataset.SeriesInstanceUID
+            )
+    assert _read_anew() == [header_reader.SOP_INSTANCE_UID]  # a sequence ends what is compared
 
 
 def test_only_what_changes_from_slice_to_slice_is_read_anew() -> None:
     """From the fourth instance of a series on, three elements of some forty are."""
-    peek._of_thread.__dict__.clear()
+    header_reader._of_thread.__dict__.clear()
     for _ in range(2):
         for instance in new_series(SMALL)[:4]:
-            peek.read_header(instance.data_set, ExplicitVRLittleEndian)
-        assert _read_anew() == [peek.SOP_INSTANCE_UID, 0x00200013, 0x00200032]
+            header_reader.read_header(instance.data_set, ExplicitVRLittleEndian)
+        assert _read_anew() == [header_reader.SOP_INSTANCE_UID, 0x00200013, 0x00200032]
 
 
 def test_an_instance_that_is_read_twice_teaches_nothing_new() -> None:
     """As where a request is looked at before it is received."""
-    peek._of_thread.__dict__.clear()
+    header_reader._of_thread.__dict__.clear()
     for instance in new_series(SMALL)[:8]:
         for _ in range(2):
-            peek.read_header(instance.data_set, ExplicitVRLittleEndian)
-    assert _read_anew() == [peek.SOP_INSTANCE_UID, 0x00200013, 0x00200032]
+            header_reader.read_header(instance.data_set, ExplicitVRLittleEndian)
+    assert _read_anew() == [header_reader.SOP_INSTANCE_UID, 0x00200013, 0x00200032]
 
 
 def test_a_large_element_is_not_remembered() -> None:
     """What a thread keeps of a header is bounded, and nothing is kept of what was inflated."""
-    peek._of_thread.__dict__.clear()
+    header_reader._of_thread.__dict__.clear()
     instance = new_series(SMALL)[0]
     at = instance.data_set.index(b"\x08\x00\x18\x00")
     large = struct.pack("<HH2sHI", 0x0008, 0x0017, b"OB", 0, 1 << 20) + bytes(1 << 20)
     data = instance.data_set[:at] + large + instance.data_set[at:]
     for _ in range(4):
-        assert peek.SOP_INSTANCE_UID in peek.read_header(data, ExplicitVRLittleEndian)
-    kept = peek._alike()._before
+        assert header_reader.SOP_INSTANCE_UID in header_reader.read_header(
+            data, ExplicitVRLittleEndian
+        )
+    kept = header_reader._alike()._before
     assert sum(len(element) for _, element in kept) < 1 << 16
 
-    peek._of_thread.__dict__.clear()
+    header_reader._of_thread.__dict__.clear()
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = deflate.compress(data) + deflate.flush()
-    peek.read_header(packed, DeflatedExplicitVRLittleEndian)
-    assert not peek._of_thread.__dict__
+    header_reader.read_header(packed, DeflatedExplicitVRLittleEndian)
+    assert not header_reader._of_thread.__dict__
 
 
 def _read_anew() -> list[int]:
-    return [step for step in peek._alike()._steps if isinstance(step, int)]
+    return [step for step in header_reader._alike()._steps if isinstance(step, int)]
 
 
 def _read(data: bytes) -> object:
     try:
-        return dict(peek.read_header(data, ExplicitVRLittleEndian))
+        return dict(header_reader.read_header(data, ExplicitVRLittleEndian))
     except Rejected as error:
         return f"{error.code} {error.message}"

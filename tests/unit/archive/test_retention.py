@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.actions import Actions
-from node.archive.index import Index
-from node.archive.receive import Receiver
-from node.archive.records import StoredInstance
-from node.archive.retention import Retention
+from node.archive.ingest.receive import Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables as t
+from node.archive.schema.records import StoredInstance
+from node.archive.upkeep.retention import Retention
+from node.archive.work.actions import Actions
 from node.domain.errors import Rejected
 from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.unit.archive.delivered import CONTEXT, Archive, make_archive

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from node.archive import tables as t
-from node.archive.arrival import ReceiveContext
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.receive import Receiver
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables as t
 from node.domain.errors import Retryable
 from node.scp.commands import StoreRequest
 from node.scp.loop import MEMORY_BYTES, _Arriving

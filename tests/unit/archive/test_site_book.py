@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables
-from node.archive.queries import Queries
-from node.archive.site_book import SiteBook
+from node.archive.query.queries import Queries
+from node.archive.schema import tables
+from node.archive.site.site_repository import SiteBook
 from node.domain.errors import Misconfigured
 from node.domain.reading import Reader
 from node.domain.site import Site, read_site

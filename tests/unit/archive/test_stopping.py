@@ -7,15 +7,15 @@ from pathlib import Path, PurePosixPath
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.actions import Actions
-from node.archive.audit import By
-from node.archive.commitments import Commitments
-from node.archive.decisions import Decisions
-from node.archive.deliveries import Deliveries
-from node.archive.delivery_values import Answer
-from node.archive.records import OutputFile
-from node.archive.retention import Retention
+from node.archive.people.audit import By
+from node.archive.query.commitments import Commitments
+from node.archive.rows.delivery_values import Answer
+from node.archive.schema import tables as t
+from node.archive.schema.records import OutputFile
+from node.archive.upkeep.retention import Retention
+from node.archive.work.actions import Actions
+from node.archive.work.decisions import Decisions
+from node.archive.work.deliveries import Deliveries
 from node.domain.errors import Rejected
 from node.domain.names import AETitle
 from node.domain.site import Peer, Site

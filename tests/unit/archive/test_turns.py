@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.deliveries import Deliveries
-from node.archive.runs import Runs
+from node.archive.schema import tables as t
+from node.archive.work.deliveries import Deliveries
+from node.archive.work.runs import Runs
 from tests.unit.archive.delivered import make_archive
 
 Arrive = Callable[[str], None]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node.archive.verify import orphans, verify_files
+from node.archive.upkeep.verify import orphans, verify_files
 from tests.unit.archive.delivered import Archive, make_archive
 
 

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.archive import tables
-from node.archive.arrival import ReceiveContext
 from node.archive.files import Folder
-from node.archive.index import Index
-from node.archive.receive import Outcome, Receiver
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Outcome, Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables
 from node.flow.bench import Bench
 from tests.interop.receiving import data_set_of
 from tests.phantoms.mr import mr_series

@@ -8,21 +8,21 @@ import pydicom
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.actions import Actions
-from node.archive.attributes import Level
-from node.archive.audit import Audit, By
-from node.archive.catalogue import Catalogue
-from node.archive.commitments import judge
-from node.archive.corrections import open_corrections
-from node.archive.decisions import Decisions
-from node.archive.deliveries import Deliveries
+from node.archive.evidence.corrections import open_corrections
 from node.archive.files import Folder
-from node.archive.matching import Key
-from node.archive.queries import Queries
-from node.archive.receive import Outcome
-from node.archive.retention import Retention
-from node.archive.verify import verify_files
+from node.archive.headers.indexed_attributes import Level
+from node.archive.headers.matching import Key
+from node.archive.ingest.receive import Outcome
+from node.archive.people.audit import Audit, By
+from node.archive.query.catalogue import Catalogue
+from node.archive.query.commitments import judge
+from node.archive.query.queries import Queries
+from node.archive.schema import tables as t
+from node.archive.upkeep.retention import Retention
+from node.archive.upkeep.verify import verify_files
+from node.archive.work.actions import Actions
+from node.archive.work.decisions import Decisions
+from node.archive.work.deliveries import Deliveries
 from node.domain.errors import Rejected
 from node.domain.site import Site
 from node.flow.bench import Bench

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables
-from node.archive.arrival import ReceiveContext
-from node.archive.expectations import Expectation
+from node.archive.evidence.expectations import Expectation
+from node.archive.evidence.holders import Holder
+from node.archive.evidence.ledger import Ledger
+from node.archive.evidence.offering import Offering, Offerings
 from node.archive.files import Folder
-from node.archive.holders import Holder
-from node.archive.index import Index
-from node.archive.ledger import Ledger
-from node.archive.offering import Offering, Offerings
-from node.archive.receive import Receiver
-from node.archive.runs import Runs
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables
+from node.archive.work.runs import Runs
 from node.domain.door import Ending, Patience
 from node.domain.reading import Reader
 from node.domain.site import read_site

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
-from node.archive.leases import Leases
+from node.archive.schema import tables as t
+from node.archive.work.leases import Leases
 from node.domain.errors import Misconfigured
 from node.flow import engine as durable
 from node.flow.leases import Keeper, Slot

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.archive import tables as t
+from node.archive.schema import tables as t
 from node.flow.notify import Expiry, Notices, Notifier
 
 # Apprise loads every plugin it has, old modules of Python included.

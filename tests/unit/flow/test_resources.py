@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from node.archive.files import Folder
-from node.archive.runs import Runs
+from node.archive.work.runs import Runs
 from node.domain.errors import Retryable
 from node.domain.plan import ModelRef
 from node.domain.site import Site

@@ -14,13 +14,14 @@ import pydicom
 import pytest
 import sqlalchemy as sa
 
-from node.archive import conflicts, tables
-from node.archive.arrival import ReceiveContext
+from node.archive.evidence import conflicts
 from node.archive.files import CONFLICTS, Folder, instance_name
-from node.archive.index import Index
-from node.archive.receive import Receiver
-from node.archive.records import StoredInstance
-from node.archive.runs import Runs
+from node.archive.headers.arrival import ReceiveContext
+from node.archive.ingest.receive import Receiver
+from node.archive.rows.index import Index
+from node.archive.schema import tables
+from node.archive.schema.records import StoredInstance
+from node.archive.work.runs import Runs
 from node.domain.errors import Defect, Retryable
 from node.domain.plan import SctResult
 from node.domain.reading import Reader

@@ -1,0 +1,1 @@
+"""From bytes to file and row: receiver, journal, recovery."""

@@ -1,0 +1,1 @@
+"""What peers may find, fetch and have committed, and what the pages read."""

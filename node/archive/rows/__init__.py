@@ -1,0 +1,1 @@
+"""Rows of series, instances, runs and deliveries inside the caller's transaction."""

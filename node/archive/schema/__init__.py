@@ -1,0 +1,1 @@
+"""Tables, migrations, and the values that go into the index and come out of it."""

@@ -1,0 +1,1 @@
+"""Peers, routes and models as they are now, and who changed them."""

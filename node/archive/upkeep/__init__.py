@@ -1,0 +1,1 @@
+"""Retention, backup, verification and proofs of the data folder."""

@@ -1,0 +1,1 @@
+"""Runs, deliveries, decisions and leases: what the worker and people write."""
