@@ -8,9 +8,9 @@ from node.archive.people.accounts import Accounts
 from node.archive.people.audit import Audit
 from node.archive.people.credentials import Credentials
 from node.settings import Settings
-from node.web.oidc import Provider
-from node.web.origin import LOOPBACK_NAMES, OriginRules
-from node.web.security import SET_UP, Access
+from node.web.auth.oidc import Provider
+from node.web.auth.origin import LOOPBACK_NAMES, OriginRules
+from node.web.auth.security import SET_UP, Access
 
 _SET_UP_HOURS = 24.0
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - compared, not bound

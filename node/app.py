@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from node.archive.rows.index import Index
     from node.archive.upkeep.adopt_files import Adopter
     from node.convert import Workshop
-    from node.web.desk import Desk
+    from node.web.views.page_services import Desk
 
 log = get_logger(__name__)
 
@@ -366,7 +366,7 @@ def build_web(settings: Settings, *, alone: bool = False) -> Any:
     from node.archive.rows.index import Index
     from node.flow.client import FlowClient
     from node.web.app import create_app
-    from node.web.dicomweb import DicomWeb
+    from node.web.dicomweb.router import DicomWeb
 
     engine, folder = database(settings), Folder(settings.node.data_dir)
     min_free = settings.retention.min_free_bytes
@@ -392,7 +392,7 @@ def build_web(settings: Settings, *, alone: bool = False) -> Any:
 def _ready(
     settings: Settings, engine: sa.Engine, *, alone: bool
 ) -> Callable[[], Mapping[str, str | None]]:
-    from node.web.readiness import readiness, readiness_alone
+    from node.web.health.readiness import readiness, readiness_alone
 
     data, least = settings.node.data_dir, settings.retention.min_free_bytes
     if not alone:
@@ -411,7 +411,7 @@ def _desk(settings: Settings, engine: sa.Engine) -> "Desk":
     from node.archive.site.peer_contacts import Echoes
     from node.system import log_lines, system
     from node.trial import try_routes
-    from node.web.desk import Desk
+    from node.web.views.page_services import Desk
 
     return Desk(
         book=site_book(settings, engine),

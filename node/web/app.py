@@ -1,6 +1,6 @@
 """The web application: frame, guard, events, and one router for each page and interface.
 
-Every route declares the role it asks for; `node.web.security` stands before them all.
+Every route declares the role it asks for; `node.web.auth.security` stands before them all.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,13 +14,17 @@ from starlette.exceptions import HTTPException
 
 from node.log import get_logger
 from node.tls import Validity
-from node.web import api, decisions, events, health, images, models_api, pull, site_api
-from node.web import dicomweb as dicom_web
+from node.web import events, pull
+from node.web.api import decisions, site
+from node.web.api import models as models_api
+from node.web.api import series as api
 from node.web.assets import STATIC
-from node.web.desk import Desk
-from node.web.dicomweb import DicomWeb
+from node.web.auth.security import Access, secure
+from node.web.dicomweb import router as dicom_web
+from node.web.dicomweb.router import DicomWeb
+from node.web.health import probes
+from node.web.health.metrics import Counts
 from node.web.layout import Frame, layout
-from node.web.metrics import Counts
 from node.web.pages import (
     accounts,
     decide,
@@ -32,8 +36,9 @@ from node.web.pages import (
     series,
     system,
 )
-from node.web.security import Access, secure
-from node.web.volumes import Files, Views
+from node.web.viewer import images
+from node.web.viewer.volumes import Files, Views
+from node.web.views.page_services import Desk
 
 log = get_logger(__name__)
 Ready = Callable[[], Mapping[str, str | None]]
@@ -104,7 +109,7 @@ def create_app(
     app.state.views = None if archive_root is None else Views(queries, archive_root)
     for part in (
         api,
-        health,
+        probes,
         events,
         images,
         preferences,
@@ -116,7 +121,7 @@ def create_app(
         dicom_web,
         pull,
         decisions,
-        site_api,
+        site,
         network,
         models_api,
         models,

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.log import get_logger
-from node.web.security import VIEWER
+from node.web.auth.security import VIEWER
 
 log = get_logger(__name__)
 router = APIRouter(include_in_schema=False)

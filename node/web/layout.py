@@ -19,13 +19,13 @@ from fastapi.templating import Jinja2Templates
 from node.domain.access import Identity, Role
 from node.domain.wording import Language
 from node.web.assets import asset
-from node.web.faults import to_do, why
-from node.web.names import body, decimal, gigabytes, person, thousands
-from node.web.sentences import spoken
-from node.web.story import finding_sentence
-from node.web.texts import Translator
-from node.web.when import ago, clock_time, day_clock, day_time, iso, lasted
-from node.web.words import LOOKS
+from node.web.messages.faults import to_do, why
+from node.web.messages.sentences import spoken
+from node.web.messages.texts import Translator
+from node.web.views.dicom_format import body, decimal, gigabytes, person, thousands
+from node.web.views.state_labels import LOOKS
+from node.web.views.time_format import ago, clock_time, day_clock, day_time, iso, lasted
+from node.web.views.timeline import finding_sentence
 
 _TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGE_COOKIE, THEME_COOKIE = "pctnode_language", "pctnode_theme"

@@ -6,9 +6,9 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, Field
 
 from node.domain.errors import NodeError
-from node.web.decisions import as_http
-from node.web.desk import desk
-from node.web.security import PHYSICIST, note
+from node.web.api.decisions import as_http
+from node.web.auth.security import PHYSICIST, note
+from node.web.views.page_services import desk
 
 router = APIRouter(tags=["network"])
 _UID = r"^[0-9.]{1,64}$"

@@ -27,7 +27,7 @@ from node.archive.schema import tables
 from node.archive.upkeep.scrub import Scrub, ScrubRules
 from node.dicom.commitment import NO_SUCH_INSTANCE
 from node.web.app import create_app
-from node.web.dicomweb import DicomWeb
+from node.web.dicomweb.router import DicomWeb
 from tests.interop.archived import receive_all
 from tests.interop.receiving import (
     Node,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
-from node.web.security import cookie_name
+from node.web.auth.security import cookie_name
 from tests.peers.tools import need_tool
 
 _FLAGS = (

@@ -8,7 +8,7 @@ from node.archive.site.model_repository import ModelBook
 from node.archive.site.peer_contacts import Echoes
 from node.archive.site.site_repository import SiteBook
 from node.domain.site import Peer, Route, Site
-from node.web.desk import Desk
+from node.web.views.page_services import Desk
 
 
 def desk_of(

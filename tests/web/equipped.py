@@ -34,7 +34,7 @@ from node.settings import load
 from node.system import log_lines, note_backup, system
 from node.tls import Validity
 from node.web.app import create_app
-from node.web.security import Access
+from node.web.auth.security import Access
 from tests.web.desks import desk_of
 from tests.web.serving import served
 from tests.web.shelf import Shelf

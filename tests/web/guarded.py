@@ -16,7 +16,7 @@ from node.archive.query.queries import Queries
 from node.archive.schema import tables as t
 from node.domain.access import Role
 from node.web.app import create_app
-from node.web.security import Access, cookie_name
+from node.web.auth.security import Access, cookie_name
 from tests.web.serving import listening
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of these tests

@@ -7,9 +7,9 @@ import pytest
 from node.archive.evidence.ledger import CAME_BACK, WAITING
 from node.domain.door import Ending
 from node.domain.wording import Language
-from node.web.arrival import arrival
-from node.web.sentences import spoken
-from node.web.texts import TEXTS, Translator
+from node.web.messages.sentences import spoken
+from node.web.messages.texts import TEXTS, Translator
+from node.web.views.arrival_view import arrival
 
 EN, FR = Translator(Language.EN), Translator(Language.FR)
 

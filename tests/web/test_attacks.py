@@ -31,7 +31,7 @@ from node.settings import load
 from node.system import system
 from node.trial import try_routes
 from node.web.app import create_app
-from node.web.origin import Origin, OriginRules
+from node.web.auth.origin import Origin, OriginRules
 from tests.phantoms.tiny_onnx import write_affine_model
 from tests.web.desks import desk_of
 from tests.web.guarded import PASSWORD, Node, access_of, roles_into

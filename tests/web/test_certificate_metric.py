@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from node.archive.query.queries import Queries
 from node.archive.schema import tables
 from node.tls import Validity
-from node.web.metrics import exposition
+from node.web.health.metrics import exposition
 
 
 def test_days_left_are_a_gauge(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from node.flow.destinations import DESTINATIONS
 from node.flow.engine import engine_url
 from node.flow.proof import ProofRule, Prover
 from node.web.app import create_app
-from node.web.desk import Desk
+from node.web.views.page_services import Desk
 from tests.peers.dciodvfy import run_dciodvfy
 from tests.peers.fixtures import StartStorescp
 from tests.phantoms.mr import mr_series

@@ -27,7 +27,7 @@ from node.archive.rows.index import Index
 from node.archive.schema import tables as t
 from node.domain.door import Ending
 from node.web.app import create_app
-from node.web.dicomweb import DicomWeb
+from node.web.dicomweb.router import DicomWeb
 from tests.interop.archived import ROOT, receive_all, write_archive
 from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.peers.fixtures import StartOrthanc

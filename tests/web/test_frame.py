@@ -10,8 +10,8 @@ import pytest
 from node.domain.states import State
 from node.domain.wording import Language
 from node.web.assets import STATIC
-from node.web.texts import TEXTS, Translator
-from node.web.words import LOOKS
+from node.web.messages.texts import TEXTS, Translator
+from node.web.views.state_labels import LOOKS
 
 ROOT = Path(__file__).parents[2]
 _KEYS = re.compile(r"""\bt(?:\.count)?\(\s*["']([a-z_]+\.[a-z0-9_.]*[a-z0-9_])["']\s*[,)]""")

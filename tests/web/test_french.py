@@ -16,10 +16,10 @@ from node.domain.reading import Reader
 from node.domain.routing import Sender, why_not
 from node.domain.site import Route, When, read_site
 from node.domain.wording import Language
-from node.web import faults
-from node.web.sentences import spoken, understood
-from node.web.story import finding_sentence
-from node.web.texts import TEXTS, Translator
+from node.web.messages import faults
+from node.web.messages.sentences import spoken, understood
+from node.web.messages.texts import TEXTS, Translator
+from node.web.views.timeline import finding_sentence
 from tests.phantoms.mr import mr_series
 from tests.web.guarded import Node, node_with_accounts
 
@@ -32,7 +32,7 @@ SOURCES = (
     "node/archive/work/adoption.py", "node/archive/evidence/corrections.py", "node/flow/corrections.py",
     "node/archive/site/model_repository.py", "node/archive/rows/sign_offs.py", "node/archive/site/site_repository.py",
     "node/archive/site/site_entries.py", "node/flow/client.py", "node/scp/admission.py",
-    "node/trial.py", "node/web/oidc.py", "node/web/proof.py", "node/web/security.py",
+    "node/trial.py", "node/web/auth/oidc.py", "node/web/auth/proof.py", "node/web/auth/security.py",
     "node/web/uploads.py",
 )  # fmt: skip
 _RAISED = ("Rejected", "Misconfigured", "Retryable", "TooMany", "Refused", "fault", "BadSetting",

@@ -5,7 +5,7 @@ import pytest
 from node.domain.errors import Rejected
 from node.domain.site import Site
 from node.domain.wording import Language
-from node.web.sentences import spoken, understood
+from node.web.messages.sentences import spoken, understood
 
 SENTENCES = (
     "120 objects stored at pacs and found there.",

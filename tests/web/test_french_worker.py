@@ -12,7 +12,7 @@ from node.flow import intake, pull, series
 from node.scp import secure
 from node.scu import association, store
 from node.scu.find import RemoteSeries
-from node.web.sentences import spoken, understood
+from node.web.messages.sentences import spoken, understood
 
 PEER = Peer(
     name="tps", ae_title=AETitle("TPS"), host="10.0.0.9", port=104, may=frozenset(), proof="none"

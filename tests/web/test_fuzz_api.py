@@ -28,8 +28,8 @@ from node.flow.engine import engine_url
 from node.infer.card import card
 from node.infer.registry import Registry
 from node.system import log_lines
+from node.web.api.description import describe, operations
 from node.web.app import create_app
-from node.web.description import describe, operations
 from tests.phantoms.tiny_onnx import write_affine_model
 from tests.web.desks import desk_of
 from tests.web.guarded import PASSWORD, Node, access_of, roles_into

@@ -16,7 +16,7 @@ from node.archive.query.queries import Queries
 from node.domain.access import Role
 from node.settings import load
 from node.web.app import create_app
-from node.web.origin import LOOPBACK_NAMES, OriginRules
+from node.web.auth.origin import LOOPBACK_NAMES, OriginRules
 from tests.peers import processes
 from tests.peers.pki import Authority
 from tests.peers.waiting import free_port, is_listening, wait_until

@@ -13,7 +13,7 @@ from node.archive.people.credentials import Credentials
 from node.archive.query.queries import Queries
 from node.archive.schema import tables as t
 from node.web.app import create_app
-from node.web.security import SET_UP
+from node.web.auth.security import SET_UP
 from tests.web.guarded import PASSWORD, Node, access_of, node_with_accounts, store
 from tests.web.serving import listening
 

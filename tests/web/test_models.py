@@ -21,7 +21,7 @@ from node.domain.site import Site
 from node.infer.card import card
 from node.infer.registry import Registry
 from node.web.app import create_app
-from node.web.desk import Desk
+from node.web.views.page_services import Desk
 from tests.peers.fixtures import StartStorescp
 from tests.peers.waiting import free_port, wait_until
 from tests.phantoms.mr import mr_series

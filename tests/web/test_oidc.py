@@ -12,7 +12,7 @@ import pytest
 from node.archive.query.queries import Queries
 from node.domain.access import Role
 from node.web.app import create_app
-from node.web.oidc import Provider
+from node.web.auth.oidc import Provider
 from tests.peers import processes
 from tests.peers.waiting import free_port, is_listening, wait_until
 from tests.web.guarded import PASSWORD, Node, access_of, store

@@ -28,7 +28,7 @@ from node.archive.schema.records import ReceivedHeader, StoredInstance
 from node.domain.states import State
 from node.web.app import create_app
 from node.web.assets import asset
-from node.web.words import LOOKS
+from node.web.views.state_labels import LOOKS
 from tests.phantoms.mr import mr_series, part10
 from tests.phantoms.signals import constant
 

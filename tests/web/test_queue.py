@@ -17,10 +17,10 @@ from node.archive.query.queue_queries import Wanted
 from node.domain.states import State
 from node.domain.wording import Language
 from node.web.app import create_app
-from node.web.names import body, person
-from node.web.sentences import spoken
-from node.web.story import tell
-from node.web.texts import Translator
+from node.web.messages.sentences import spoken
+from node.web.messages.texts import Translator
+from node.web.views.dicom_format import body, person
+from node.web.views.timeline import tell
 from tests.peers.waiting import wait_until
 from tests.phantoms.mr import mr_series
 from tests.web.many import fill_many

@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from node.web.readiness import readiness, readiness_alone
+from node.web.health.readiness import readiness, readiness_alone
 
 
 def test_each_check_names_its_reason(tmp_path: Path) -> None:

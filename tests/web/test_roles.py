@@ -12,7 +12,7 @@ from node.archive.query.queries import Queries
 from node.domain.access import Role
 from node.domain.errors import Defect
 from node.web.app import create_app
-from node.web.security import Access, Needs, check_roles, routes_without_role
+from node.web.auth.security import Access, Needs, check_roles, routes_without_role
 from tests.web.guarded import Node, node_with_accounts, store
 from tests.web.serving import listening
 

@@ -15,8 +15,8 @@ from node.archive.query.queries import Queries
 from node.archive.schema import tables as t
 from node.domain.access import Role
 from node.web.app import create_app
-from node.web.oidc import Claims, Provider
-from node.web.proof import FRESH_S
+from node.web.auth.oidc import Claims, Provider
+from node.web.auth.proof import FRESH_S
 from tests.web.guarded import Node, access_of, store
 from tests.web.serving import listening
 from tests.web.test_oidc import GROUPS, come_back, go_there, idp, person

@@ -10,8 +10,8 @@ from node.archive.people.audit import Audit
 from node.archive.people.credentials import Credentials
 from node.domain.access import Role
 from node.domain.errors import NodeError
+from node.web.auth.security import ADMIN, VIEWER, Access, address_of, me, noted
 from node.web.layout import layout
-from node.web.security import ADMIN, VIEWER, Access, address_of, me, noted
 
 router = APIRouter(include_in_schema=False)
 Text = Annotated[str, Form(max_length=1024)]

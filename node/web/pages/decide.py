@@ -1,6 +1,6 @@
 """The forms of the decision bar: what a person decides about a series, answered with a page.
 
-The same decisions are in the API (`node.web.decisions`); here a refusal is told in four parts.
+The same decisions are in the API (`node.web.api.decisions`); here a refusal is told in four parts.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from node.archive.people.audit import By
 from node.archive.work.decisions import Signature
 from node.domain.errors import NodeError
-from node.web.api import found
-from node.web.decisions import Flow, flow
-from node.web.faults import code_of, known
+from node.web.api.decisions import Flow, flow
+from node.web.api.series import found
+from node.web.auth.proof import prove_again
+from node.web.auth.security import PHYSICIST, actor, me, note, noted
 from node.web.layout import layout
-from node.web.proof import prove_again
-from node.web.security import PHYSICIST, actor, me, note, noted
+from node.web.messages.faults import code_of, known
 
 router = APIRouter(include_in_schema=False, prefix="/series/{series_id}", dependencies=[PHYSICIST])
 Text = Annotated[str, Form(max_length=2000)]

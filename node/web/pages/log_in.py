@@ -9,9 +9,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from node.archive.people.accounts import Accounts, TooMany
 from node.domain.access import Role
 from node.domain.errors import NodeError, Rejected, Retryable
-from node.web.layout import layout
-from node.web.oidc import Claims, Provider
-from node.web.security import (
+from node.web.auth.oidc import Claims, Provider
+from node.web.auth.security import (
     OPEN,
     SET_UP,
     VIEWER,
@@ -25,6 +24,7 @@ from node.web.security import (
     session_secret,
     set_session,
 )
+from node.web.layout import layout
 
 router = APIRouter(include_in_schema=False)
 Text = Annotated[str, Form(max_length=1024)]

@@ -9,12 +9,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from node.archive.people.audit import By
 from node.domain.errors import NodeError
 from node.domain.sign_off import checked_scope
-from node.web.decisions import flow
-from node.web.desk import desk
+from node.web.api.decisions import flow
+from node.web.auth.proof import prove_again
+from node.web.auth.security import PHYSICIST, VIEWER, me, note, noted
 from node.web.layout import layout
-from node.web.models import card_of, model_item, ref_of, whole_item
-from node.web.proof import prove_again
-from node.web.security import PHYSICIST, VIEWER, me, note, noted
+from node.web.views.models_view import card_of, model_item, ref_of, whole_item
+from node.web.views.page_services import desk
 
 router = APIRouter(include_in_schema=False, prefix="/models")
 Text = Annotated[str, Form(max_length=2000)]

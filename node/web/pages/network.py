@@ -10,12 +10,12 @@ from starlette.datastructures import UploadFile
 from node.domain.errors import Misconfigured, NodeError
 from node.domain.plan import ReleasePolicy
 from node.domain.site import peer_mapping
-from node.web.decisions import flow
-from node.web.desk import Desk, desk
+from node.web.api.decisions import flow
+from node.web.auth.security import ADMIN, PHYSICIST, VIEWER, local_path, me, note
 from node.web.layout import layout
-from node.web.network import peer_item, route_item, unused_name, with_remedies
-from node.web.security import ADMIN, PHYSICIST, VIEWER, local_path, me, note
 from node.web.uploads import uploaded, written
+from node.web.views.network_view import peer_item, route_item, unused_name, with_remedies
+from node.web.views.page_services import Desk, desk
 
 router = APIRouter(include_in_schema=False)
 Text = Annotated[str, Form(max_length=1024)]

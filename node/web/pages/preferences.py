@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse
 
 from node.domain.wording import Language
+from node.web.auth.security import OPEN
 from node.web.layout import LANGUAGE_COOKIE, THEME_COOKIE, THEMES
-from node.web.security import OPEN
 
 router = APIRouter(include_in_schema=False)
 _YEAR_S = 365 * 86400

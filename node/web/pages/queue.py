@@ -10,11 +10,11 @@ from fastapi.responses import HTMLResponse
 
 from node.archive.query.queue_queries import QueueReads, QueueRow, Wanted
 from node.domain.states import State
+from node.web.auth.security import VIEWER
 from node.web.layout import Layout, layout
-from node.web.security import VIEWER
-from node.web.story import Story, tell
-from node.web.volumes import Views
-from node.web.words import DONE, IN_PROGRESS, NEEDS_YOU
+from node.web.viewer.volumes import Views
+from node.web.views.state_labels import DONE, IN_PROGRESS, NEEDS_YOU
+from node.web.views.timeline import Story, tell
 
 router = APIRouter(include_in_schema=False)
 _PAGE = 50

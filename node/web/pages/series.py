@@ -8,15 +8,15 @@ from fastapi.responses import HTMLResponse
 from node.domain.access import Role
 from node.domain.sign_off import is_research
 from node.domain.states import DeliveryState, State
-from node.web import dossier
-from node.web.api import found
-from node.web.arrival import arrival
-from node.web.desk import Desk
+from node.web.api.series import found
+from node.web.auth.security import VIEWER, me
 from node.web.layout import layout
-from node.web.models import band_for
-from node.web.planes import PLANES
-from node.web.security import VIEWER, me
-from node.web.story import stopped_by_somebody
+from node.web.viewer.planes import PLANES
+from node.web.views import series_view
+from node.web.views.arrival_view import arrival
+from node.web.views.models_view import band_for
+from node.web.views.page_services import Desk
+from node.web.views.timeline import stopped_by_somebody
 
 router = APIRouter(include_in_schema=False)
 _SENT = (State.DELIVERING, State.DELIVERED, State.FAILED)
@@ -47,7 +47,7 @@ def page(request: Request, series_id: int) -> HTMLResponse:
     has_images = item["instances"] > 0 and state is not State.RECEIVING
     if has_images and request.app.state.views is not None and not _again(request):
         request.app.state.views.ahead(series_id)
-    findings = dossier.points(item["findings"], t)
+    findings = series_view.points(item["findings"], t)
     current = item["runs"][-1] if item["runs"] else None
     return frame.page(
         "series.html",
@@ -63,13 +63,13 @@ def page(request: Request, series_id: int) -> HTMLResponse:
         correction=next((c for c in item["corrections"] if c["state"] == "waiting"), None),
         decided=[c for c in item["corrections"] if c["state"] != "waiting"],
         beside=request.app.state.queries.beside(series_id, item["state"]),
-        passed=dossier.passed(item["findings"], t),
+        passed=series_view.passed(item["findings"], t),
         checked=any(s["name"] == "check" and s["finished_at"] for s in item["steps"]),
-        moments=dossier.moments(item, t),
-        trouble=dossier.trouble(item, t),
+        moments=series_view.moments(item, t),
+        trouble=series_view.trouble(item, t),
         arrival=arrival(item["door"], t),
-        destinations=dossier.destinations(item),
-        images=dossier.images(item),
+        destinations=series_view.destinations(item),
+        images=series_view.images(item),
         run=current,
         band_of=(band_for(request, item) or {}).get("series", 0) if has_images else 0,
         plan=current["plan"] if current else None,

@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse
 
 from node.domain.access import Role
 from node.domain.wording import counted
-from node.web.desk import desk
+from node.web.auth.security import PHYSICIST, VIEWER, me
 from node.web.layout import layout
-from node.web.security import PHYSICIST, VIEWER, me
+from node.web.views.page_services import desk
 
 router = APIRouter(include_in_schema=False)
 api = APIRouter(prefix="/api/system", tags=["system"])

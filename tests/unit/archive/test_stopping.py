@@ -24,7 +24,7 @@ from node.flow.delivery import DeliveryWork, RetryRule
 from node.flow.destinations import Answered
 from node.flow.proof import ProofRule, Prover
 from node.scu.store import Outgoing
-from node.web.sentences import spoken
+from node.web.messages.sentences import spoken
 from tests.unit.archive.delivered import Archive, make_archive
 
 OBJECTS = 40

@@ -18,7 +18,7 @@ from node.dicom.pixels import mr_volume
 from node.domain.errors import Rejected
 from node.domain.findings import Unusable
 from node.pipeline import collect
-from node.web.wado import rendered
+from node.web.dicomweb.wado import rendered
 from tests.phantoms.mr import mr_series
 
 _MOST = 16 << 20

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from node.domain.states import State
-from node.web.texts.states import STATES
+from node.web.messages.texts.states import STATES
 
 _S = State
 

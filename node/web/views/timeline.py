@@ -12,8 +12,8 @@ from node.archive.evidence.ledger import WAITING
 from node.archive.query.queue_queries import QueueRow
 from node.domain.codes import CODES, sentence
 from node.domain.states import DeliveryState, State
-from node.web.sentences import spoken
-from node.web.texts import Translator
+from node.web.messages.sentences import spoken
+from node.web.messages.texts import Translator
 
 STEPS = ("receive", "check", "infer", "encode", "deliver")
 _STEP_OF = {"collect": 1, "check": 1, "plan": 1, "synthesise": 2, "encode": 3, "release": 4}

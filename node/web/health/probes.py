@@ -7,8 +7,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.log import get_logger
-from node.web.metrics import exposition
-from node.web.security import OPEN, VIEWER
+from node.web.auth.security import OPEN, VIEWER
+from node.web.health.metrics import exposition
 
 log = get_logger(__name__)
 router = APIRouter(tags=["health"])

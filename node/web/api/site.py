@@ -7,11 +7,11 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from node.domain.errors import Misconfigured, NodeError
-from node.web.decisions import Said, as_http, flow
-from node.web.desk import desk
-from node.web.network import peer_item, route_item, with_remedies
-from node.web.security import ADMIN, PHYSICIST, VIEWER, Access, me, note
+from node.web.api.decisions import Said, as_http, flow
+from node.web.auth.security import ADMIN, PHYSICIST, VIEWER, Access, me, note
 from node.web.uploads import uploaded, written
+from node.web.views.network_view import peer_item, route_item, with_remedies
+from node.web.views.page_services import desk
 
 router = APIRouter(prefix="/api", tags=["network"])
 Name = Annotated[str, Path(max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from node import __version__
-from node.web.security import Needs
+from node.web.auth.security import Needs
 
 _ERRORS = {
     "400": "The request cannot be read.",

@@ -10,7 +10,7 @@ from node.archive.site.model_repository import ModelBook
 from node.domain.figures import HISTOGRAM_HU
 from node.domain.plan import ModelRef
 from node.domain.sign_off import Source
-from node.web.desk import Desk, desk
+from node.web.views.page_services import Desk, desk
 
 Item = dict[str, Any]
 FIGURES: Mapping[str, str | None] = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from node.web.volumes import View
+from node.web.viewer.volumes import View
 
 PLANES = ("axial", "coronal", "sagittal")
 # Volume axes (slice, row, column) a plane cuts through, and what its sides are called:

@@ -34,7 +34,7 @@ from node.domain.volume import Volume
 from node.infer.preprocess import resample
 from node.log import get_logger
 from node.pipeline import Verdict, collect, examine, rules_for
-from node.web.statistics import statistics
+from node.web.viewer.statistics import statistics
 
 log = get_logger(__name__)
 KINDS = ("mr", "sct", "uncertainty")

@@ -7,11 +7,11 @@ from pydantic import Field, SecretStr
 
 from node.domain.errors import NodeError
 from node.domain.sign_off import checked_scope
-from node.web.decisions import Said, StrictBody, Words, as_http, flow
-from node.web.desk import desk
-from node.web.models import card_of, model_item, ref_of, whole_item
-from node.web.proof import prove_again
-from node.web.security import PHYSICIST, VIEWER, me, note, noted
+from node.web.api.decisions import Said, StrictBody, Words, as_http, flow
+from node.web.auth.proof import prove_again
+from node.web.auth.security import PHYSICIST, VIEWER, me, note, noted
+from node.web.views.models_view import card_of, model_item, ref_of, whole_item
+from node.web.views.page_services import desk
 
 router = APIRouter(prefix="/api", tags=["models"])
 Name = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

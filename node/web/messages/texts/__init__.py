@@ -7,15 +7,15 @@ they are set as no-break spaces here.
 from collections.abc import Iterator, Mapping
 
 from node.domain.wording import Language
-from node.web.texts.accounts import ACCOUNTS
-from node.web.texts.common import COMMON
-from node.web.texts.door import DOOR
-from node.web.texts.models import MODELS
-from node.web.texts.network import NETWORK
-from node.web.texts.queue import QUEUE
-from node.web.texts.series import SERIES
-from node.web.texts.states import STATES
-from node.web.texts.system import SYSTEM
+from node.web.messages.texts.accounts import ACCOUNTS
+from node.web.messages.texts.common import COMMON
+from node.web.messages.texts.door import DOOR
+from node.web.messages.texts.models import MODELS
+from node.web.messages.texts.network import NETWORK
+from node.web.messages.texts.queue import QUEUE
+from node.web.messages.texts.series import SERIES
+from node.web.messages.texts.states import STATES
+from node.web.messages.texts.system import SYSTEM
 
 _HIGH_MARKS = (" :", " ;", " ?", " !", " %", " »")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from node.domain.codes import refusal
 from node.domain.wording import agreed
-from node.web.texts import Translator
-from node.web.when import day_clock
+from node.web.messages.texts import Translator
+from node.web.views.time_format import day_clock
 
 _COUNTS = ("stored", "duplicates", "conflicts", "refused")
 

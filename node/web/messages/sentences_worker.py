@@ -1,4 +1,4 @@
-"""French for what workers, peers and refused instances say; see `node.web.sentences`.
+"""French for what workers, peers and refused instances say; see `node.web.messages.sentences`.
 
 Parts of a sentence (reasons, remedies) have forms of their own and are told inside the others.
 """

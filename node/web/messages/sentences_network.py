@@ -1,4 +1,4 @@
-"""French for what deliveries, their proof and pulls say; see `node.web.sentences`."""
+"""French for what deliveries, their proof and pulls say; see `node.web.messages.sentences`."""
 
 FORMS: tuple[tuple[str, str], ...] = (
     # -- pulls (node.domain.site) ------------------------------------------------------------------

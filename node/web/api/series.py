@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from node.web.description import describe, fields, operations
+from node.web.api.description import describe, fields, operations
+from node.web.auth.security import VIEWER
 from node.web.layout import layout
-from node.web.security import VIEWER
 
 router = APIRouter(tags=["series"])
 

@@ -4,7 +4,7 @@ from fastapi import Request
 
 from node.archive.people.audit import By
 from node.domain.errors import Rejected
-from node.web.security import Access, actor, address_of, me
+from node.web.auth.security import Access, actor, address_of, me
 
 # How long a fresh log-in at the identity provider counts as a signature's proof.
 FRESH_S = 300.0

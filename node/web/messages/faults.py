@@ -1,8 +1,8 @@
 """What went wrong, in the reader's words: by its code where a page knows it, else spoken."""
 
 from node.domain.errors import NodeError, Rejected
-from node.web.sentences import spoken, understood
-from node.web.texts import TEXTS, Translator
+from node.web.messages.sentences import spoken, understood
+from node.web.messages.texts import TEXTS, Translator
 
 
 def code_of(error: NodeError) -> str:

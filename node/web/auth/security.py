@@ -30,9 +30,9 @@ from node.archive.people.credentials import Credentials
 from node.domain.access import Identity, Role
 from node.domain.errors import Defect
 from node.log import get_logger
+from node.web.auth.oidc import Provider
+from node.web.auth.origin import Origin, OriginRules
 from node.web.headers import for_answer
-from node.web.oidc import Provider
-from node.web.origin import Origin, OriginRules
 
 log = get_logger(__name__)
 Scope = MutableMapping[str, Any]

@@ -25,9 +25,9 @@ from node.domain.door import Ending
 from node.domain.errors import Rejected
 from node.domain.names import is_uid
 from node.log import get_logger
-from node.web import qido, stow, wado
-from node.web.media import JSON, Accepted, Multipart, Part, read_accept
-from node.web.security import PHYSICIST, VIEWER, me, note
+from node.web.auth.security import PHYSICIST, VIEWER, me, note
+from node.web.dicomweb import qido, stow, wado
+from node.web.dicomweb.media_types import JSON, Accepted, Multipart, Part, read_accept
 
 log = get_logger(__name__)
 BASE = "/dicom-web"

@@ -19,7 +19,7 @@ from node.dicom import codecs
 from node.dicom.declared import require_decodable
 from node.dicom.transcode import transcode
 from node.domain.errors import Rejected
-from node.web.qido import UTF_8
+from node.web.dicomweb.qido import UTF_8
 
 NATIVE = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 # PS3.18 table 8.7.3-2: media type of a compressed frame.

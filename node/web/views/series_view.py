@@ -10,9 +10,9 @@ from node.domain.codes_geometry import GEOMETRY
 from node.domain.codes_kind import KIND
 from node.domain.codes_pixels import PIXELS
 from node.domain.states import DeliveryState, State
-from node.web.sentences import spoken
-from node.web.story import STEPS, finding_sentence
-from node.web.texts import TEXTS, Translator
+from node.web.messages.sentences import spoken
+from node.web.messages.texts import TEXTS, Translator
+from node.web.views.timeline import STEPS, finding_sentence
 
 Item = Mapping[str, Any]
 _STEP_WORDS = {"collect": 1, "check": 1, "plan": 1, "synthesise": 2, "encode": 3, "release": 4}

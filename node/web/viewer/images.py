@@ -7,11 +7,11 @@ from fastapi.responses import FileResponse
 
 from node.domain.errors import Rejected
 from node.log import get_logger
-from node.web.api import found
-from node.web.models import band_for
-from node.web.planes import PLANES, plane_png
-from node.web.security import VIEWER
-from node.web.volumes import KINDS, View, Views
+from node.web.api.series import found
+from node.web.auth.security import VIEWER
+from node.web.viewer.planes import PLANES, plane_png
+from node.web.viewer.volumes import KINDS, View, Views
+from node.web.views.models_view import band_for
 
 log = get_logger(__name__)
 router = APIRouter(include_in_schema=False)

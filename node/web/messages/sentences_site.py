@@ -1,4 +1,4 @@
-"""French for what settings, accounts and refused associations say; see `node.web.sentences`."""
+"""French for what settings, accounts and refused associations say; see `node.web.messages.sentences`."""
 
 from node.domain.site import WHEN_PATTERNS
 

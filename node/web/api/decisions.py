@@ -10,9 +10,9 @@ from node.archive.people.accounts import TooMany
 from node.archive.people.audit import By
 from node.archive.work.decisions import Signature
 from node.domain.errors import NodeError, Rejected
-from node.web.desk import desk
-from node.web.proof import prove_again
-from node.web.security import PHYSICIST, actor, note, noted
+from node.web.auth.proof import prove_again
+from node.web.auth.security import PHYSICIST, actor, note, noted
+from node.web.views.page_services import desk
 
 router = APIRouter(prefix="/api/series/{series_id}", tags=["decisions"], dependencies=[PHYSICIST])
 SeriesId = Annotated[int, Path(ge=1, lt=2**31)]

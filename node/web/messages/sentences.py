@@ -7,10 +7,10 @@ a form here, such as a peer's own words, is shown as it was written.
 import re
 
 from node.domain.wording import Language, agreed
-from node.web.sentences_network import FORMS as network_forms  # noqa: N811 - it joins ours
-from node.web.sentences_site import ENDS, VISITS
-from node.web.sentences_site import FORMS as site_forms  # noqa: N811 - it joins ours
-from node.web.sentences_worker import FORMS as worker_forms  # noqa: N811 - it joins ours
+from node.web.messages.sentences_network import FORMS as network_forms  # noqa: N811 - it joins ours
+from node.web.messages.sentences_site import ENDS, VISITS
+from node.web.messages.sentences_site import FORMS as site_forms  # noqa: N811 - it joins ours
+from node.web.messages.sentences_worker import FORMS as worker_forms  # noqa: N811 - it joins ours
 
 _FORMS: tuple[tuple[str, str], ...] = (
     (r"Instances are arriving\.", "Des images arrivent."),

@@ -1,0 +1,1 @@
+"""JSON for programs: series, decisions, models, the site."""

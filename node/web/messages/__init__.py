@@ -1,0 +1,1 @@
+"""Sentences of the pages and of the database, and their translations."""

@@ -1,0 +1,1 @@
+"""Volumes, planes and plots for the viewer."""
