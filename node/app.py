@@ -27,8 +27,8 @@ from node.domain.sign_off import RESEARCH
 from node.domain.site import Site
 from node.generators import GeneratorPool, model_rows, only_model, registry, verified
 from node.log import get_logger
+from node.net.tls import Tls, Validity, validity_of
 from node.settings import Settings
-from node.tls import Tls, Validity, validity_of
 
 if TYPE_CHECKING:
     from node.archive.evidence.offering import Offerings

@@ -12,12 +12,12 @@ from pydicom.uid import UID
 
 from node.archive.headers.indexed_attributes import ATTRIBUTES, COMPUTED, UNIQUE_KEY, Level
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
+from node.net.tls import PROFILES
 from node.scp import query_status, status
 from node.scp.contexts import SERVICES
 from node.scp.server import MAX_PDU_BYTES
 from node.scp.status import Status
 from node.scu.services import USED_SERVICES
-from node.tls import PROFILES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from node.flow.notify import Expiry, Notices
+from node.net.tls import Validity
 from node.settings import Settings
-from node.tls import Validity
 
 
 def notices(settings: Settings, validity: Callable[[], Iterable[Validity]]) -> Notices:

@@ -26,8 +26,8 @@ from node.domain.names import AETitle, ae_title
 from node.domain.reading import BadSetting, Reader
 from node.domain.reading import Path as Place
 from node.domain.site import Site, read_site
+from node.net.tls import PROFILES, TlsFiles
 from node.settings_file import merged, place_name, read_environment, read_text
-from node.tls import PROFILES, TlsFiles
 
 PROVIDERS = ("cuda", "tensorrt", "cpu")
 SECTIONS = (

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from node.audit.relay import AuditRelay
 from node.audit.syslog import Collector, Syslog
 from node.log import get_logger
-from node.tls import Tls
+from node.net.tls import Tls
 
 log = get_logger(__name__)
 

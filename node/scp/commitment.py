@@ -22,8 +22,8 @@ from node.domain.errors import NodeError, Rejected
 from node.domain.wording import counted
 from node.log import get_logger
 from node.scp.admission import may_send
-from node.scp.upper_layer import is_quiet, respond
-from node.scp.visits import Visits
+from node.scp.association_recorder import Visits
+from node.scp.pynetdicom_hooks import is_quiet, respond
 
 log = get_logger(__name__)
 

@@ -21,7 +21,7 @@ from node.domain.wording import counted
 from node.log import get_logger
 from node.scp import query_status, status
 from node.scp.admission import may_query
-from node.scp.visits import Visit, Visits
+from node.scp.association_recorder import Visit, Visits
 
 log = get_logger(__name__)
 

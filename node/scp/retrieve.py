@@ -25,12 +25,12 @@ from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
 from node.domain.wording import counted
 from node.log import get_logger
-from node.scp import query_status, upper_layer
+from node.scp import pynetdicom_hooks, query_status
+from node.scp.association_recorder import Visits
+from node.scp.c_get_sender import Wire
+from node.scp.pynetdicom_hooks import is_cancelled, respond
 from node.scp.query import read_query, require_query, unique_keys
 from node.scp.status import Status
-from node.scp.upper_layer import is_cancelled, respond
-from node.scp.visits import Visits
-from node.scp.wire import Wire
 from node.scu.association import associate
 from node.scu.store import (
     InstanceStatus,
@@ -152,7 +152,7 @@ class Retriever:
         request = _Request(association, message, context)
 
         def send(peer: Peer, files: Sequence[Outgoing], tally: Tally) -> bool:
-            with upper_layer.own_connection(association) as connection:
+            with pynetdicom_hooks.own_connection(association) as connection:
                 if connection is not None:
                     with closing(Wire(association, connection, files)) as wire:
                         if all(map(wire.takes, files)):

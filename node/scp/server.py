@@ -22,21 +22,21 @@ from node.archive.query.commitments import Commitments
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from node.domain.errors import Misconfigured
 from node.log import get_logger
-from node.scp import upper_layer
+from node.net.tls import Tls
+from node.scp import pynetdicom_hooks
 from node.scp.admission import Policy
+from node.scp.association_handlers import Door
+from node.scp.association_recorder import Records, Visits
+from node.scp.association_slots import Places
 from node.scp.commitment import CommitmentService
 from node.scp.contexts import contexts_for
-from node.scp.door import Door
-from node.scp.loop import loops
-from node.scp.places import Places
 from node.scp.query import FindHandler
 from node.scp.retrieve import Retriever
-from node.scp.secure import HandshakeFirst
 from node.scp.store import StoreHandler
-from node.scp.visits import Records, Visits
-from node.scp.waiting import Waiting
+from node.scp.store_receiver import loops
+from node.scp.tls_listener import HandshakeFirst
+from node.scp.waiting_connections import Waiting
 from node.scu.association import bound_silence, quiet_pynetdicom
-from node.tls import Tls
 
 log = get_logger(__name__)
 
@@ -119,7 +119,7 @@ def serve_scp(
 
     ``secure`` is a second port, for TLS. ``policy`` is asked at each association, so that it may
     change while the SCP runs; ``ready`` is called once connections are answered.
-    ``own_loop`` receives with `node.scp.loop`; without it pynetdicom does everything.
+    ``own_loop`` receives with `node.scp.store_receiver`; without it pynetdicom does everything.
     """
     limits = limits or ScpLimits()
     quiet_pynetdicom()
@@ -143,7 +143,7 @@ def serve_scp(
         "evt_handlers": _handlers(
             door, store, FindHandler(catalogue, visits, ae_title), commitment
         ),
-        "request_handler": upper_layer.Connection,
+        "request_handler": pynetdicom_hooks.Connection,
         "limits": limits,
         "will_abort": store.will_abort,
         "waiting": waiting,
@@ -207,8 +207,8 @@ class InheritedServer(AssociationServer):  # type: ignore[misc] # pynetdicom has
         limits: ScpLimits,
         waiting: Waiting,
         will_abort: Callable[[Any, str], None] | None = None,
-        services: Mapping[type, upper_layer.Serve],
-        make_loop: upper_layer.MakeLoop | None = None,
+        services: Mapping[type, pynetdicom_hooks.Serve],
+        make_loop: pynetdicom_hooks.MakeLoop | None = None,
         **more: Any,
     ) -> None:
         self.services = services

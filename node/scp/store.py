@@ -16,8 +16,8 @@ from node.domain.errors import Defect, NodeError, Rejected
 from node.log import get_logger
 from node.scp import status
 from node.scp.admission import may_send
+from node.scp.association_recorder import Visit, Visits
 from node.scp.status import Answer
-from node.scp.visits import Visit, Visits
 
 log = get_logger(__name__)
 

@@ -14,9 +14,9 @@ from pynetdicom.presentation import PresentationContext
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from node.domain.errors import Misconfigured, NodeError, Rejected, Retryable
 from node.domain.site import Peer
-from node.scu.lending import keep_answers
-from node.scu.wire import acknowledge_at_once
-from node.tls import Tls
+from node.net.borrowed_socket import keep_answers
+from node.net.c_store_sender import acknowledge_at_once
+from node.net.tls import Tls
 
 MAX_PDU_BYTES = 128 * 1024
 

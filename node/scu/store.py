@@ -28,9 +28,9 @@ from node.dicom.transcode import LOSSLESS, transcode
 from node.domain.errors import Rejected, Retryable
 from node.domain.site import Peer
 from node.log import get_logger
-from node.scu import wire
+from node.net import c_store_sender
+from node.net.borrowed_socket import own_connection
 from node.scu.association import Timeouts, associate
-from node.scu.lending import own_connection
 
 log = get_logger(__name__)
 
@@ -65,9 +65,9 @@ class Outgoing:
     digest: Digest | None = None
     """What the file must be; None where the caller has it from elsewhere."""
 
-    def request(self, number: int, origin: "Origin | None" = None) -> wire.Request:
+    def request(self, number: int, origin: "Origin | None" = None) -> c_store_sender.Request:
         """The C-STORE that sends it as it lies, the ``number``-th of its association."""
-        return wire.Request(
+        return c_store_sender.Request(
             sop_class_uid=self.sop_class_uid,
             sop_instance_uid=self.sop_instance_uid,
             transfer_syntax_uid=self.transfer_syntax_uid,
@@ -161,7 +161,7 @@ def as_they_lie(
     origin: Origin | None = None,
 ) -> Iterator[StoreOne | None]:
     """How to send ``files`` past pynetdicom; None where one needs transcoding, and under TLS."""
-    contexts = wire.contexts_of(association)
+    contexts = c_store_sender.contexts_of(association)
     if any((f.sop_class_uid, f.transfer_syntax_uid) not in contexts for f in files):
         yield None
         return
@@ -171,7 +171,7 @@ def as_they_lie(
                 yield None
                 return
             coming = [(f.path, f.digest) for f in files]
-            with closing(wire.Wire(association, connection, coming=coming)) as straight:
+            with closing(c_store_sender.Wire(association, connection, coming=coming)) as straight:
                 yield partial(_store_straight, straight, peer, origin)
     except _BrokenOff:
         if association.is_established:  # a peer that fell silent is waited for no longer
@@ -180,13 +180,13 @@ def as_they_lie(
 
 
 def _store_straight(
-    straight: wire.Wire, peer: Peer, origin: Origin | None, file: Outgoing, number: int
+    straight: c_store_sender.Wire, peer: Peer, origin: Origin | None, file: Outgoing, number: int
 ) -> InstanceStatus:
     try:
         response = straight.store(file.request(number, origin))
     except NotIntact as error:
         return not_sent(file, error)
-    except wire.Ended as error:
+    except c_store_sender.Ended as error:
         log.warning("association_lost", peer=peer.name, reason=str(error))
         raise _broken_off(peer, file) from None
     return answered(file, response.status, response.comment)

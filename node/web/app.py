@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from node.log import get_logger
-from node.tls import Validity
+from node.net.tls import Validity
 from node.web import events, pull
 from node.web.api import decisions, site
 from node.web.api import models as models_api

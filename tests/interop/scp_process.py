@@ -23,9 +23,9 @@ from node.archive.rows.index import Index
 from node.archive.schema import tables
 from node.domain.reading import Reader
 from node.domain.site import read_site
+from node.net.tls import Tls, TlsFiles
 from node.scp.admission import Policy
 from node.scp.server import ScpLimits, Secure, listen, serve_scp
-from node.tls import Tls, TlsFiles
 
 PACS = {
     "name": "pacs",

@@ -12,7 +12,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import MRImageStorage
 
-from node.scp.loop import MEMORY_BYTES
+from node.scp.store_receiver import MEMORY_BYTES
 from tests.bench.client import send_series
 from tests.bench.series import Kind, new_series
 from tests.interop.receiving import Node, data_set_of, mr_image, running_node, write_image

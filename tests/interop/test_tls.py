@@ -15,10 +15,10 @@ import pytest
 from node.domain.errors import Misconfigured, Retryable
 from node.domain.names import AETitle
 from node.domain.site import Peer
+from node.net.tls import Tls, TlsFiles
 from node.scu import association
 from node.scu.echo import echo
 from node.scu.store import Outgoing, send
-from node.tls import Tls, TlsFiles
 from tests.interop.receiving import (
     Node,
     data_set_of,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from node.domain.errors import Misconfigured
-from node.tls import PROFILES, Tls, TlsFiles
+from node.net.tls import PROFILES, Tls, TlsFiles
 from tests.peers.pki import Authority, Identity
 
 

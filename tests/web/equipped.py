@@ -30,9 +30,9 @@ from node.flow.client import FlowClient
 from node.flow.engine import engine_url
 from node.infer.card import card
 from node.infer.registry import Registry
+from node.net.tls import Validity
 from node.settings import load
 from node.system import log_lines, note_backup, system
-from node.tls import Validity
 from node.web.app import create_app
 from node.web.auth.security import Access
 from tests.web.desks import desk_of

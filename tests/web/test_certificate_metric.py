@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from node.archive.query.queries import Queries
 from node.archive.schema import tables
-from node.tls import Validity
+from node.net.tls import Validity
 from node.web.health.metrics import exposition
 
 

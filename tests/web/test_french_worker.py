@@ -9,7 +9,7 @@ from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.domain.wording import Language
 from node.flow import intake, pull, series
-from node.scp import secure
+from node.scp import tls_listener
 from node.scu import association, store
 from node.scu.find import RemoteSeries
 from node.web.messages.sentences import spoken, understood
@@ -127,7 +127,7 @@ def test_how_an_association_went_is_told_with_what_was_kept_out() -> None:
 
 def test_each_reason_of_a_handshake_is_told() -> None:
     """What a connection to the TLS port may lack."""
-    reasons = [*secure._REASONS.values()]
+    reasons = [*tls_listener._REASONS.values()]
     assert len(reasons) >= 5
     assert [why for why in reasons if not understood(why)] == []
 

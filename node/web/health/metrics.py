@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from node.domain.states import DeliveryState, State
-from node.tls import Validity
+from node.net.tls import Validity
 
 # Deliveries are counted over this many series, so that a scrape stays cheap.
 _NEWEST = 500

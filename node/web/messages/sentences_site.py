@@ -15,7 +15,7 @@ VISITS: tuple[tuple[str, str], ...] = (
     (r"commitment asked for (\d+) instance(?:\(s\)|s)?",
      r"engagement demandé pour \1 [instance|instances]"),
 )  # fmt: skip
-"""What an association brought, part by part; see `node.scp.visits`."""
+"""What an association brought, part by part; see `node.scp.association_recorder`."""
 ENDS = {
     "Released.": "Terminée.",
     "Aborted by the peer.": "Interrompue par le système.",

@@ -27,7 +27,7 @@ from node.archive.site.site_repository import SiteBook
 from node.audit.relay import AuditRelay
 from node.audit.syslog import Collector, Syslog
 from node.domain.site import Site
-from node.tls import Tls, TlsFiles
+from node.net.tls import Tls, TlsFiles
 from tests.peers.pki import Authority
 from tests.peers.waiting import free_port, wait_until
 

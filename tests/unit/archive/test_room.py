@@ -10,10 +10,10 @@ from node.archive.ingest.receive import Receiver
 from node.archive.rows.index import Index
 from node.archive.schema import tables as t
 from node.domain.errors import Retryable
-from node.scp.commands import StoreRequest
-from node.scp.loop import MEMORY_BYTES, _Arriving
+from node.net.command_set import StoreRequest
+from node.scp.association_recorder import Visits
 from node.scp.store import StoreHandler
-from node.scp.visits import Visits
+from node.scp.store_receiver import MEMORY_BYTES, _Arriving
 from tests.interop.receiving import offerings_of
 
 _DISK, _KEPT = 64 << 20, 32 << 20

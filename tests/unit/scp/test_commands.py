@@ -8,7 +8,7 @@ from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu import P_DATA_TF
 
-from node.scp.commands import RESPONSE_LIMIT, StoreRequest, read_store_request, store_response
+from node.net.command_set import RESPONSE_LIMIT, StoreRequest, read_store_request, store_response
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 

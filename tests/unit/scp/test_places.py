@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from node.scp.places import Places
+from node.scp.association_slots import Places
 
 HOLD = """
 import sys
 from pathlib import Path
-from node.scp.places import Places
+from node.scp.association_slots import Places
 held = Places(Path(sys.argv[1])).take("pacs", 2)
 print("held" if held else "full", flush=True)
 sys.stdin.read()

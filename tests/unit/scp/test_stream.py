@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.scp.stream import BUFFER_BYTES, Closed, Stream, TooLong
+from node.net.socket_buffer import BUFFER_BYTES, Closed, Stream, TooLong
 
 
 @pytest.fixture

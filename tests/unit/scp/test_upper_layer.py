@@ -12,7 +12,7 @@ from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AssociationServer, AssociationSocket, RequestHandler
 
-from node.scp import upper_layer
+from node.scp import pynetdicom_hooks
 
 
 def acceptor() -> tuple[Association, socket.socket]:
@@ -20,7 +20,7 @@ def acceptor() -> tuple[Association, socket.socket]:
     ours, theirs = socket.socketpair()
     association = Association(AE(ae_title="X"), "acceptor")
     association.set_socket(AssociationSocket(association, client_socket=ours))
-    association.dul.socket.__class__ = upper_layer.Wire
+    association.dul.socket.__class__ = pynetdicom_hooks.Wire
     association.dul.socket.prepare()
     return association, theirs
 
@@ -33,7 +33,7 @@ def test_the_version_is_the_one_we_read() -> None:
 def test_connections_are_made_where_we_think() -> None:
     """The request handler builds the association in the method we extend."""
     assert hasattr(RequestHandler, "_create_association")
-    assert issubclass(upper_layer.Connection, RequestHandler)
+    assert issubclass(pynetdicom_hooks.Connection, RequestHandler)
     assert AssociationServer.get_request is not None
 
 
@@ -69,7 +69,7 @@ def test_nothing_ends_the_wait_for_a_request() -> None:
     association, theirs = acceptor()
     assert isinstance(association.dul.to_user_queue, queue.Queue)
 
-    upper_layer.forget_silent(association)
+    pynetdicom_hooks.forget_silent(association)
 
     assert association.dul.receive_pdu(wait=True, timeout=5) is None
     assert association.dul.to_user_queue.empty()
@@ -105,7 +105,7 @@ def test_a_lent_wire_keeps_pynetdicom_waiting() -> None:
     """Its thread waits where it would read, wakes to send, and reads what was given back first."""
     association, theirs = acceptor()
     wire, dul = association.dul.socket, association.dul
-    dul.to_provider_queue = upper_layer._Outbox(wire)
+    dul.to_provider_queue = pynetdicom_hooks._Outbox(wire)
     dul.state_machine.current_state = "Sta6"
     dul.is_alive = lambda: True
     theirs.sendall(b"later")

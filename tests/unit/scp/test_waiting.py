@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from node.scp.waiting import Waiting
+from node.scp.waiting_connections import Waiting
 
 
 @pytest.fixture

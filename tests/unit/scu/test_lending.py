@@ -15,7 +15,7 @@ from pynetdicom.dimse_primitives import C_ECHO
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AssociationSocket
 
-from node.scu.lending import Lent, keep_answers, own_connection
+from node.net.borrowed_socket import Lent, keep_answers, own_connection
 
 
 @contextmanager

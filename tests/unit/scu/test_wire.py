@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from node.scu.wire import Ended, Request, Wire
+from node.net.c_store_sender import Ended, Request, Wire
 from tests.interop.receiving import mr_image, write_image
 
 # C-STORE-RSP, success, to message 1 (PS3.7 9.3.1.2).

@@ -34,7 +34,7 @@ class Records(Protocol):
 
 
 class Place(Protocol):
-    """What an association holds of its peer's limit; `node.scp.places.Held` is one."""
+    """What an association holds of its peer's limit; `node.scp.association_slots.Held` is one."""
 
     def free(self) -> None:
         """Give it back."""
@@ -48,7 +48,7 @@ class Visit:
     peer: Peer | None
     opened_at: datetime
     contexts: tuple[Mapping[str, Any], ...] = ()
-    """Offered and what was answered, as `node.scp.agreed.agreement` gives them."""
+    """Offered and what was answered, as `node.scp.negotiation.agreement` gives them."""
     place: Place | None = None
     """None where the peer has no limit of its own."""
     offering: Offering | None = None

@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 
-from node.scu.wire import acknowledge_at_once
+from node.net.c_store_sender import acknowledge_at_once
 
 # One read takes what the kernel has, up to this. A PDU need not fit: data is taken piece by piece.
 BUFFER_BYTES = 256 * 1024

@@ -1,4 +1,4 @@
-"""C-STORE sub-operations of a C-GET straight on the connection; see `node.scu.wire`.
+"""C-STORE sub-operations of a C-GET straight on the connection; see `node.net.c_store_sender`.
 
 The same connection brings C-CANCEL, which pynetdicom must hear of.
 """
@@ -9,8 +9,8 @@ from typing import Any
 
 from node.dicom.intact import NotIntact
 from node.domain.errors import Retryable
-from node.scp import upper_layer
-from node.scu import wire
+from node.net import c_store_sender
+from node.scp import pynetdicom_hooks
 from node.scu.store import InstanceStatus, Outgoing, answered, not_sent
 
 _C_CANCEL_RQ = 0x0FFF
@@ -24,8 +24,8 @@ class Wire:
     ) -> None:
         self._association = association
         coming = [(f.path, f.digest) for f in files]
-        self._wire = wire.Wire(association, connection, self._heard, coming)
-        self._contexts = wire.contexts_of(association)
+        self._wire = c_store_sender.Wire(association, connection, self._heard, coming)
+        self._contexts = c_store_sender.contexts_of(association)
 
     def takes(self, file: Outgoing) -> bool:
         """Whether the file can go as it lies."""
@@ -37,7 +37,7 @@ class Wire:
             response = self._wire.store(file.request(number))
         except NotIntact as error:
             return not_sent(file, error)
-        except wire.Ended as error:
+        except c_store_sender.Ended as error:
             raise Retryable(
                 f"The association of the C-GET broke at {file.sop_instance_uid}: {error}.",
                 remedy="Ask again.",
@@ -52,6 +52,6 @@ class Wire:
         """Take a C-CANCEL that has arrived between two instances."""
         self._wire.look()
 
-    def _heard(self, command: wire.Command) -> None:
-        if wire.number(command, 0x0100) == _C_CANCEL_RQ:
-            upper_layer.cancel(self._association, wire.number(command, 0x0120))
+    def _heard(self, command: c_store_sender.Command) -> None:
+        if c_store_sender.number(command, 0x0100) == _C_CANCEL_RQ:
+            pynetdicom_hooks.cancel(self._association, c_store_sender.number(command, 0x0120))

@@ -3,7 +3,7 @@
 pynetdicom negotiates; while nothing but C-STORE comes, this loop has the socket: bytes go from a
 fixed buffer into the data set as they came, the command set is read by struct, the response is one
 send. Whatever else comes is left in the stream, whole, and pynetdicom serves it
-(`node.scp.upper_layer`). A sender gets its answer before its next instance is read, so that the
+(`node.scp.pynetdicom_hooks`). A sender gets its answer before its next instance is read, so that the
 disk sets the pace; a data set beyond `MEMORY_BYTES` goes to the disk while it arrives.
 """
 
@@ -23,14 +23,14 @@ from node.domain.budget import BUDGET
 from node.domain.errors import NodeError, Retryable
 from node.domain.storage import kind_of
 from node.log import get_logger
-from node.scp.commands import (
+from node.net.command_set import (
     LEAST_PDU,
     StoreRequest,
     read_store_request,
     store_response,
 )
+from node.net.socket_buffer import Closed, Stream, TooLong
 from node.scp.store import BEGINNING_BYTES, StoreHandler
-from node.scp.stream import Closed, Stream, TooLong
 
 log = get_logger(__name__)
 

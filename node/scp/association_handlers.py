@@ -8,7 +8,7 @@ from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT
 
 from node.domain.door import Ending
 from node.log import get_logger
-from node.scp import upper_layer
+from node.scp import pynetdicom_hooks
 from node.scp.admission import (
     Admitted,
     Asked,
@@ -20,11 +20,11 @@ from node.scp.admission import (
     peer_is_full,
     plain_address,
 )
-from node.scp.agreed import agreement, offer
+from node.scp.association_recorder import Visits
+from node.scp.association_slots import Held, Places
 from node.scp.contexts import contexts_for
-from node.scp.places import Held, Places
+from node.scp.negotiation import agreement, offer
 from node.scp.resolver import Resolver
-from node.scp.visits import Visits
 
 log = get_logger(__name__)
 
@@ -76,7 +76,7 @@ class Door:
         if isinstance(decision, Admitted):
             decision = self._opened(association, asked, decision, place)
         if isinstance(decision, Refused):
-            upper_layer.refuse(association, decision.result, decision.source, decision.reason)
+            pynetdicom_hooks.refuse(association, decision.result, decision.source, decision.reason)
             offered = association.requestor.primitive.presentation_context_definition_list
             self._visits.refuse(asked, decision, offer(offered))
             return
@@ -159,11 +159,11 @@ class Door:
         """The connection is gone."""
         if event.assoc.requestor.primitive is None:
             log.info("connection_without_association", address=event.assoc.requestor.address)
-            upper_layer.forget_silent(event.assoc)
+            pynetdicom_hooks.forget_silent(event.assoc)
 
 
 def _asked(association: object) -> Asked:
-    facts = upper_layer.facts(association)
+    facts = pynetdicom_hooks.facts(association)
     return Asked(
         calling_ae=facts.calling_ae,
         called_ae=facts.called_ae,

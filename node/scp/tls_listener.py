@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from node.log import get_logger
+from node.net.tls import Tls
 from node.scp.admission import Asked, Refused, no_handshake
-from node.tls import Tls
 
 log = get_logger(__name__)
 

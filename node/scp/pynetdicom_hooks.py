@@ -9,7 +9,7 @@ fails when one of these points moves. They are
 - `DIMSEServiceProvider.receive_primitive`, where a message grows;
 - the queues between that thread and the association, to know that both are idle.
 
-So the receive loop of our own (`node.scp.loop`) has the socket while nothing but C-STORE comes, and
+So the receive loop of our own (`node.scp.store_receiver`) has the socket while nothing but C-STORE comes, and
 pynetdicom has it for everything else: negotiation, the other services, release, abort.
 """
 
@@ -31,9 +31,9 @@ from pynetdicom.transport import AssociationSocket, RequestHandler
 
 from node.domain.budget import BUDGET
 from node.log import get_logger
-from node.scp.facts import Facts, shown_by
-from node.scp.loop import Ending, ReceiveLoop, is_stored
-from node.scu.wire import acknowledge_at_once
+from node.net.c_store_sender import acknowledge_at_once
+from node.scp.request_facts import Facts, shown_by
+from node.scp.store_receiver import Ending, ReceiveLoop, is_stored
 
 log = get_logger(__name__)
 
