@@ -18,7 +18,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _run_backup(arguments: argparse.Namespace) -> int:
-    from node.doctor import back_up
+    from node.run.diagnostics import back_up
 
     with Progress() as progress:
         sentence = back_up(

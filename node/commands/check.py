@@ -24,7 +24,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _run_check(arguments: argparse.Namespace) -> int:
-    from node.doctor import examine_node
+    from node.run.diagnostics import examine_node
 
     results = examine_node(settings_of(arguments), deep=arguments.deep, adopt=arguments.adopt)
     if arguments.json:

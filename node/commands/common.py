@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from node.config.settings import Settings, fault_at, load
 from node.domain.errors import Misconfigured
-from node.settings import Settings, fault_at, load
 
 DEFAULT_CONFIG = Path("node.toml")
 Command = Callable[[argparse.Namespace], int]
@@ -80,7 +80,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
 
 def check_routes(settings: Settings) -> None:
     """Raise `Misconfigured` with file and line where a route names a model that is not there."""
-    from node.generators import registry
+    from node.run.generators import registry
 
     names = {m.ref.name for m in registry(settings).models}
     for n, route in enumerate(settings.site.routes):

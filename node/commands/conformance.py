@@ -18,7 +18,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _run_conformance(arguments: argparse.Namespace) -> int:
-    from node.app import conformance_statement
+    from node.run.app import conformance_statement
 
     sys.stdout.write(conformance_statement(settings_of(arguments)))
     return 0

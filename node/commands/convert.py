@@ -22,8 +22,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _run_convert(arguments: argparse.Namespace) -> int:
-    from node.app import workshop
     from node.convert import convert_folder, exit_status
+    from node.run.app import workshop
 
     tools = workshop(settings_of(arguments), model_name=arguments.model)
     with Progress() as progress:

@@ -14,14 +14,14 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _list_models(arguments: argparse.Namespace) -> int:
-    from node.generators import model_rows
+    from node.run.generators import model_rows
 
     rows = model_rows(settings_of(arguments))
     return print_rows(arguments, rows, ("name", "version", "body_part", "spacing_mm", "sha256"))
 
 
 def _verify_models(arguments: argparse.Namespace) -> int:
-    from node.generators import verify_models
+    from node.run.generators import verify_models
 
     rows = verify_models(settings_of(arguments), arguments.name)
     print_rows(arguments, rows, ("name", "version", "provider", "verdict"))

@@ -27,8 +27,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _list_peers(arguments: argparse.Namespace) -> int:
-    from node.app import current_site
     from node.domain.site import peer_mapping
+    from node.run.app import current_site
 
     peers = current_site(settings_of(arguments)).peers
     rows = [peer_mapping(p) | {"source": p.source} for p in peers]
@@ -36,7 +36,7 @@ def _list_peers(arguments: argparse.Namespace) -> int:
 
 
 def _add_peer(arguments: argparse.Namespace) -> int:
-    from node.app import site_book
+    from node.run.app import site_book
 
     fields = ("name", "ae_title", "host", "port", "may", "proof")
     wanted = {f: getattr(arguments, f) for f in fields} | changes_of(arguments.set)
@@ -46,7 +46,7 @@ def _add_peer(arguments: argparse.Namespace) -> int:
 
 
 def _change_peer(arguments: argparse.Namespace) -> int:
-    from node.app import site_book
+    from node.run.app import site_book
 
     changes = changes_of(arguments.changes)
     site_book(settings_of(arguments)).change("peer", arguments.name, changes, who=who())
@@ -55,7 +55,7 @@ def _change_peer(arguments: argparse.Namespace) -> int:
 
 
 def _remove_peer(arguments: argparse.Namespace) -> int:
-    from node.app import site_book
+    from node.run.app import site_book
 
     site_book(settings_of(arguments)).remove("peer", arguments.name, who=who())
     print(f"Peer {arguments.name} removed.")
@@ -63,7 +63,7 @@ def _remove_peer(arguments: argparse.Namespace) -> int:
 
 
 def _echo_peer(arguments: argparse.Namespace) -> int:
-    from node.app import echo_peer
+    from node.run.app import echo_peer
 
     print(echo_peer(settings_of(arguments), arguments.name))
     return 0

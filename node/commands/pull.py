@@ -21,7 +21,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    from node.deeds import pull
+    from node.run.series_actions import pull
 
     said = pull(
         settings_of(arguments),

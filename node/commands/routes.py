@@ -27,8 +27,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _list_routes(arguments: argparse.Namespace) -> int:
-    from node.app import current_site
     from node.domain.site import route_mapping
+    from node.run.app import current_site
 
     routes = current_site(settings_of(arguments)).routes
     rows = [route_mapping(r) | {"source": r.source} for r in routes]
@@ -36,7 +36,7 @@ def _list_routes(arguments: argparse.Namespace) -> int:
 
 
 def _add_route(arguments: argparse.Namespace) -> int:
-    from node.app import site_book
+    from node.run.app import site_book
 
     when: dict[str, Any] = {"from": arguments.senders} if arguments.senders else {}
     for condition in arguments.when:
@@ -56,7 +56,7 @@ def _add_route(arguments: argparse.Namespace) -> int:
 
 
 def _change_route(arguments: argparse.Namespace) -> int:
-    from node.app import site_book
+    from node.run.app import site_book
 
     changes = changes_of(arguments.changes)
     site_book(settings_of(arguments)).change("route", arguments.name, changes, who=who())
@@ -65,7 +65,7 @@ def _change_route(arguments: argparse.Namespace) -> int:
 
 
 def _remove_route(arguments: argparse.Namespace) -> int:
-    from node.app import site_book
+    from node.run.app import site_book
 
     site_book(settings_of(arguments)).remove("route", arguments.name, who=who())
     print(f"Route {arguments.name} removed.")
@@ -73,9 +73,9 @@ def _remove_route(arguments: argparse.Namespace) -> int:
 
 
 def _try_routes(arguments: argparse.Namespace) -> int:
-    from node.app import current_site
     from node.convert import examine_folder, finding_json
-    from node.generators import registry
+    from node.run.app import current_site
+    from node.run.generators import registry
 
     settings = settings_of(arguments)
     models = registry(settings)

@@ -42,14 +42,14 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _list_series(arguments: argparse.Namespace) -> int:
-    from node.app import queries
+    from node.run.app import queries
 
     rows = queries(settings_of(arguments)).series_items()
     return print_rows(arguments, rows, ("id", "state", "description", "instances", "sentence"))
 
 
 def _show_series(arguments: argparse.Namespace) -> int:
-    from node.app import queries
+    from node.run.app import queries
 
     detail = queries(settings_of(arguments)).series_detail(arguments.id)
     if detail is None:
@@ -61,8 +61,8 @@ def _show_series(arguments: argparse.Namespace) -> int:
 
 
 def _act_on_series(arguments: argparse.Namespace) -> int:
-    from node.app import queries
-    from node.deeds import act_on_series
+    from node.run.app import queries
+    from node.run.series_actions import act_on_series
 
     seen = None
     if arguments.action == "release":
@@ -82,7 +82,7 @@ def _act_on_series(arguments: argparse.Namespace) -> int:
 
 def _correct_series(arguments: argparse.Namespace) -> int:
     """Adopt the images that came again, or leave those that are held."""
-    from node.deeds import correct_series
+    from node.run.series_actions import correct_series
 
     settings = settings_of(arguments)
     name, password = _who(arguments)
@@ -116,7 +116,7 @@ def _sign(
     arguments: argparse.Namespace, item: dict[str, Any], plan: dict[str, Any], seen: str | None
 ) -> str:
     """Show what leaves, have each warning accepted, ask who signs; the sentence of what follows."""
-    from node.deeds import sign_series
+    from node.run.series_actions import sign_series
 
     count = sum(output["instances"] for output in item["outputs"])
     print(f"{count} objects to {', '.join(plan['destinations']) or 'nobody'}.")

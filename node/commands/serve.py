@@ -16,7 +16,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _run_serve(arguments: argparse.Namespace) -> int:
-    from node.processes import serve
+    from node.run.processes import serve
 
     log.configure("INFO", role=arguments.role)
     settings = settings_of(arguments)

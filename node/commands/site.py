@@ -19,7 +19,7 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from node.app import site_book
+    from node.run.app import site_book
 
     text = site_book(settings_of(arguments)).export()
     if arguments.file is None:
@@ -30,7 +30,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from node.app import site_book
+    from node.run.app import site_book
 
     try:
         text = arguments.file.read_text("utf-8")
@@ -42,7 +42,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _history(arguments: argparse.Namespace) -> int:
-    from node.app import queries
+    from node.run.app import queries
 
     rows = queries(settings_of(arguments)).site_changes()
     return print_rows(arguments, rows, ("at", "who", "action", "kind", "name"))

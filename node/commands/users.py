@@ -31,14 +31,14 @@ def _add_stdin(parser: argparse.ArgumentParser) -> None:
 
 
 def _list_users(arguments: argparse.Namespace) -> int:
-    from node.app import accounts
+    from node.run.app import accounts
 
     rows = accounts(settings_of(arguments)).all()
     return print_rows(arguments, rows, ("name", "role", "disabled", "logs_in", "seen_at"))
 
 
 def _add_user(arguments: argparse.Namespace) -> int:
-    from node.app import accounts
+    from node.run.app import accounts
 
     accounts(settings_of(arguments)).add(
         arguments.name,
@@ -52,7 +52,7 @@ def _add_user(arguments: argparse.Namespace) -> int:
 
 
 def _set_password(arguments: argparse.Namespace) -> int:
-    from node.app import accounts
+    from node.run.app import accounts
 
     who = f"{getpass.getuser()} (shell)"
     accounts(settings_of(arguments)).set_password(arguments.name, _password(arguments), who=who)

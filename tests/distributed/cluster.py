@@ -10,8 +10,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from node.config.settings import load
 from node.crashpoints import ENVIRONMENT, MARK, SIGNAL
-from node.settings import load
 from tests.crash.harness import MODEL_SPACING_MM, node_toml
 from tests.crash.watched import Watched
 from tests.peers.dcmtk import Storescp

@@ -13,14 +13,14 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.presentation import PresentationContext, build_context
 
 from node import scu
-from node.app import conformance_statement
+from node.config.settings import load
 from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.domain.storage import STORAGE_KINDS
+from node.run.app import conformance_statement
 from node.scu.association import associate
 from node.scu.echo import echo
 from node.scu.store import Outgoing, propose
-from node.settings import load
 from tests.interop.receiving import Node, running_node
 
 pytestmark = pytest.mark.interop

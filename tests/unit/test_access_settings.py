@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from node.config.settings import load
 from node.domain.errors import Misconfigured
-from node.settings import load
 
 
 def _load(folder: Path, text: str) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from node import app
 from node.archive.evidence import conflicts
 from node.archive.rows.index import Index
 from node.archive.schema.records import StoredInstance
-from node.settings import load
+from node.config.settings import load
+from node.run import app
 from tests.peers.waiting import free_port
 
 NODE_TOML = """

@@ -1,6 +1,6 @@
 """How the supervisor treats children that end."""
 
-from node.processes import ROLES, back_off_s
+from node.run.processes import ROLES, back_off_s
 
 
 def test_a_child_that_ends_again_and_again_waits_ever_longer() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from node.config.settings import load
 from node.domain.errors import Misconfigured
 from node.domain.findings import Severity
 from node.domain.site import route_mapping
-from node.settings import load
 
 GOOD = """
 [node]

@@ -11,7 +11,6 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from node import app as node_app
 from node.archive.people.accounts import Accounts
 from node.archive.people.audit import Audit, By
 from node.archive.people.credentials import Credentials
@@ -20,6 +19,7 @@ from node.archive.schema.records import AssociationRecord
 from node.archive.site.model_repository import ModelBook
 from node.archive.site.peer_contacts import Echoes
 from node.archive.work.leases import Leases
+from node.config.settings import load
 from node.domain.access import Role
 from node.domain.figures import HISTOGRAM_HU
 from node.domain.names import AETitle
@@ -31,8 +31,8 @@ from node.flow.engine import engine_url
 from node.infer.card import card
 from node.infer.registry import Registry
 from node.net.tls import Validity
-from node.settings import load
-from node.system import log_lines, note_backup, system
+from node.run import app as node_app
+from node.run.system import log_lines, note_backup, system
 from node.web.app import create_app
 from node.web.auth.security import Access
 from tests.web.desks import desk_of

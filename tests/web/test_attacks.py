@@ -22,14 +22,14 @@ from node.archive.people.audit import By
 from node.archive.query.queries import Queries
 from node.archive.schema import tables as t
 from node.archive.site.model_repository import ModelBook
+from node.config.settings import load
 from node.domain.errors import Rejected
 from node.domain.plan import ModelRef
 from node.domain.sign_off import Scope, Source
 from node.infer.card import card
 from node.infer.registry import Registry
-from node.settings import load
-from node.system import system
-from node.trial import try_routes
+from node.run.route_dry_run import try_routes
+from node.run.system import system
 from node.web.app import create_app
 from node.web.auth.origin import Origin, OriginRules
 from tests.phantoms.tiny_onnx import write_affine_model

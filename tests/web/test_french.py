@@ -32,7 +32,7 @@ SOURCES = (
     "node/archive/work/adoption.py", "node/archive/evidence/corrections.py", "node/flow/corrections.py",
     "node/archive/site/model_repository.py", "node/archive/rows/sign_offs.py", "node/archive/site/site_repository.py",
     "node/archive/site/site_entries.py", "node/flow/client.py", "node/scp/admission.py",
-    "node/trial.py", "node/web/auth/oidc.py", "node/web/auth/proof.py", "node/web/auth/security.py",
+    "node/run/route_dry_run.py", "node/web/auth/oidc.py", "node/web/auth/proof.py", "node/web/auth/security.py",
     "node/web/uploads.py",
 )  # fmt: skip
 _RAISED = ("Rejected", "Misconfigured", "Retryable", "TooMany", "Refused", "fault", "BadSetting",

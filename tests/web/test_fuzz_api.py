@@ -27,7 +27,7 @@ from node.flow.client import FlowClient
 from node.flow.engine import engine_url
 from node.infer.card import card
 from node.infer.registry import Registry
-from node.system import log_lines
+from node.run.system import log_lines
 from node.web.api.description import describe, operations
 from node.web.app import create_app
 from tests.phantoms.tiny_onnx import write_affine_model

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from node.app import accounts
 from node.archive.query.queries import Queries
+from node.config.settings import load
 from node.domain.access import Role
-from node.settings import load
+from node.run.app import accounts
 from node.web.app import create_app
 from node.web.auth.origin import LOOPBACK_NAMES, OriginRules
 from tests.peers import processes

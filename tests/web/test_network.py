@@ -7,12 +7,12 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from node import app
 from node.archive.people.audit import Audit
 from node.archive.people.credentials import Credentials
 from node.archive.schema import tables as t
+from node.config.settings import load
 from node.domain.access import Role
-from node.settings import load
+from node.run import app
 from tests.crash.harness import Node, make_node
 from tests.peers.dcmtk import run_echoscu, start_storescp
 from tests.peers.waiting import is_listening, wait_until

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from node import deeds
 from node.archive.people.accounts import Accounts
 from node.archive.people.audit import Audit
 from node.archive.schema import tables as t
@@ -18,6 +17,7 @@ from node.cli import main
 from node.domain.access import Role
 from node.domain.findings import finding
 from node.domain.plan import ReleasePolicy
+from node.run import series_actions
 from tests.phantoms.mr import mr_series
 from tests.web.guarded import PASSWORD
 from tests.web.shelf import Shelf
@@ -138,7 +138,7 @@ def test_a_new_attempt_between_reading_and_releasing_stays(
 ) -> None:
     """The policy that was read is that of what leaves, so no new attempt leaves by an old one."""
     in_review(shelf, ReleasePolicy.CHECKS_PASSED)
-    act = deeds.act_on_series
+    act = series_actions.act_on_series
 
     def run_again_first(*given: Any, **more: Any) -> str:
         with shelf.engine.begin() as connection:
@@ -146,7 +146,7 @@ def test_a_new_attempt_between_reading_and_releasing_stays(
             connection.execute(sa.update(t.runs).values(attempt=2))
         return act(*given, **more)
 
-    monkeypatch.setattr(deeds, "act_on_series", run_again_first)
+    monkeypatch.setattr(series_actions, "act_on_series", run_again_first)
     assert release(monkeypatch, "", "--reason", "read") == 3
     assert "attempt 1.2 is there now" in capsys.readouterr().err
     assert not [r for r in Audit(shelf.engine).rows() if r["action"] == "release"]

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from node import log
-from node.app import tls_validity
 from node.archive.evidence import conflicts
 from node.archive.query.queries import Queries
 from node.archive.rows.index import Index
 from node.archive.schema.records import StoredInstance
 from node.archive.work.leases import Leases
-from node.settings import load
-from node.system import last_backup, log_lines, note_backup, system
+from node.config.settings import load
+from node.run.app import tls_validity
+from node.run.system import last_backup, log_lines, note_backup, system
 from node.web.app import create_app
 from tests.peers.pki import Authority
 from tests.web.desks import desk_of

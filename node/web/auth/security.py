@@ -68,7 +68,7 @@ _DEFECT = "A defect of the node stopped this request; the log has the details."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How people come in; made by `node.app`."""
+    """How people come in; made by `node.run.app`."""
 
     auth: str = "none"
     """local, oidc or none."""

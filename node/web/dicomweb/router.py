@@ -47,7 +47,7 @@ _IMAGES = ("image/png", "image/jpeg")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomWeb:
-    """What the services work with; made by `node.app`."""
+    """What the services work with; made by `node.run.app`."""
 
     catalogue: Catalogue
     folder: Folder

@@ -1,4 +1,4 @@
-"""What pages ask of the site and the machine; `node.app` makes one for the application."""
+"""What pages ask of the site and the machine; `node.run.app` makes one for the application."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

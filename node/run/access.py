@@ -1,4 +1,4 @@
-"""Builds the guard of the pages from Settings; `node.app` hands it on."""
+"""Builds the guard of the pages from Settings; `node.run.app` hands it on."""
 
 import sys
 
@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from node.archive.people.accounts import Accounts
 from node.archive.people.audit import Audit
 from node.archive.people.credentials import Credentials
-from node.settings import Settings
+from node.config.settings import Settings
 from node.web.auth.oidc import Provider
 from node.web.auth.origin import LOOPBACK_NAMES, OriginRules
 from node.web.auth.security import SET_UP, Access

@@ -1,6 +1,6 @@
 """Frozen settings, read once from node.toml and the environment.
 
-Only the commands and `node.app` read this module; everything below receives plain values. A fault
+Only the commands and `node.run.app` read this module; everything below receives plain values. A fault
 names file, line and remedy before anything listens.
 """
 
@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.access_settings import (
+from node.audit.syslog import PROTOCOLS, Collector
+from node.config.access_settings import (
     NotificationSettings,
     OidcSettings,
     WebSettings,
@@ -20,14 +21,13 @@ from node.access_settings import (
     read_oidc,
     read_web,
 )
-from node.audit.syslog import PROTOCOLS, Collector
+from node.config.settings_file import merged, place_name, read_environment, read_text
 from node.domain.errors import Misconfigured, Rejected
 from node.domain.names import AETitle, ae_title
 from node.domain.reading import BadSetting, Reader
 from node.domain.reading import Path as Place
 from node.domain.site import Site, read_site
 from node.net.tls import PROFILES, TlsFiles
-from node.settings_file import merged, place_name, read_environment, read_text
 
 PROVIDERS = ("cuda", "tensorrt", "cpu")
 SECTIONS = (

@@ -3,9 +3,9 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from node.config.settings import Settings
 from node.domain.errors import Misconfigured
 from node.domain.plan import ModelRef
-from node.settings import Settings
 
 if TYPE_CHECKING:
     from node.infer.generator import Generator

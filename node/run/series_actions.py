@@ -4,10 +4,10 @@ import getpass
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from node.app import database, engine_database, site_book
 from node.archive.work.actions import Actions
+from node.config.settings import Settings
 from node.domain.errors import Rejected
-from node.settings import Settings
+from node.run.app import database, engine_database, site_book
 
 if TYPE_CHECKING:
     from node.archive.people.audit import By

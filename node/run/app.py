@@ -1,4 +1,4 @@
-"""Builds every object from Settings, what runs models by `node.generators`; nothing else builds.
+"""Builds every object from Settings, what runs models by `node.run.generators`; nothing else builds.
 
 What is expensive or heavy to import is built, and imported, when it is first asked for: a process
 that receives needs no ONNX Runtime.
@@ -21,14 +21,14 @@ from node.archive.schema.migrate import upgrade
 from node.archive.schema.tables import open_engine, sqlite_url
 from node.archive.site.site_repository import SiteBook
 from node.audit.feed import telling
+from node.config.settings import Settings
 from node.domain.door import Patience
 from node.domain.errors import Misconfigured, Retryable
 from node.domain.sign_off import RESEARCH
 from node.domain.site import Site
-from node.generators import GeneratorPool, model_rows, only_model, registry, verified
 from node.log import get_logger
 from node.net.tls import Tls, Validity, validity_of
-from node.settings import Settings
+from node.run.generators import GeneratorPool, model_rows, only_model, registry, verified
 
 if TYPE_CHECKING:
     from node.archive.evidence.offering import Offerings
@@ -287,8 +287,8 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     from node.flow import worker
     from node.flow.bench import Rules
     from node.flow.housekeeping import KeepRules
-    from node.notices import notices
-    from node.system import worker_facts
+    from node.run.notifications import notices
+    from node.run.system import worker_facts
 
     tls = identity(settings)
     engine = database(settings)
@@ -343,7 +343,7 @@ def engine_database(settings: Settings) -> str:
 
 def run_web(settings: Settings, stop: Event, *, alone: bool = True) -> None:
     """Serve pages and API until ``stop`` is set; ``alone``: no other role is on this host."""
-    from node.access import tell_set_up
+    from node.run.access import tell_set_up
     from node.web.server import serve_web
 
     tell_set_up(settings, database(settings))
@@ -360,11 +360,11 @@ def run_web(settings: Settings, stop: Event, *, alone: bool = True) -> None:
 
 def build_web(settings: Settings, *, alone: bool = False) -> Any:
     """Build the web application: queries, flow client and values, nothing of Settings."""
-    from node.access import web_access
     from node.archive.ingest.receive import Receiver
     from node.archive.query.catalogue import Catalogue
     from node.archive.rows.index import Index
     from node.flow.client import FlowClient
+    from node.run.access import web_access
     from node.web.app import create_app
     from node.web.dicomweb.router import DicomWeb
 
@@ -409,8 +409,8 @@ def _ready(
 def _desk(settings: Settings, engine: sa.Engine) -> "Desk":
     from node.archive.site.model_repository import ModelBook
     from node.archive.site.peer_contacts import Echoes
-    from node.system import log_lines, system
-    from node.trial import try_routes
+    from node.run.route_dry_run import try_routes
+    from node.run.system import log_lines, system
     from node.web.views.page_services import Desk
 
     return Desk(

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from node import app
 from node.archive.evidence import damage
 from node.archive.evidence.corrections import open_corrections
 from node.archive.files import Folder
@@ -19,12 +18,13 @@ from node.archive.rows.index import Index
 from node.archive.upkeep.backup import copy_archive
 from node.archive.upkeep.mounts import may_be_shared
 from node.archive.upkeep.verify import OUTPUTS, orphans, verify_files
+from node.config.settings import Settings
 from node.domain.errors import Defect, Misconfigured, NodeError
 from node.domain.wording import counted
-from node.generators import verify_models
 from node.progress import Progress
-from node.settings import Settings
-from node.system import note_backup, unfiled
+from node.run import app
+from node.run.generators import verify_models
+from node.run.system import note_backup, unfiled
 
 # A younger file without a row may be one whose row is being written.
 _ADOPT_AGE_S = 60.0

@@ -20,8 +20,8 @@ from node.archive.files import Folder
 from node.archive.ingest import recovery
 from node.archive.query import system_queries
 from node.archive.work.leases import Leases
+from node.config.settings import Settings
 from node.log import FOLDER
-from node.settings import Settings
 
 BACKUP_FILE = "backup.json"
 _PACKAGES = (

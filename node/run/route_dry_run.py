@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from node.config.settings import Settings
 from node.domain.errors import Rejected
-from node.settings import Settings
 
 _MOST_S = 120
 _MOST_BYTES = 4 * 2**30

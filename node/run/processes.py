@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Event
 
-from node import app
+from node.config.settings import Settings
 from node.log import get_logger
-from node.settings import Settings
+from node.run import app
 
 log = get_logger(__name__)
 

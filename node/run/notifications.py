@@ -1,10 +1,10 @@
-"""Builds from Settings whom the node tells of what needs a person; `node.app` hands it on."""
+"""Builds from Settings whom the node tells of what needs a person; `node.run.app` hands it on."""
 
 from collections.abc import Callable, Iterable, Iterator
 
+from node.config.settings import Settings
 from node.flow.notify import Expiry, Notices
 from node.net.tls import Validity
-from node.settings import Settings
 
 
 def notices(settings: Settings, validity: Callable[[], Iterable[Validity]]) -> Notices:

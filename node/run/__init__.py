@@ -1,0 +1,1 @@
+"""Builds objects from settings and runs them: application, processes, diagnostics."""
