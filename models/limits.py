@@ -32,14 +32,14 @@ from models.populations import (
 )
 from models.tissues import Tissue
 from node.domain.geometry import Grid
+from node.infer.contour_agreement import shift_mm, surface_bone
 from node.infer.contrast import bright_skew
 from node.infer.generator import Generator
 from node.infer.manifest import Manifest, met_hu, read_manifest
-from node.infer.order import disorder
-from node.infer.outline import shift_mm, surface_bone
 from node.infer.quality import Examined, Shares, measure
 from node.infer.registry import ModelFolder
 from node.infer.skull import bone_level_hu, histogram, look_at_vault, vault_bone_ml
+from node.infer.slice_order import disorder
 
 UNCERTAIN_HU = 250.0
 POPULATION = 84

@@ -20,7 +20,7 @@ from models.solids import build, draw_build
 from models.tissues import Tissue
 from node.domain.geometry import Grid
 from node.domain.volume import Unit, Volume
-from node.infer.edges import faces
+from node.infer.fov_edges import faces
 from node.infer.quality import CUT_SHARE
 
 MAPS, SOLIDS, RELABELLED = "maps", "solids", "relabelled"

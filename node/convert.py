@@ -22,7 +22,7 @@ from node.dicom.headers import read_file, read_instance
 from node.dicom.meaning import differences
 from node.dicom.unreadable import UNREADABLE
 from node.domain.budget import BUDGET
-from node.domain.codes import CODES
+from node.domain.codes.table import CODES
 from node.domain.difference import what_matters
 from node.domain.errors import Misconfigured, NodeError, Rejected, reason_of
 from node.domain.findings import Finding, Severity, finding, worst

@@ -14,11 +14,11 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from node.dicom.ct_series import EncodedInstance, encode_ct
-from node.dicom.gate import verify
+from node.dicom.output_checks import verify
 from node.dicom.pixels import read_volume
-from node.domain import checks
-from node.domain.check_rules import uids_of
-from node.domain.checks import Rules
+from node.domain.checks import acceptance
+from node.domain.checks.acceptance import Rules
+from node.domain.checks.rules import uids_of
 from node.domain.errors import Defect, Rejected
 from node.domain.findings import Finding, Severity, Unusable, finding, with_actions, worst
 from node.domain.geometry import Grid, axial_grid
@@ -205,7 +205,7 @@ def refusals(error: Rejected, uids: Iterable[str] = ()) -> tuple[Finding, ...]:
 
 
 def _examine(stack: Stack, rules: Rules) -> Examined:
-    found = checks.run(stack, rules)
+    found = acceptance.run(stack, rules)
     verdict = Verdict.ACCEPTED
     if any(f.severity is Severity.DROP for f in found):
         verdict = Verdict.DROPPED
@@ -262,7 +262,7 @@ def _ambiguous(examined: Examined, accepted: Sequence[Examined]) -> Examined:
         "STACKS_AMBIGUOUS",
         count=len(accepted),
         labels=labels,
-        uids=examined.stack.sop_instance_uids[: checks.MAX_UIDS],
+        uids=examined.stack.sop_instance_uids[: acceptance.MAX_UIDS],
     )
     return replace(examined, verdict=Verdict.REFUSED, findings=(*examined.findings, found))
 

@@ -15,8 +15,8 @@ from pydicom.dataset import Dataset
 
 from node.dicom.headers import read_file, read_instance
 from node.dicom.pixels import read_volume
-from node.domain.check_rules import Rules
-from node.domain.codes import CODES
+from node.domain.checks.rules import Rules
+from node.domain.codes.table import CODES
 from node.domain.errors import Rejected
 from node.domain.findings import Finding, Severity, worst
 from node.domain.instance import Instance

@@ -17,7 +17,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from node.dicom import codes, uids
 from node.dicom.inheritance import SCANNER, Inherited, element, inherit
-from node.dicom.pattern import Pattern, Place
+from node.dicom.slice_template import Pattern, Place
 from node.dicom.text import encodings_of, fitting
 from node.domain.errors import Defect
 from node.domain.plan import Plan, SctResult

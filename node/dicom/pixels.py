@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
-from node.domain import check_pixels
 from node.domain.budget import BUDGET, require_frame
-from node.domain.check_pixels import Pixels
+from node.domain.checks import pixels
+from node.domain.checks.pixels import Pixels
 from node.domain.errors import Rejected
 from node.domain.findings import Finding, Unusable, refused
 from node.domain.instance import Slice
@@ -31,7 +31,7 @@ def read_volume(
 ) -> tuple[Volume, tuple[Finding, ...]]:
     """Decode ``stack`` and say what its pixels show; see `mr_volume` and `check_pixels`."""
     slices = _slices(stack, datasets)
-    return _volume(stack, slices.values), check_pixels.run(slices)
+    return _volume(stack, slices.values), pixels.run(slices)
 
 
 def mr_volume(stack: Stack, datasets: Mapping[str, Dataset]) -> Volume:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from node.domain.codes import refusal
+from node.domain.codes.table import refusal
 from node.domain.errors import NodeError, Rejected
 from node.domain.findings import Finding, Severity, finding
 
@@ -103,7 +103,7 @@ class Missing:
     sop_instance_uid: str
     origin: str
     code: str
-    """Why it was not taken: a code of `node.domain.codes`, or `NOT_STORED`, `CUT_OFF`."""
+    """Why it was not taken: a code of `node.domain.codes.table`, or `NOT_STORED`, `CUT_OFF`."""
     at: float
 
 

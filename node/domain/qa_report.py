@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from node.domain.codes import CODES
+from node.domain.codes.table import CODES
 from node.domain.errors import Defect
 from node.domain.figures import measured
 from node.domain.findings import Finding, Severity
@@ -126,7 +126,7 @@ def of_finding(found: Finding) -> QaCheck:
     )
 
 
-# Names that checks give to the values of their sentences; see `node.domain.codes`.
+# Names that checks give to the values of their sentences; see `node.domain.codes.table`.
 _VALUES = {
     "share_percent": "%", "volume_ml": "ml", "shift_mm": "mm", "height_mm": "mm",
     "median_hu": "HU", "ratio": "",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from node.domain.codes import CODES
+from node.domain.codes.table import CODES
 from node.domain.findings import Finding, Severity, finding
 from node.domain.instance import Instance
 from node.domain.plan import ReleasePolicy

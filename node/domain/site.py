@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from node.domain.codes import CODES
+from node.domain.codes.table import CODES
 from node.domain.errors import Rejected
 from node.domain.findings import Severity
 from node.domain.names import AETitle, ae_title

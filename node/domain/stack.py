@@ -278,7 +278,7 @@ def _parts(group: Group, key: _Key) -> list[Group]:
 def _is_slip(values: Mapping[str, Sequence[Slice]]) -> bool:
     """Whether a few slices of one volume merely lack the attribute: none lies where another does.
 
-    `node.domain.checks` says so; that slices were missing would name another cause.
+    `node.domain.checks.acceptance` says so; that slices were missing would name another cause.
     """
     if len(values) != 2 or "" not in values:
         return False

@@ -21,8 +21,8 @@ from node.archive.query.commitments import Commitments, Result
 from node.archive.rows.delivery_values import DeliveryJob
 from node.archive.schema.records import OutputFile
 from node.archive.work.deliveries import Deliveries
+from node.dicom.equivalence import differences
 from node.dicom.intact import read_intact
-from node.dicom.sameness import differences
 from node.domain.errors import Defect, Retryable
 from node.domain.site import Peer
 from node.log import get_logger

@@ -12,7 +12,7 @@ from node.domain.errors import Defect, NodeError, Rejected, Retryable
 from node.domain.findings import finding_json
 from node.domain.states import State
 from node.flow import engine
-from node.flow.bench import Bench
+from node.flow.step_context import Bench
 from node.flow.steps import STEPS, tidy
 from node.flow.workfiles import WorkFile
 from node.log import get_logger

@@ -39,8 +39,8 @@ from node.domain.site import Route
 from node.domain.states import State
 from node.domain.storage import WORKED_ON, kind_of
 from node.domain.wording import counted
-from node.flow.bench import Bench
 from node.flow.plans import plan_json, read_plan
+from node.flow.step_context import Bench
 from node.flow.workfiles import (
     WorkFile,
     keep_for_view,

@@ -33,7 +33,6 @@ from node.domain.plan import ModelRef
 from node.domain.site import Site
 from node.flow import engine
 from node.flow.asks import Answering
-from node.flow.bench import Bench, Rules
 from node.flow.commitment import ReportWork
 from node.flow.corrections import ByPolicy
 from node.flow.delivery import DeliveryWork, RetryRule
@@ -43,11 +42,12 @@ from node.flow.heart import Heart
 from node.flow.housekeeping import LOOK_S, Housekeeper, KeepRules
 from node.flow.intake import SWEEP_S, Intake, Outbox
 from node.flow.leases import BEAT_S, TIME_TO_LIVE_S, Keeper, Slot
-from node.flow.notify import LOOK_S as NOTICES_S
-from node.flow.notify import Notices, Notifier
+from node.flow.notifications import LOOK_S as NOTICES_S
+from node.flow.notifications import Notices, Notifier
 from node.flow.proof import ProofRule, Prover
 from node.flow.pull import Counts, PullWork
 from node.flow.series import SeriesWork
+from node.flow.step_context import Bench, Rules
 from node.flow.verification import Verify, VerifyWork, no_models
 from node.log import get_logger
 from node.pipeline import Synthesiser

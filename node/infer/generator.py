@@ -18,11 +18,11 @@ from node.domain.geometry import Grid, axial_grid
 from node.domain.plan import SctResult
 from node.domain.volume import Unit, Volume
 from node.infer.manifest import Manifest, met_hu
-from node.infer.order import disorder
 from node.infer.preprocess import body_mask, normalise, resample, tighten
 from node.infer.quality import Examined, check
 from node.infer.registry import ModelFolder
 from node.infer.session import PROVIDERS, Session
+from node.infer.slice_order import disorder
 from node.infer.sliding import lean_budget, predict_within
 from node.log import get_logger
 

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from node.domain.findings import Finding, finding
 from node.domain.geometry import Grid, lps_from_index
+from node.infer.contour_agreement import SKIN_MM, shift_mm, spilt_ml, surface_bone
 from node.infer.contrast import bright_skew
-from node.infer.edges import SIDES, faces, height_mm
+from node.infer.fov_edges import SIDES, faces, height_mm
 from node.infer.manifest import Manifest, Quality
-from node.infer.order import MOST
-from node.infer.outline import SKIN_MM, shift_mm, spilt_ml, surface_bone
 from node.infer.skull import (
     bone_level_hu,
     distance,
@@ -26,6 +25,7 @@ from node.infer.skull import (
     vault_air_ml,
     vault_bone_ml,
 )
+from node.infer.slice_order import MOST
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -65,7 +65,7 @@ class Examined:
     source: Grid
     """Where the MR's voxels are: its field of view."""
     disorder: float | None = None
-    """How unlike neighbouring slices of the MR are; see `node.infer.order`. None: not known."""
+    """How unlike neighbouring slices of the MR are; see `node.infer.slice_order`. None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

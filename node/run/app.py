@@ -285,8 +285,8 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     """Run the line and deliveries until ``stop`` is set."""
     from node.archive.upkeep.scrub import ScrubRules
     from node.flow import worker
-    from node.flow.bench import Rules
     from node.flow.housekeeping import KeepRules
+    from node.flow.step_context import Rules
     from node.run.notifications import notices
     from node.run.system import worker_facts
 

@@ -52,7 +52,7 @@ class GeneratorPool:
 
 def model_rows(settings: Settings) -> list[dict[str, Any]]:
     """What is in the models folder."""
-    from node.infer.card import card
+    from node.infer.model_card import card
 
     return [card(m) for m in registry(settings).models]
 

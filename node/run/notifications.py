@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from node.config.settings import Settings
-from node.flow.notify import Expiry, Notices
+from node.flow.notifications import Expiry, Notices
 from node.net.tls import Validity
 
 

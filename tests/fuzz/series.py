@@ -21,7 +21,7 @@ from pydicom.filewriter import write_dataset, write_file_meta_info
 
 from node.dicom.headers import read_file, read_instance
 from node.dicom.pixels import read_volume
-from node.domain.check_rules import Rules
+from node.domain.checks.rules import Rules
 from node.domain.errors import Rejected
 from node.domain.findings import Severity
 from node.domain.geometry import Grid, lps_from_index

@@ -21,7 +21,7 @@ from pydicom.uid import (
 
 from node.archive.headers import header_reader
 from node.dicom.headers import read_file, read_instance
-from node.domain.check_rules import Rules
+from node.domain.checks.rules import Rules
 from node.domain.errors import Rejected
 from node.domain.instance import Instance
 from node.pipeline import collect, examine

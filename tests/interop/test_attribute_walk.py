@@ -17,7 +17,7 @@ from pydicom.datadict import dictionary_VR
 
 from node.dicom.headers import read_file, read_instance
 from node.dicom.inheritance import INHERITED, SCANNER
-from node.domain.check_rules import Rules
+from node.domain.checks.rules import Rules
 from node.domain.plan import ModelRef, SctResult
 from node.domain.volume import Unit, Volume
 from node.pipeline import Verdict, collect, encode, examine, make_plan

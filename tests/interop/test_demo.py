@@ -14,7 +14,7 @@ from node.demo.phantom import Head, make_head
 from node.demo.series import write_series
 from node.dicom.headers import read_instance
 from node.dicom.pixels import mr_volume
-from node.domain.check_rules import Rules
+from node.domain.checks.rules import Rules
 from node.domain.geometry import index_from_lps
 from node.pipeline import collect, examine
 from tests.peers.dciodvfy import run_dciodvfy

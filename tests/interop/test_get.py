@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 
-from node.dicom.sameness import differences
+from node.dicom.equivalence import differences
 from node.domain.errors import Rejected
 from node.domain.names import AETitle
 from node.domain.site import Peer

@@ -21,7 +21,7 @@ WATCH_S = 20.0
 ROOMS = (
     "node.cli", "node.run.app", "node.convert", "node.run.processes", "node.demo.run", "node.run.diagnostics",
     "node.scp.server", "node.scu.store", "node.flow.worker", "node.flow.client", "node.web.app",
-    "node.infer.generator", "node.infer.golden", "node.archive.ingest.receive", "node.dicom.gate",
+    "node.infer.generator", "node.infer.golden", "node.archive.ingest.receive", "node.dicom.output_checks",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 
 from node.dicom.headers import read_instance
-from node.domain.check_rules import Rules
+from node.domain.checks.rules import Rules
 from node.domain.findings import Severity
 from node.domain.geometry import lps_from_index
 from node.domain.stack import stack_grid

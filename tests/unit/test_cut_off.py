@@ -6,7 +6,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.dicom.headers import read_instance
-from node.domain.check_rules import Rules
+from node.domain.checks.rules import Rules
 from node.pipeline import Examined, Verdict, collect, examine
 from tests.phantoms.mr import mr_series
 

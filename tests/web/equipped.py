@@ -28,7 +28,7 @@ from node.domain.sign_off import Scope, Source
 from node.domain.site import Peer, Route, When
 from node.flow.client import FlowClient
 from node.flow.engine import engine_url
-from node.infer.card import card
+from node.infer.model_card import card
 from node.infer.registry import Registry
 from node.net.tls import Validity
 from node.run import app as node_app

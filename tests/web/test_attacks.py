@@ -26,7 +26,7 @@ from node.config.settings import load
 from node.domain.errors import Rejected
 from node.domain.plan import ModelRef
 from node.domain.sign_off import Scope, Source
-from node.infer.card import card
+from node.infer.model_card import card
 from node.infer.registry import Registry
 from node.run.route_dry_run import try_routes
 from node.run.system import system

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.dicom.headers import read_instance
-from node.domain.codes import sentence
+from node.domain.codes.table import sentence
 from node.domain.errors import Misconfigured, NodeError, Rejected
 from node.domain.plan import ReleasePolicy
 from node.domain.reading import Reader

@@ -25,7 +25,7 @@ from node.archive.people.credentials import Credentials
 from node.domain.access import Identity, Role
 from node.flow.client import FlowClient
 from node.flow.engine import engine_url
-from node.infer.card import card
+from node.infer.model_card import card
 from node.infer.registry import Registry
 from node.run.system import log_lines
 from node.web.api.description import describe, operations

@@ -18,7 +18,7 @@ from node.archive.work.runs import Runs
 from node.domain.plan import ModelRef
 from node.domain.sign_off import Scope, Source, checked_scope
 from node.domain.site import Site
-from node.infer.card import card
+from node.infer.model_card import card
 from node.infer.registry import Registry
 from node.web.app import create_app
 from node.web.views.page_services import Desk

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from node.domain.codes import refusal
+from node.domain.codes.table import refusal
 from node.domain.wording import agreed
 from node.web.messages.texts import Translator
 from node.web.views.time_format import day_clock

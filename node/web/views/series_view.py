@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from node.domain.codes import CODES, words
-from node.domain.codes_acquisition import ACQUISITION
-from node.domain.codes_geometry import GEOMETRY
-from node.domain.codes_kind import KIND
-from node.domain.codes_pixels import PIXELS
+from node.domain.codes.acquisition import ACQUISITION
+from node.domain.codes.geometry import GEOMETRY
+from node.domain.codes.kind import KIND
+from node.domain.codes.pixels import PIXELS
+from node.domain.codes.table import CODES, words
 from node.domain.states import DeliveryState, State
 from node.web.messages.sentences import spoken
 from node.web.messages.texts import TEXTS, Translator

@@ -10,7 +10,7 @@ from typing import Any
 
 from node.archive.evidence.ledger import WAITING
 from node.archive.query.queue_queries import QueueRow
-from node.domain.codes import CODES, sentence
+from node.domain.codes.table import CODES, sentence
 from node.domain.states import DeliveryState, State
 from node.web.messages.sentences import spoken
 from node.web.messages.texts import Translator

@@ -10,8 +10,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.dicom.ct_series import EncodedInstance, encode_ct, part10
-from node.dicom.gate import verify
 from node.dicom.headers import read_instance
+from node.dicom.output_checks import verify
 from node.dicom.text import encodings_of, fitting
 from node.domain.errors import Defect
 from node.domain.plan import ModelRef, SctResult

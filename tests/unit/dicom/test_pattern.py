@@ -6,7 +6,7 @@ import pydicom
 import pytest
 
 from node.dicom.ct_series import part10
-from node.dicom.pattern import Pattern, Place
+from node.dicom.slice_template import Pattern, Place
 from node.domain.errors import Defect
 from tests.unit.dicom.test_gate import encoded
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from node.domain.checks import MR_IMAGE
+from node.domain.checks.acceptance import MR_IMAGE
 from node.domain.instance import Frame, Instance
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from node.domain.check_rules import Rules
-from node.domain.check_scaling import scaling_varies
-from node.domain.checks import run
+from node.domain.checks.acceptance import run
+from node.domain.checks.rules import Rules
+from node.domain.checks.scaling import scaling_varies
 from node.domain.findings import Severity
 from node.domain.instance import Instance
 from node.domain.stack import split

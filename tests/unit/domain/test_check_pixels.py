@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from node.domain.check_pixels import Pixels, run
+from node.domain.checks.pixels import Pixels, run
 from node.domain.findings import Severity
 from node.domain.stack import split
 from tests.unit.domain.headers import series

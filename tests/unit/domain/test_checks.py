@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from node.domain.checks import CHECKS, Rules, run
-from node.domain.codes import CODES
+from node.domain.checks.acceptance import CHECKS, Rules, run
+from node.domain.codes.table import CODES
 from node.domain.findings import Severity
 from node.domain.instance import Instance
 from node.domain.stack import split

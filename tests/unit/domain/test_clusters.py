@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.dicom.headers import read_file, read_instance
-from node.domain.check_rules import Rules
+from node.domain.checks.rules import Rules
 from node.domain.clusters import clusters
 from node.domain.instance import Frame
 from node.domain.stack import ECHO_TIME_MS, SAME_ORIENTATION, coinciding, split

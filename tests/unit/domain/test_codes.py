@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from node.domain.codes import CODES, Language, sentence, words
+from node.domain.codes.table import CODES, Language, sentence, words
 from node.domain.findings import Severity
 
 _ORDER = list(Severity)

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from node.domain.check_rules import place
-from node.domain.codes import CODES, sentence, words
+from node.domain.checks.rules import place
+from node.domain.codes.table import CODES, sentence, words
 from node.domain.findings import Severity, finding
 from node.domain.instance import Slice
 from node.domain.plan import ReleasePolicy

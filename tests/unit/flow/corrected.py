@@ -15,7 +15,7 @@ from node.archive.headers.arrival import ReceiveContext
 from node.archive.ingest.receive import Outcome, Receiver
 from node.archive.rows.index import Index
 from node.archive.schema import tables
-from node.flow.bench import Bench
+from node.flow.step_context import Bench
 from tests.interop.receiving import data_set_of
 from tests.phantoms.mr import mr_series
 

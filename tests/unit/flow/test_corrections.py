@@ -25,9 +25,9 @@ from node.archive.work.decisions import Decisions
 from node.archive.work.deliveries import Deliveries
 from node.domain.errors import Rejected
 from node.domain.site import Site
-from node.flow.bench import Bench
 from node.flow.corrections import ByPolicy, Corrections
 from node.flow.series import SeriesWork
+from node.flow.step_context import Bench
 from node.flow.steps import STEPS
 from tests.phantoms.mr import mr_series
 from tests.unit.archive.delivered import make_archive

@@ -20,8 +20,8 @@ from node.archive.work.runs import Runs
 from node.domain.door import Ending, Patience
 from node.domain.reading import Reader
 from node.domain.site import read_site
-from node.flow.bench import Bench, Rules
 from node.flow.series import SeriesWork
+from node.flow.step_context import Bench, Rules
 from node.flow.steps import STEPS
 from node.infer.generator import Generator
 from node.infer.registry import Registry

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from node.archive.schema import tables as t
-from node.flow.notify import Expiry, Notices, Notifier
+from node.flow.notifications import Expiry, Notices, Notifier
 
 # Apprise loads every plugin it has, old modules of Python included.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

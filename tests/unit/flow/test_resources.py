@@ -10,8 +10,8 @@ from node.archive.work.runs import Runs
 from node.domain.errors import Retryable
 from node.domain.plan import ModelRef
 from node.domain.site import Site
-from node.flow.bench import Bench, Rules
 from node.flow.series import SeriesWork
+from node.flow.step_context import Bench, Rules
 from node.pipeline import Synthesiser
 
 _SITE = Site(peers=(), routes=())

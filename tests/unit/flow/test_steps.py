@@ -26,8 +26,8 @@ from node.domain.errors import Defect, Retryable
 from node.domain.plan import SctResult
 from node.domain.reading import Reader
 from node.domain.site import read_site
-from node.flow.bench import Bench, Rules
 from node.flow.series import SeriesWork
+from node.flow.step_context import Bench, Rules
 from node.flow.steps import STEPS
 from node.flow.workfiles import WorkFile, pack_result, read_work, unpack_result, write_work
 from node.infer.generator import Generator

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from node.domain.check_geometry import SKEW_TOLERANCE_DEG
+from node.domain.checks.geometry import SKEW_TOLERANCE_DEG
 from node.domain.geometry import Grid, affine_from_dicom, axial_grid, index_from_lps, lps_from_index
 from node.domain.volume import Unit, Volume
 from node.infer.preprocess import Normalisation, body_mask, normalise, resample, tighten

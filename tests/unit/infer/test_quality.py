@@ -10,7 +10,7 @@ import pytest
 
 from node.domain.geometry import Grid
 from node.infer.contrast import bright_skew
-from node.infer.edges import faces, height_mm
+from node.infer.fov_edges import faces, height_mm
 from node.infer.manifest import Manifest, read_manifest
 from node.infer.quality import Examined, check
 from tests.phantoms.tiny_onnx import affine_manifest

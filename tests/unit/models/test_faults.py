@@ -16,11 +16,11 @@ from models.populations import is_cut
 from models.tissues import Tissue
 from models.trust import CLEAN, Tally
 from node.domain.geometry import Grid
+from node.infer.contour_agreement import surface_bone
 from node.infer.manifest import Manifest, Quality, read_manifest
-from node.infer.order import MOST, disorder
-from node.infer.outline import surface_bone
 from node.infer.preprocess import body_mask
 from node.infer.quality import Examined, check
+from node.infer.slice_order import MOST, disorder
 from tests.phantoms.tiny_onnx import affine_manifest
 
 STEP_MM = 2.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from node.domain.check_rules import Rules, uids_of
+from node.domain.checks.rules import Rules, uids_of
 from node.domain.findings import Finding, Severity, finding
 from node.domain.scaling import Scaling, Source, is_one, stack_scaling
 from node.domain.stack import Stack

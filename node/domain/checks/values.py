@@ -5,7 +5,7 @@ They were judged when the header was read, by what the writer itself asks; nothi
 
 from collections.abc import Callable
 
-from node.domain.check_rules import Rules, uids_of
+from node.domain.checks.rules import Rules, uids_of
 from node.domain.findings import Finding, Severity, finding
 from node.domain.instance import Outcome, Reading
 from node.domain.stack import Stack

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from node.domain.check_rules import Rules, place, typed, uids_of
+from node.domain.checks.rules import Rules, place, typed, uids_of
 from node.domain.findings import Finding, finding
 from node.domain.instance import Slice
 from node.domain.stack import Stack, partly_stated

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from node.domain.check_geometry import regular_ground, steps_mm
-from node.domain.check_rules import Rules, place, uids_of
+from node.domain.checks.geometry import regular_ground, steps_mm
+from node.domain.checks.rules import Rules, place, uids_of
 from node.domain.findings import Finding, Severity, finding
 from node.domain.geometry import slice_normal
 from node.domain.instance import Frame, Slice

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from node.domain.check_rules import Rules, place, uids_of
+from node.domain.checks.rules import Rules, place, uids_of
 from node.domain.clusters import clusters
 from node.domain.findings import Finding, finding
 from node.domain.geometry import slice_normal

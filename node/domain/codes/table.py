@@ -7,15 +7,15 @@ the values its check must give. The rows stand by theme in the modules imported 
 import re
 from collections.abc import Mapping
 
-from node.domain.codes_acquisition import ACQUISITION
-from node.domain.codes_arrival import ARRIVAL
-from node.domain.codes_companions import COMPANIONS
-from node.domain.codes_door import DOOR, REFUSALS
-from node.domain.codes_geometry import GEOMETRY
-from node.domain.codes_kind import KIND
-from node.domain.codes_pixels import PIXELS
-from node.domain.codes_quality import QUALITY
-from node.domain.codes_values import VALUES
+from node.domain.codes.acquisition import ACQUISITION
+from node.domain.codes.arrival import ARRIVAL
+from node.domain.codes.companions import COMPANIONS
+from node.domain.codes.door import DOOR, REFUSALS
+from node.domain.codes.geometry import GEOMETRY
+from node.domain.codes.kind import KIND
+from node.domain.codes.pixels import PIXELS
+from node.domain.codes.quality import QUALITY
+from node.domain.codes.values import VALUES
 from node.domain.wording import Code, Language, Words, filled
 
 __all__ = ["CODES", "Code", "Language", "Words", "sentence", "words"]

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from node.domain.check_rules import place, uids_of
+from node.domain.checks.rules import place, uids_of
 from node.domain.findings import Finding, finding
 from node.domain.stack import Stack
 

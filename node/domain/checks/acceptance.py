@@ -4,13 +4,13 @@ Checks never repair. All of them run on every stack of MR images, so that a send
 at once. Those of geometry, of the patient and of the acquisition stand in modules beside this one.
 """
 
-from node.domain import check_acquisition as acquisition
-from node.domain import check_geometry as geometry
-from node.domain import check_patient as patient
-from node.domain import check_positions as positions
-from node.domain import check_scaling as scaling
-from node.domain import check_values as values
-from node.domain.check_rules import MAX_UIDS, Check, Rules, typed, uids_of
+from node.domain.checks import acquisition as acquisition
+from node.domain.checks import geometry as geometry
+from node.domain.checks import patient as patient
+from node.domain.checks import positions as positions
+from node.domain.checks import scaling as scaling
+from node.domain.checks import values as values
+from node.domain.checks.rules import MAX_UIDS, Check, Rules, typed, uids_of
 from node.domain.findings import Finding, finding, with_actions
 from node.domain.stack import Stack
 

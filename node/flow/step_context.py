@@ -16,7 +16,7 @@ from node.archive.files import Folder
 from node.archive.schema.records import Run, StoredInstance
 from node.archive.work.runs import Runs
 from node.dicom.headers import read_file, read_instance
-from node.domain.codes import CODES
+from node.domain.codes.table import CODES
 from node.domain.errors import Defect, Rejected
 from node.domain.findings import finding
 from node.domain.plan import ModelRef, SctResult

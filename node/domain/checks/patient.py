@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import date
 
 from node.domain.character_set import character_sets
-from node.domain.check_rules import Rules, uids_of
+from node.domain.checks.rules import Rules, uids_of
 from node.domain.findings import Finding, finding
 from node.domain.names import is_valid_uid, person_name
 from node.domain.stack import Stack

@@ -1,0 +1,1 @@
+"""Acceptance checks, a file for each theme."""

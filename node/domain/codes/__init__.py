@@ -1,0 +1,1 @@
+"""The tables of finding codes, a file for each theme."""
