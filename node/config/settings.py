@@ -1,7 +1,7 @@
 """Frozen settings, read once from node.toml and the environment.
 
-Only the commands and `node.run.app` read this module; everything below receives plain values. A fault
-names file, line and remedy before anything listens.
+Only the commands and `node.run.app` read this module; everything below receives plain values. A
+fault names file, line and remedy before anything listens.
 """
 
 import os

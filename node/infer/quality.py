@@ -65,7 +65,7 @@ class Examined:
     source: Grid
     """Where the MR's voxels are: its field of view."""
     disorder: float | None = None
-    """How unlike neighbouring slices of the MR are; see `node.infer.slice_order`. None: not known."""
+    """How unlike neighbouring slices of the MR are; see `slice_order`. None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

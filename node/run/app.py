@@ -1,4 +1,4 @@
-"""Builds every object from Settings, what runs models by `node.run.generators`; nothing else builds.
+"""Builds every object from Settings; what runs models is built by `node.run.generators`.
 
 What is expensive or heavy to import is built, and imported, when it is first asked for: a process
 that receives needs no ONNX Runtime.

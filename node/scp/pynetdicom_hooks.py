@@ -9,8 +9,9 @@ fails when one of these points moves. They are
 - `DIMSEServiceProvider.receive_primitive`, where a message grows;
 - the queues between that thread and the association, to know that both are idle.
 
-So the receive loop of our own (`node.scp.store_receiver`) has the socket while nothing but C-STORE comes, and
-pynetdicom has it for everything else: negotiation, the other services, release, abort.
+So the receive loop of our own (`node.scp.store_receiver`) has the socket while nothing but
+C-STORE comes, and pynetdicom has it for everything else: negotiation, the other
+services, release, abort.
 """
 
 import queue

@@ -3,8 +3,8 @@
 pynetdicom negotiates; while nothing but C-STORE comes, this loop has the socket: bytes go from a
 fixed buffer into the data set as they came, the command set is read by struct, the response is one
 send. Whatever else comes is left in the stream, whole, and pynetdicom serves it
-(`node.scp.pynetdicom_hooks`). A sender gets its answer before its next instance is read, so that the
-disk sets the pace; a data set beyond `MEMORY_BYTES` goes to the disk while it arrives.
+(`node.scp.pynetdicom_hooks`). A sender gets its answer before its next instance is read, so that
+the disk sets the pace; a data set beyond `MEMORY_BYTES` goes to the disk while it arrives.
 """
 
 import socket

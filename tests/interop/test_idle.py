@@ -19,9 +19,11 @@ TRAINING = ("torch", "monai")
 WATCH_S = 20.0
 # Everything a role loads, at once: what a process imports later it can import here.
 ROOMS = (
-    "node.cli", "node.run.app", "node.convert", "node.run.processes", "node.demo.run", "node.run.diagnostics",
+    "node.cli", "node.run.app", "node.convert", "node.run.processes", "node.demo.run",
+    "node.run.diagnostics",
     "node.scp.server", "node.scu.store", "node.flow.worker", "node.flow.client", "node.web.app",
-    "node.infer.generator", "node.infer.golden", "node.archive.ingest.receive", "node.dicom.output_checks",
+    "node.infer.generator", "node.infer.golden", "node.archive.ingest.receive",
+    "node.dicom.output_checks",
 )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 A file, an entry in its folder and a row each want a sync of their own; a sender that waits for its
 answer waits for all three. A record in a file that has its full length already needs one, and those
-who come together share it. Files and rows follow (`node.archive.ingest.journal_writer`); what a process had not
-filed when it ended is found in its segments, which are locked as long as it lives.
+who come together share it. Files and rows follow (`node.archive.ingest.journal_writer`); what a
+process had not filed when it ended is found in its segments, which are locked as long as it lives.
 
 A segment belongs to its process, on its machine: nothing is acknowledged once somebody else has
 taken it, or, in a folder that several machines share, once its signs of life have stopped.

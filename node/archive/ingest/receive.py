@@ -1,10 +1,11 @@
 """Receive one SOP instance: durable first, then the answer, never the other way.
 
-C-STORE and STOW come through here alike. Where the process has a journal (`node.archive.ingest.journal_writer`), a
-record in it is what makes an instance durable, and its file and row follow. Without one, where it
-has no room, and for what is too long for memory, the order is: write, fsync, rename, fsync of the
-folder, database commit, return; the last two are shared with whoever else is at that point
-(`node.archive.ingest.group_commit`). Both orders are tested by their system calls.
+C-STORE and STOW come through here alike. Where the process has a journal
+(`node.archive.ingest.journal_writer`), a record in it is what makes an instance durable, and its
+file and row follow. Without one, where it has no room, and for what is too long for memory, the
+order is: write, fsync, rename, fsync of the folder, database commit, return; the last two are
+shared with whoever else is at that point (`node.archive.ingest.group_commit`). Both orders are
+tested by their system calls.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """What peers may find and fetch: one engine for C-FIND, C-MOVE, C-GET and DICOMweb.
 
-The database narrows, `node.archive.headers.matching` decides. What is not released is not there: an sCT is
-visible while its run is released, current and on its way or delivered.
+The database narrows, `node.archive.headers.matching` decides. What is not released is not
+there: an sCT is visible while its run is released, current and on its way or delivered.
 """
 
 import re

@@ -193,7 +193,7 @@ class OutputFile:
     sha256: str
     """Of the file."""
     values: Mapping[int, bytes] = field(default_factory=dict)
-    """Raw values by tag, as `node.archive.headers.header_reader` reads them, for queries; only on the way in."""
+    """Raw values by tag, as `header_reader` reads them, for queries; only on the way in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

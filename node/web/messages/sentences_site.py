@@ -1,4 +1,4 @@
-"""French for what settings, accounts and refused associations say; see `node.web.messages.sentences`."""
+"""French for what settings, accounts and refused associations say; see `sentences`."""
 
 from node.domain.site import WHEN_PATTERNS
 
@@ -49,7 +49,7 @@ FORMS: tuple[tuple[str, str], ...] = (
      r"\1 n’est pas du type attendu (\2)."),
     (r"Write (a text in quotes|true or false|a whole number|a number|a list of texts)\.",
      r"Type attendu : \1."),
-    # -- peers and routes (node.domain.site, node.archive.site.site_repository) ------------------------------
+    # -- peers and routes (node.domain.site, node.archive.site.site_repository)
     (r"(.+) is used twice\.", r"\1 sert deux fois."),
     (r"Give each (\w+) its own name\.", "Donnez à chacun un nom propre."),
     (r"(.+) is the AE title of peer (.+) already\.", r"\1 est déjà le titre AE du système \2."),
@@ -105,7 +105,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"Nothing was pulled: (.+) may not send to us\. What it sent would be refused\.",
      r"Rien n’a été rapatrié : \1 ne peut pas nous envoyer. Ses images seraient refusées."),
     (r"Add send to what it may do\.", "Ajoutez l’envoi à ses droits."),
-    # -- accounts and tokens (node.archive.people.accounts, credentials, node.domain.access) -------------
+    # -- accounts and tokens (node.archive.people.accounts, credentials, node.domain.access)
     (r"There is an account (.+) already\.", r"Le compte \1 existe déjà."),
     (r"This node has an account already\.", "Ce nœud a déjà un compte."),
     (r"Log in instead\.", "Connectez-vous plutôt."),

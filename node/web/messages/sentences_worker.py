@@ -219,7 +219,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"and (\d+) more", r"et \1 de plus"),
     (r"send", "d’envoyer"),
     (r"query", "d’interroger"),
-    # -- what lies aside (node.archive.evidence.conflicts) --------------------------------------------------
+    # -- what lies aside (node.archive.evidence.conflicts)
     (r"SOP instance (\S+) arrived twice with different bytes\.",
      r"L’instance SOP \1 est arrivée deux fois avec des contenus différents."),
     (r"SOP instance (\S+) arrived for this series and is filed with another one: it is missing "
@@ -230,7 +230,7 @@ FORMS: tuple[tuple[str, str], ...] = (
      r"series and lies in (\S+)\.",
      r"L’instance SOP \1 est arrivée et la base refuse sa ligne : elle manque à la série et se "
      r"trouve dans \2."),
-    # -- corrections (node.archive.evidence.corrections, node.archive.work.adoption) -----------------------------
+    # -- corrections (node.archive.evidence.corrections, node.archive.work.adoption)
     (r"Stopped: images came again from (.+) with another (.+)\. "
      r"Adopt the correction or dismiss it\.( \d+ object(?:\(s\)|s)? had been sent already\.)?",
      r"Arrêtée : images revenues de \1 avec un autre \2. Adoptez la correction ou écartez-la.\3"),
