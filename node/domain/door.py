@@ -75,6 +75,8 @@ class Offer:
     """Instances that lie aside."""
     taken: int = 0
     """Instances it was told are safe here, old and new; 0 while that is not known."""
+    overlaps: int = 0
+    """Instances that count as held by it, and that another association had brought as new."""
     moved_on: bool = False
     """Whether it went on to bring other series after this one."""
 
@@ -160,7 +162,8 @@ class Evidence:
         """
         # What another acceptor had just taken is a repeat that was taken for new at first.
         brought = max(later.taken, later.held + later.duplicates)
-        return 0 < brought == later.held or brought >= self.held
+        went_on = 0 < brought == later.held and not later.overlaps
+        return went_on or brought >= self.held
 
 
 def must_wait(evidence: Evidence, now: float, patience: Patience) -> bool:

@@ -199,6 +199,7 @@ def _offer(row: sa.RowMapping, held: Mapping[str, int]) -> Offer:
         taken=row["taken"],
         duplicates=row["duplicates"],
         asides=row["asides"],
+        overlaps=row["overlaps"],
         moved_on=bool(row["moved"]),
     )
 

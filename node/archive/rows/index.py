@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from node.archive.headers.indexed_header import image_header, series_header
 from node.archive.rows import transfers
 from node.archive.rows.instance_lookup import KnownInstances
-from node.archive.rows.offers import note_received
+from node.archive.rows.offers import note_overlaps, note_received
 from node.archive.rows.series_rows import (
     add_event,
     add_to_catalogue,
@@ -131,6 +131,8 @@ def _add_to_series(
     values = [_instance_values(series, stored, header) for stored, header in rows.values()]
     added = connection.execute(statement, values).rowcount
     note_received(connection, series["series_instance_uid"], received)
+    if added < len(rows):
+        note_overlaps(connection, series["series_instance_uid"], rows.values())
     for uid, (stored, _) in rows.items():
         # Where each was new there is nothing to look up.
         found = None if added == len(rows) else _find(connection, uid)

@@ -78,6 +78,27 @@ def note_received(
         connection.execute(_carry_on(connection.dialect.name), row)
 
 
+def note_overlaps(
+    connection: sa.Connection,
+    series_instance_uid: str,
+    received: Iterable[tuple[StoredInstance, ReceivedHeader]],
+) -> None:
+    """Tell associations whose instances others had brought as new, before either had a row.
+
+    Two acceptors, or a journal that is filed late: each took the instance for new, and whose row
+    came first says nothing of who brought it first.
+    """
+    i, o = t.instances.c, t.offers
+    for stored, header in received:
+        first = connection.execute(
+            sa.select(i.origin).where(i.sop_instance_uid == stored.sop_instance_uid)
+        ).scalar_one_or_none()
+        if header.origin is None or not first or first == header.origin.key:
+            continue
+        here = (o.c.series_instance_uid == series_instance_uid) & (o.c.origin == first)
+        connection.execute(sa.update(o).where(here).values(overlaps=o.c.overlaps + 1))
+
+
 def _begun(caller: Caller, tally: Tally) -> dict[str, Any]:
     origin = caller.origin
     return {

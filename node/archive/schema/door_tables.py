@@ -31,6 +31,7 @@ offers = sa.Table(
     number("taken"),
     number("duplicates"),
     number("asides"),
+    number("overlaps"),
     sa.UniqueConstraint("series_instance_uid", "origin"),
     # Few at any time, however many there were: asked whether their process still lives.
     sa.Index("ix_offers_open", "holder", sqlite_where=_OPEN, postgresql_where=_OPEN),

@@ -13,7 +13,7 @@ from node.archive.evidence.holders import Holder, is_alive
 from node.archive.evidence.ledger import WAITING, Ledger, read_evidence
 from node.archive.evidence.offering import Offering, Offerings
 from node.archive.files import Folder
-from node.archive.headers.arrival import ReceiveContext
+from node.archive.headers.arrival import ReceiveContext, identify
 from node.archive.ingest.journal import JOURNAL
 from node.archive.ingest.journal_entry import read_meta
 from node.archive.ingest.journal_writer import Filer
@@ -21,6 +21,7 @@ from node.archive.ingest.receive import Outcome, Receiver
 from node.archive.ingest.recovery import recover
 from node.archive.rows.index import Index
 from node.archive.schema import tables as t
+from node.archive.schema.records import ReceivedHeader, StoredInstance
 from node.archive.work.runs import Runs
 from node.domain.door import Ending, Evidence, Patience
 from node.domain.errors import Rejected, Retryable
@@ -66,6 +67,12 @@ class Node:
             peer=caller.peer,
             origin=caller.origin,
         )
+
+    def arrived(self, offering: Offering, number: int) -> tuple[StoredInstance, ReceivedHeader]:
+        """What an instance that comes on it is indexed with."""
+        path = write_image(self.parts / f"{number}.dcm", mr_image(number))
+        arrival = identify(data_set_of(path), self.context(offering), datetime.now(UTC))
+        return arrival.stored(arrival.path, arrival.size), arrival.header
 
     def evidence(self) -> Evidence:
         """What the rows say of the series."""
@@ -148,6 +155,23 @@ def test_a_series_whose_sender_broke_off_waits_for_it(node: Node) -> None:
     again.end(Ending.RELEASED, "Released.")
     assert node.settle() == 1
     assert node.evidence().troubles == ()
+
+
+def test_a_repeat_that_was_indexed_first_is_no_return(node: Node) -> None:
+    """Two acceptors take the same instances for new; the repeat of a part is filed before them."""
+    broken = node.offering()
+    first = [node.arrived(broken, number) for number in (1, 2, 3)]
+    for _ in first:
+        broken.stored(SERIES)
+    repeated = node.offering()
+    again = [node.arrived(repeated, number) for number in (2, 3)]
+    for _ in again:
+        repeated.stored(SERIES)
+    for rows in (again, first):
+        Index(node.engine).add_instances(rows)
+    broken.end(Ending.BROKEN, "The connection ended.")
+    repeated.end(Ending.RELEASED, "Released.")
+    assert [o.ending for o in node.evidence().troubles] == [Ending.BROKEN]
 
 
 def test_a_series_whose_sender_never_returns_is_taken_up_in_the_end(node: Node) -> None:

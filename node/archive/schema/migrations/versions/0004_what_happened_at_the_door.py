@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("taken", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("duplicates", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("asides", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("overlaps", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_offers")),
         sa.UniqueConstraint(
             "series_instance_uid", "origin", name=op.f("uq_offers_series_instance_uid_origin")
