@@ -22,6 +22,7 @@ from node.dicom.headers import read_file, read_instance
 from node.dicom.meaning import differences
 from node.dicom.unreadable import UNREADABLE
 from node.domain.budget import BUDGET
+from node.domain.checks.patient import refers_well
 from node.domain.codes.table import CODES
 from node.domain.difference import what_matters
 from node.domain.errors import Misconfigured, NodeError, Rejected, reason_of
@@ -221,13 +222,19 @@ def _may_be_an_image(found: Finding) -> bool:
 
 
 def _shared(found: Mapping[str, list[tuple[Instance, Path, bytes]]]) -> set[str]:
-    """SOP Instance UIDs that several series claim: corrected, or given twice."""
-    claims = Counter(
-        sop
-        for members in found.values()
-        for sop in {instance.sop_instance_uid for instance, _, _ in members}
-    )
-    return {sop for sop, count in claims.items() if count > 1}
+    """SOP Instance UIDs that several series claim: corrected, or given twice.
+
+    An image that no sCT could refer to claims nothing against one of the same patient: it is
+    refused for itself, and what is beside it stands.
+    """
+    images = {
+        (uid, i.sop_instance_uid, i.patient_id, refers_well(i))
+        for uid, members in found.items()
+        for i, _, _ in members
+    }
+    claims = Counter(sop for _, sop, _, well in images if well)
+    patients = Counter(sop for sop, _ in {(sop, patient) for _, sop, patient, _ in images})
+    return {sop for _, sop, _, _ in images if claims[sop] > 1 or patients[sop] > 1}
 
 
 def _one_series(

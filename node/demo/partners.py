@@ -20,6 +20,10 @@ from node.domain.errors import Retryable
 
 _STOP_S = 40.0
 
+_TIMES = 5
+_PATIENCE_S = "120"
+_TAKEN = "Received Store Response (Status: 0x0000"
+
 
 def free_port() -> int:
     """Port of the loopback interface that is free now."""
@@ -67,7 +71,24 @@ def wait_for_port(process: "subprocess.Popen[bytes]", port: int, name: str, log:
 
 
 def send(folder: Path, port: int, *, calling: str, called: str, log: Path) -> None:
-    """C-STORE every file of ``folder`` in one association; raise when it came to nothing."""
+    """C-STORE every file of ``folder`` in one association; raise when it came to nothing.
+
+    On a busy machine the client may not see an answer and break off. As a PACS does, it comes again
+    with everything.
+    """
+    files = sum(1 for path in folder.rglob("*") if path.is_file())
+    for _ in range(_TIMES):
+        done = _store(folder, port, calling=calling, called=called)
+        log.write_text(done.stdout + done.stderr)
+        if done.returncode == 0 and log.read_text().count(_TAKEN) >= files:
+            return
+    if done.returncode != 0 or _TAKEN not in log.read_text():
+        raise Retryable("The MR series was not taken by the node.", remedy=f"Read {log}.")
+
+
+def _store(
+    folder: Path, port: int, *, calling: str, called: str
+) -> "subprocess.CompletedProcess[str]":
     client = [
         "-m",
         "pynetdicom",
@@ -78,17 +99,15 @@ def send(folder: Path, port: int, *, calling: str, called: str, log: Path) -> No
         "-r",
         "-cx",
         "-v",
+        *("-td", _PATIENCE_S, "-ta", _PATIENCE_S, "-tn", _PATIENCE_S),
     ]
-    done = subprocess.run(  # noqa: S603 - our own interpreter
+    return subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, *client, "-aet", calling, "-aec", called],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    log.write_text(done.stdout + done.stderr)
-    if done.returncode != 0:
-        raise Retryable("The MR series was not taken by the node.", remedy=f"Read {log}.")
 
 
 def ask(port: int, path: str) -> Any:

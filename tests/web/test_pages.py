@@ -84,6 +84,7 @@ def _fill(engine: sa.Engine, root: Path) -> None:
         data = part10(dataset)
         path = f"{dataset.SOPInstanceUID}.dcm"
         (root / path).write_bytes(data)
+        length = int.from_bytes(data[140:144], "little")  # PS3.10 7.1: of the meta information
         stored = StoredInstance(
             sop_instance_uid=str(dataset.SOPInstanceUID),
             sop_class_uid=str(dataset.SOPClassUID),
@@ -91,7 +92,7 @@ def _fill(engine: sa.Engine, root: Path) -> None:
             series_instance_uid=str(dataset.SeriesInstanceUID),
             path=path,
             size=len(data),
-            sha256=sha256(data).hexdigest(),
+            sha256=sha256(data[144 + length :]).hexdigest(),
             received_at=datetime.now(UTC),
         )
         received.append((stored, header))

@@ -15,7 +15,7 @@ offers = sa.Table(
     metadata,
     id_column(),
     sa.Column("series_instance_uid", UID, nullable=False),
-    sa.Column("origin", sa.String(40), nullable=False),
+    sa.Column("origin", sa.String(40), nullable=False, index=True),
     text("kind"),
     sa.Column("holder", sa.String(128), nullable=False, server_default=""),
     text("calling_ae"),

@@ -2,11 +2,13 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 
 from node.domain.character_set import character_sets
 from node.domain.checks.rules import Rules, uids_of
 from node.domain.findings import Finding, finding
+from node.domain.instance import Instance
 from node.domain.names import is_valid_uid, person_name
 from node.domain.stack import Stack
 
@@ -23,16 +25,25 @@ _LYING = {
 }
 
 
+def _referred(i: Instance) -> Mapping[str, str]:
+    return {
+        "SOPInstanceUID": i.sop_instance_uid,
+        "SeriesInstanceUID": i.series_instance_uid,
+        "StudyInstanceUID": i.study_instance_uid,
+        "FrameOfReferenceUID": i.frame_of_reference_uid,
+    }
+
+
+def refers_well(instance: Instance) -> bool:
+    """Whether everything that an sCT refers to in ``instance`` is a UID."""
+    return all(is_valid_uid(value) for value in _referred(instance).values())
+
+
 def uid_invalid(stack: Stack, _rules: Rules) -> Finding | None:
     """The UIDs that our output refers to must be UIDs."""
     for s in stack.slices:
         i = s.instance
-        for attribute, value in (
-            ("SOPInstanceUID", i.sop_instance_uid),
-            ("SeriesInstanceUID", i.series_instance_uid),
-            ("StudyInstanceUID", i.study_instance_uid),
-            ("FrameOfReferenceUID", i.frame_of_reference_uid),
-        ):
+        for attribute, value in _referred(i).items():
             if not value and attribute != "FrameOfReferenceUID":  # that has a code of its own
                 return finding("UID_MISSING", attribute=attribute, uids=[i.sop_instance_uid])
             if value and not is_valid_uid(value):

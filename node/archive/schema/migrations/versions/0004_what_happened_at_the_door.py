@@ -42,6 +42,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_offers_open", "offers", ["holder"], sqlite_where=_OPEN, postgresql_where=_OPEN
     )
+    op.create_index(op.f("ix_offers_origin"), "offers", ["origin"])
     op.create_table(
         "refusals",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
@@ -69,5 +70,6 @@ def downgrade() -> None:
     """Bring the tables back to the revision before."""
     op.drop_column("instances", "origin")
     op.drop_table("refusals")
+    op.drop_index(op.f("ix_offers_origin"), table_name="offers")
     op.drop_index("ix_offers_open", table_name="offers")
     op.drop_table("offers")
