@@ -110,6 +110,17 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherPatient:
+    """Images that were refused under another patient than the one the series has."""
+
+    patient_id: str
+    """Of the series."""
+    other: str
+    """As the refused images name it."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How long a series waits for a sender."""
 
@@ -128,6 +139,7 @@ class Evidence:
     offers: tuple[Offer, ...] = ()
     """In the order in which they began."""
     missing: tuple[Missing, ...] = ()
+    other_patients: tuple[OtherPatient, ...] = ()
 
     @property
     def open(self) -> tuple[Offer, ...]:
@@ -186,7 +198,11 @@ def incomplete(evidence: Evidence, *, expected: int | None = None) -> tuple[Find
     That count proves a series whole whatever became of an association; that an instance was
     offered which is not here it does not explain.
     """
-    found = list(_refused(evidence))
+    found = [
+        finding("REFUSED_OTHER_PATIENT", patient=o.patient_id, other=o.other, count=o.count)
+        for o in evidence.other_patients
+    ]
+    found += _refused(evidence)
     if expected is None or expected != evidence.held:
         found += _broken_off(evidence)
         found += _still_open(evidence)

@@ -81,12 +81,13 @@ class StoreHandler:
         """Remember an instance of which only the beginning came."""
         visit = self._visits.of(association)
         if visit and visit.offering:
-            series, named = header_reader.names_in(begun, context.transfer_syntax_uid)
+            named = header_reader.names_in(begun, context.transfer_syntax_uid)
             visit.offering.refused(
-                named or context.sop_instance_uid or "",
+                named.sop_instance_uid or context.sop_instance_uid or "",
                 CUT_OFF,
                 "The association ended in the middle of the data set.",
-                series,
+                named.series_instance_uid,
+                named.patient_id,
             )
 
     def answer(
@@ -149,10 +150,15 @@ class StoreHandler:
         visit.failed(error.message)
         if visit.offering:
             begun = _beginning(arrived[0]) if arrived else b""
-            series, named = header_reader.names_in(begun, context.transfer_syntax_uid)
-            # Where command and data set disagree the object is what it says itself.
-            sop_instance = named or context.sop_instance_uid or ""
-            visit.offering.refused(sop_instance, refusal_code(error), error.message, series)
+            named = header_reader.names_in(begun, context.transfer_syntax_uid)
+            visit.offering.refused(
+                # Where command and data set disagree the object is what it says itself.
+                named.sop_instance_uid or context.sop_instance_uid or "",
+                refusal_code(error),
+                error.message,
+                named.series_instance_uid,
+                named.patient_id,
+            )
 
 
 def _beginning(data: bytes | Spool) -> bytes:

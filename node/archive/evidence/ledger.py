@@ -13,7 +13,7 @@ from node.archive.rows.offers import Caller, End, Tally, clean, put_offer
 from node.archive.rows.series_rows import begin_revision, insert_missing, lock_series
 from node.archive.schema import tables as t
 from node.crashpoints import reach
-from node.domain.door import UNENDED, Ending, Evidence, Missing, Offer
+from node.domain.door import UNENDED, Ending, Evidence, Missing, Offer, OtherPatient
 from node.domain.states import State
 
 WAITING = "Its sender broke off or was refused images; waiting for it to come back."
@@ -31,6 +31,8 @@ class Refusal:
     code: str
     sentence: str
     at: float
+    patient_id: str = ""
+    """As it says itself; empty where that cannot be read."""
 
 
 class Ledger:
@@ -81,6 +83,7 @@ def read_evidence(connection: sa.Connection, series_id: int, series_instance_uid
         held=sum(held.values()),
         offers=tuple(_offers(connection, series_instance_uid, held)),
         missing=tuple(_missing(connection, series_id, series_instance_uid)),
+        other_patients=tuple(_other_patients(connection, series_id)),
     )
 
 
@@ -99,6 +102,7 @@ def _add_refusal(connection: sa.Connection, origin: str, refusal: Refusal) -> No
         "origin": origin,
         "code": refusal.code,
         "sentence": clean(refusal.sentence),
+        "patient_id": clean(refusal.patient_id),
         "at": refusal.at,
     }
     if insert_missing(connection, t.refusals, values).rowcount:
@@ -202,6 +206,23 @@ def _offer(row: sa.RowMapping, held: Mapping[str, int]) -> Offer:
         overlaps=row["overlaps"],
         moved_on=bool(row["moved"]),
     )
+
+
+def _other_patients(connection: sa.Connection, series_id: int) -> list[OtherPatient]:
+    """Whom refused images named, taken since or not, that is not the patient of the series."""
+    r, s = t.refusals.c, t.series.c
+    query = (
+        sa.select(s.patient_id, r.patient_id, sa.func.count())
+        .join(t.refusals, r.series_instance_uid == s.series_instance_uid)
+        .where(s.id == series_id, r.patient_id != "", r.patient_id != s.patient_id)
+        .group_by(s.patient_id, r.patient_id)
+        .order_by(r.patient_id)
+    )
+    return [
+        OtherPatient(patient_id=held, other=other, count=count)
+        for held, other, count in connection.execute(query)
+        if held.strip(" \0") != other
+    ]
 
 
 def _missing(connection: sa.Connection, series_id: int, series_instance_uid: str) -> list[Missing]:

@@ -92,7 +92,12 @@ class Offering:
         own.is_safe = True
 
     def refused(
-        self, sop_instance_uid: str, code: str, sentence: str, series_instance_uid: str = ""
+        self,
+        sop_instance_uid: str,
+        code: str,
+        sentence: str,
+        series_instance_uid: str = "",
+        patient_id: str = "",
     ) -> None:
         """An instance was not taken; without its series it is one of the series brought last."""
         uid = series_instance_uid or self._last
@@ -105,6 +110,7 @@ class Offering:
             sop_instance_uid=sop_instance_uid,
             code=code,
             sentence=sentence,
+            patient_id=patient_id,
             at=self._book.now(),
         )
         with self._lock:

@@ -125,14 +125,24 @@ def text(values: Mapping[int, bytes], tag: int) -> str:
         return raw.decode("latin-1")  # for display only; the bytes are kept as they came
 
 
-def names_in(beginning: bytes, transfer_syntax_uid: str) -> tuple[str, str]:
-    """Series and SOP Instance UID of a data set that may be cut off or malformed; empty if unread.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a data set that was not taken says of itself; empty where it cannot be read."""
+
+    series_instance_uid: str
+    sop_instance_uid: str
+    patient_id: str
+
+
+def names_in(beginning: bytes, transfer_syntax_uid: str) -> Named:
+    """Read whose image a data set is that may be cut off or malformed.
 
     For what was refused: slow, and it takes what it gets.
     """
     implicit = transfer_syntax_uid == ImplicitVRLittleEndian
     little = transfer_syntax_uid != ExplicitVRBigEndian
     names = {SERIES_INSTANCE_UID: "", SOP_INSTANCE_UID: ""}
+    patient_id = ""
     with suppress(Exception):  # whatever is wrong with it has been said: here nothing is asked
         if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
             beginning = zlib.decompressobj(-zlib.MAX_WBITS).decompress(beginning, _REMEMBERED)
@@ -140,7 +150,12 @@ def names_in(beginning: bytes, transfer_syntax_uid: str) -> tuple[str, str]:
         for tag in names:
             uid = str(found[tag].value) if tag in found else ""
             names[tag] = uid if is_uid(uid) else ""
-    return names[SERIES_INSTANCE_UID], names[SOP_INSTANCE_UID]
+        patient_id = str(found.get("PatientID") or "").strip(" \0")
+    return Named(
+        series_instance_uid=names[SERIES_INSTANCE_UID],
+        sop_instance_uid=names[SOP_INSTANCE_UID],
+        patient_id=patient_id,
+    )
 
 
 def _is_past_series(tag: int, _vr: str | None, _length: int) -> bool:

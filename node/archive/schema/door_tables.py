@@ -47,6 +47,7 @@ refusals = sa.Table(
     sa.Column("origin", sa.String(40), nullable=False),
     text("code"),
     text("sentence"),
+    text("patient_id"),
     number("times", 1),
     time("at", nullable=False),
     sa.UniqueConstraint("series_instance_uid", "sop_instance_uid"),

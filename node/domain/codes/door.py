@@ -28,6 +28,24 @@ DOOR = {
         ),
         least="hold",
     ),
+    "REFUSED_OTHER_PATIENT": row(
+        "hold",
+        en=(
+            "Images were offered under another patient",
+            "{count} [image|images] of this series [was|were] refused under PatientID {other}; "
+            "what was taken says {patient}.",
+            "Compare with the PACS whose images these are; release the synthetic CT only if it is "
+            "the patient that was taken.",
+        ),
+        fr=(
+            "Des images ont été proposées sous un autre patient",
+            "{count} [image|images] de cette série [a été refusée|ont été refusées] sous le "
+            "PatientID {other} ; ce qui a été pris indique {patient}.",
+            "Vérifiez dans le PACS à qui sont ces images ; ne libérez le scanner synthétique que "
+            "s'il s'agit du patient retenu.",
+        ),
+        least="hold",
+    ),
     "SENDER_ABORTED": row(
         "hold",
         en=(

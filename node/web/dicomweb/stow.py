@@ -83,8 +83,14 @@ def store(receiver: Receives, part: bytes, offering: Offering, study: str, store
         stored.accepted.append((receipt, found))
     except NodeError as error:
         stored.refused.append((sop_class, sop_instance, _reason(error)))
-        series, named = header_reader.names_in(data_set, syntax)
-        offering.refused(named or sop_instance, refusal_code(error), error.message, series)
+        named = header_reader.names_in(data_set, syntax)
+        offering.refused(
+            named.sop_instance_uid or sop_instance,
+            refusal_code(error),
+            error.message,
+            named.series_instance_uid,
+            named.patient_id,
+        )
 
 
 def _note(offering: Offering, receipt: Receipt) -> None:

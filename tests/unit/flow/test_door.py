@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from pydicom import dcmread
 
 from node.archive.evidence.expectations import Expectation
 from node.archive.evidence.holders import Holder
@@ -155,6 +156,21 @@ def test_refused_images_are_held_for(world: World) -> None:
     offering.refused("1.2.3", "NOT_STORED", "The disk is full.")
     offering.end(Ending.RELEASED, "Released.")
     assert world.line() == ("review", {"IMAGES_REFUSED": "hold"})
+
+
+def test_images_refused_under_another_patient_are_told(world: World) -> None:
+    """Taken since, under the one the series has: who is right, only the PACS knows."""
+    refused = dcmread(world.images[1])
+    offering = world.bring(world.images)
+    offering.refused(
+        refused.SOPInstanceUID,
+        "DATA_TRUNCATED",
+        "It ends too soon.",
+        refused.SeriesInstanceUID,
+        "somebody else",
+    )
+    offering.end(Ending.RELEASED, "Released.")
+    assert world.line() == ("review", {"REFUSED_OTHER_PATIENT": "hold"})
 
 
 def test_a_stalled_sender_is_held_for(world: World) -> None:

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("origin", sa.String(length=40), nullable=False),
         sa.Column("code", sa.Text(), server_default="", nullable=False),
         sa.Column("sentence", sa.Text(), server_default="", nullable=False),
+        sa.Column("patient_id", sa.Text(), server_default="", nullable=False),
         sa.Column("times", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("at", sa.Float(precision=53), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_refusals")),
