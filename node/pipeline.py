@@ -2,11 +2,12 @@
 
     collect -> examine -> make_plan -> synthesise -> encode
 
-`node.convert` runs it on a folder, `node.flow` as durable steps.
+`run` is the line as a whole: `node.convert` calls it once for each series of a folder, each durable
+step of `node.flow` calls it as far as its own stage, with what the stages before have recorded.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -58,6 +59,75 @@ class Synthesis:
     result: SctResult
 
 
+class Stage(StrEnum):
+    """How far `run` goes."""
+
+    CHECK = "check"
+    PLAN = "plan"
+    SYNTHESISE = "synthesise"
+    ENCODE = "encode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Series:
+    """One series as it was found, wherever it is stored."""
+
+    stacks: tuple[Stack, ...]
+    read: Callable[[Stack], Mapping[str, Dataset]]
+    """The data sets of a stack by SOP Instance UID, pixels included."""
+    conflicts: tuple[Finding, ...] = ()
+    """Of instances that contradict each other: each refuses the stack whose UIDs it names."""
+    unread: tuple[Finding, ...] = ()
+    """Of what may belong to the series and could not be read; said of each accepted stack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Under what a series is worked on: all that decides its plan besides the images."""
+
+    model: ModelRef
+    route: Route | None
+    software_version: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What changes pixels; see `Plan.settings`."""
+    label: str = RESEARCH
+    """Of an sCT whose model is signed off for its scanner; every other is `RESEARCH`."""
+    signed_off: Callable[[Instance], int | None] = lambda _header: None
+    """Number of the sign-off that covers the source of that header."""
+    revision: int = 1
+    attempt: int = 0
+    created_at: datetime | None = None
+    predecessor_series_uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Planned:
+    """What earlier stages have decided, and made."""
+
+    plan: Plan
+    stack: int
+    """Position in `Series.stacks`."""
+    result: SctResult | None = None
+    """The sCT, where it is made already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """How far a series came, and what was said of it."""
+
+    examined: tuple[Examined, ...] = ()
+    """Every stack with its verdict, in order; what synthesis said of the planned one included.
+
+    Empty where the plan was made before.
+    """
+    planned: Planned | None = None
+    """None where no stack was accepted, or nothing was to be planned."""
+    synthesis: Synthesis | None = None
+    refusal: Rejected | None = None
+    """Why the pixels of the planned stack could not be used."""
+    encoded: tuple[EncodedInstance, ...] = ()
+
+
 class Synthesiser(Protocol):
     """What the line needs of a generator."""
 
@@ -66,6 +136,42 @@ class Synthesiser(Protocol):
     ) -> SctResult:
         """Make the synthetic CT of ``mr`` on ``grid``; averaged with its mirror where asked."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What makes and writes an sCT."""
+
+    generator: Callable[[ModelRef], Synthesiser]
+    mark_synthetic: bool = True
+    report: Report | None = None
+
+
+def run(
+    series: Series, given: Terms | Planned, tools: Tools, *, until: Stage = Stage.ENCODE
+) -> Outcome:
+    """Take ``series`` along the line, from ``given`` to the end of stage ``until``.
+
+    With `Terms` it is checked and planned first, with `Planned` these stages lie behind it. The
+    line ends early where no stack is accepted, or where pixels or sCT are refused.
+    """
+    outcome = (
+        Outcome(planned=given) if isinstance(given, Planned) else _decided(series, given, until)
+    )
+    planned = outcome.planned
+    if planned is None or until in (Stage.CHECK, Stage.PLAN):
+        return outcome
+    stack = series.stacks[planned.stack]
+    datasets = series.read(stack)
+    result = planned.result
+    if result is None:
+        outcome = _synthesised(outcome, planned, stack, datasets, tools)
+        result = outcome.synthesis.result if outcome.synthesis else None
+    if result is None or until is Stage.SYNTHESISE or worst(result.findings) is Severity.REFUSE:
+        return outcome
+    source = datasets[stack.header.sop_instance_uid]
+    encoded = encode(result, planned.plan, stack, source, mark_synthetic=tools.mark_synthetic)
+    return replace(outcome, encoded=encoded)
 
 
 def collect(instances: Iterable[Instance]) -> tuple[Stack, ...]:
@@ -202,6 +308,78 @@ def refusals(error: Rejected, uids: Iterable[str] = ()) -> tuple[Finding, ...]:
             uids=tuple(uids),
         ),
     )
+
+
+def _decided(series: Series, terms: Terms, until: Stage) -> Outcome:
+    rules = rules_for(terms.route, terms.model)
+    examined = tuple(_with_arrival(e, series) for e in examine(series.stacks, rules))
+    numbers = (n for n, e in enumerate(examined) if e.verdict is Verdict.ACCEPTED)
+    # `examine` lets no second stack stand.
+    accepted = next(numbers, None)
+    if accepted is None or until is Stage.CHECK:
+        return Outcome(examined=examined)
+    plan = _plan_under(terms, series.stacks[accepted])
+    return Outcome(examined=examined, planned=Planned(plan=plan, stack=accepted))
+
+
+def _with_arrival(examined: Examined, series: Series) -> Examined:
+    """Add what was found out in bringing the series together."""
+    own = set(examined.stack.sop_instance_uids)
+    if mine := tuple(c for c in series.conflicts if own & set(c.uids)):
+        found = (*mine, *examined.findings)
+        return replace(examined, verdict=Verdict.REFUSED, findings=found)
+    if examined.verdict is not Verdict.ACCEPTED:
+        return examined
+    return replace(examined, findings=(*examined.findings, *series.unread))
+
+
+def _plan_under(terms: Terms, stack: Stack) -> Plan:
+    sign_off = terms.signed_off(stack.header)
+    return make_plan(
+        stack,
+        model=terms.model,
+        route=terms.route,
+        revision=terms.revision,
+        attempt=terms.attempt,
+        software_version=terms.software_version,
+        created_at=terms.created_at,
+        settings=terms.settings,
+        label=RESEARCH if sign_off is None else terms.label,
+        sign_off=sign_off,
+        predecessor_series_uid=terms.predecessor_series_uid,
+    )
+
+
+def _synthesised(
+    outcome: Outcome,
+    planned: Planned,
+    stack: Stack,
+    datasets: Mapping[str, Dataset],
+    tools: Tools,
+) -> Outcome:
+    """Make the sCT, and say of the planned stack what was said in making it."""
+    plan = planned.plan
+    try:
+        made = synthesise(stack, datasets, plan, tools.generator(plan.model), tools.report)
+    except Rejected as error:
+        said = refusals(error, stack.sop_instance_uids[: acceptance.MAX_UIDS])
+        return replace(_with_said(outcome, planned, said), refusal=error)
+    return replace(_with_said(outcome, planned, made.result.findings), synthesis=made)
+
+
+def _with_said(outcome: Outcome, planned: Planned, said: Sequence[Finding]) -> Outcome:
+    refused = worst(said) is Severity.REFUSE
+    examined = tuple(
+        replace(
+            e,
+            verdict=Verdict.REFUSED if refused else e.verdict,
+            findings=(*e.findings, *said),
+        )
+        if n == planned.stack
+        else e
+        for n, e in enumerate(outcome.examined)
+    )
+    return replace(outcome, examined=examined)
 
 
 def _examine(stack: Stack, rules: Rules) -> Examined:

@@ -23,11 +23,11 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def _run_convert(arguments: argparse.Namespace) -> int:
     from node.convert import convert_folder, exit_status
-    from node.run.app import workshop
+    from node.run.app import conversion_context
 
-    tools = workshop(settings_of(arguments), model_name=arguments.model)
+    context = conversion_context(settings_of(arguments), model_name=arguments.model)
     with Progress() as progress:
-        reports = convert_folder(arguments.in_dir, arguments.out_dir, tools, progress)
+        reports = convert_folder(arguments.in_dir, arguments.out_dir, context, progress)
     if arguments.json:
         print(json.dumps({"stacks": [r.as_json() for r in reports]}, indent=1))
     else:

@@ -73,7 +73,8 @@ def _remove_route(arguments: argparse.Namespace) -> int:
 
 
 def _try_routes(arguments: argparse.Namespace) -> int:
-    from node.convert import examine_folder, finding_json
+    from node.convert import examine_folder
+    from node.domain.findings import finding_json
     from node.run.app import current_site
     from node.run.generators import registry
 

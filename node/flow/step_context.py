@@ -23,7 +23,7 @@ from node.domain.plan import ModelRef, SctResult
 from node.domain.sign_off import Source
 from node.domain.site import Site
 from node.domain.stack import Stack
-from node.pipeline import Synthesiser, collect
+from node.pipeline import Series, Synthesiser, collect
 
 # Preamble, prefix, then the group length element (0002,0000) UL (PS3.10 7.1).
 _META_START = 128 + 4
@@ -42,6 +42,10 @@ class Loaded:
     stacks: tuple[Stack, ...]
     datasets: Mapping[str, Dataset]
     """By SOP Instance UID."""
+
+    def series(self) -> Series:
+        """Give them as the line takes them."""
+        return Series(stacks=self.stacks, read=lambda _stack: self.datasets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,10 +31,10 @@ from node.domain.findings import (
     read_finding,
     with_actions,
 )
-from node.domain.plan import Plan, SctResult
+from node.domain.plan import SctResult
 from node.domain.release import decide
 from node.domain.routing import choose_for_all
-from node.domain.sign_off import RESEARCH, source_of
+from node.domain.sign_off import source_of
 from node.domain.site import Route
 from node.domain.states import State
 from node.domain.storage import WORKED_ON, kind_of
@@ -49,15 +49,8 @@ from node.flow.workfiles import (
     unpack_result,
     write_work,
 )
-from node.pipeline import (
-    Examined,
-    Verdict,
-    encode,
-    examine,
-    make_plan,
-    rules_for,
-    synthesise,
-)
+from node.pipeline import Examined, Outcome, Planned, Report, Stage, Terms, Tools, Verdict
+from node.pipeline import run as run_line
 
 OUTPUTS = "outputs"
 # Stage of the findings about how the route was found.
@@ -84,11 +77,15 @@ class _Decision:
     """Which route a series takes and what the checks say under it."""
 
     route: Route | None
-    examined: tuple[Examined, ...]
+    outcome: Outcome
     sentence: str
     """Why there is no route; empty when there is one."""
     told: tuple[Finding, ...] = ()
     """What is to be said of how the route was found."""
+
+    @property
+    def examined(self) -> tuple[Examined, ...]:
+        return self.outcome.examined
 
 
 def collect_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
@@ -120,7 +117,7 @@ def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
         run.id, found, route=decision.route.name, model=run.model or decision.route.model
     )
     reach("check.recorded")
-    if _accepted(decision) is None:
+    if not any(e.verdict is Verdict.ACCEPTED for e in decision.examined):
         sentence = _refusal_sentence(decision.examined)
         bench.runs.finish(run.id, State.REFUSED, sentence)
         return Done(sentence=sentence, ended=True)
@@ -130,31 +127,14 @@ def check_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
 def plan_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     """Record, once, everything that decides voxels and identity."""
     if run.plan is None:
-        decision = _decide(bench, run)
-        chosen = _accepted(decision)
-        if decision.route is None or chosen is None:
+        decision = _decide(bench, run, Stage.PLAN)
+        planned = decision.outcome.planned
+        if decision.route is None or planned is None:
             raise Defect("The routes changed between two steps; run the series again.")
         _judge_again(bench, run, decision, decision.route)
-        stack = decision.examined[chosen].stack
-        model = bench.model_named(run.model or decision.route.model)
-        sign_off = bench.signed_off(model.sha256, source_of(stack.header))
-        plan = make_plan(
-            stack,
-            model=model,
-            route=decision.route,
-            revision=run.revision,
-            attempt=run.attempt,
-            software_version=bench.rules.software_version,
-            # As the clock stands here: what is written into an image bears no time zone.
-            created_at=run.created_at.astimezone(),
-            settings=bench.rules.settings,
-            label=RESEARCH if sign_off is None else bench.rules.label,
-            sign_off=sign_off,
-            predecessor_series_uid=run.predecessor_series_uid,
-        )
-        bench.runs.record_plan(run.id, plan_json(plan, stack=chosen))
+        bench.runs.record_plan(run.id, plan_json(planned.plan, stack=planned.stack))
     reach("plan.recorded")
-    plan, _stack = _plan(bench, run)
+    plan = _planned(bench, run).plan
     slices, rows, columns = plan.grid.shape
     spacing = plan.grid.spacing_mm[0]
     return Done(
@@ -165,20 +145,19 @@ def plan_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
 
 def synthesise_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     """Run the generator and leave the sCT as a work file."""
-    plan, number = _plan(bench, run)
-    loaded = bench.load(run)
-    made = synthesise(
-        loaded.stacks[number],
-        loaded.datasets,
-        plan,
-        bench.generator(plan.model),
-        _Progress(bench, run),
-    )
+    series, planned = bench.load(run).series(), _planned(bench, run)
+    tools = _tools(bench, _Progress(bench, run))
+    outcome = run_line(series, planned, tools, until=Stage.SYNTHESISE)
+    if outcome.refusal is not None:
+        raise outcome.refusal
+    made = outcome.synthesis
+    if made is None:
+        raise Defect("The line made no synthetic CT and gave no reason.")
     bench.runs.record_quality(
         run.id, [finding_json(f, stage="quality") for f in made.result.findings]
     )
-    source = source_of(loaded.stacks[number].header)
-    bench.keep_figures(run.id, plan.model.sha256, source, measured(made.result))
+    source = source_of(series.stacks[planned.stack].header)
+    bench.keep_figures(run.id, planned.plan.model.sha256, source, measured(made.result))
     file = write_work(bench.folder, work_name(run), pack_result(made.result))
     reach("synthesise.written")
     refusal = next((f for f in made.result.findings if f.severity is Severity.REFUSE), None)
@@ -196,17 +175,11 @@ def encode_series(bench: Bench, run: Run, before: WorkFile | None) -> Done:
     """
     if there := bench.runs.outputs(run.id):
         return Done(sentence=_written(there))
-    plan, number = _plan(bench, run)
-    loaded = bench.load(run)
-    stack = loaded.stacks[number]
-    encoded = encode(
-        _result(bench, before),
-        plan,
-        stack,
-        loaded.datasets[stack.header.sop_instance_uid],
-        mark_synthetic=bench.rules.mark_synthetic,
-    )
-    files = _write_outputs(bench, encoded, number)
+    planned = replace(_planned(bench, run), result=_result(bench, before))
+    encoded = run_line(bench.load(run).series(), planned, _tools(bench)).encoded
+    if not encoded:
+        raise Defect("The line wrote no CT and gave no reason.")
+    files = _write_outputs(bench, encoded, planned.stack)
     reach("encode.written")
     bench.runs.record_outputs(run.id, files)
     reach("encode.indexed")
@@ -215,7 +188,7 @@ def encode_series(bench: Bench, run: Run, before: WorkFile | None) -> Done:
 
 def release_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     """Apply the route's release policy: on its way, or held for a person."""
-    plan, _number = _plan(bench, run)
+    plan = _planned(bench, run).plan
     decision = decide(plan.release, _standing(bench, run))
     if decision.released:
         bench.runs.release(run.id, plan.destinations, decision.sentence, who="policy")
@@ -247,16 +220,40 @@ def tidy(bench: Bench, run: Run) -> None:
     bench.forget()
 
 
-def _decide(bench: Bench, run: Run) -> _Decision:
+def _decide(bench: Bench, run: Run, until: Stage = Stage.CHECK) -> _Decision:
     loaded = bench.load(run)
     choice = choose_for_all(bench.site(), loaded.stacks[0].header, bench.runs.senders(run))
     if choice.route is None:
         why = "; ".join(f"{name}: {reason}" for name, reason in choice.reasons.items())
         told = f" ({why})" if why else ""
-        return _Decision(route=None, examined=(), sentence=f"Kept: no route asks for it{told}.")
-    rules = rules_for(choice.route, bench.model_named(run.model or choice.route.model))
-    examined = examine(loaded.stacks, rules)
-    return _Decision(route=choice.route, examined=examined, sentence="", told=choice.findings)
+        sentence = f"Kept: no route asks for it{told}."
+        return _Decision(route=None, outcome=Outcome(), sentence=sentence)
+    terms = _terms(bench, run, choice.route)
+    outcome = run_line(loaded.series(), terms, _tools(bench), until=until)
+    return _Decision(route=choice.route, outcome=outcome, sentence="", told=choice.findings)
+
+
+def _terms(bench: Bench, run: Run, route: Route) -> Terms:
+    model = bench.model_named(run.model or route.model)
+    return Terms(
+        model=model,
+        route=route,
+        software_version=bench.rules.software_version,
+        settings=bench.rules.settings,
+        label=bench.rules.label,
+        signed_off=lambda header: bench.signed_off(model.sha256, source_of(header)),
+        revision=run.revision,
+        attempt=run.attempt,
+        # As the clock stands here: what is written into an image bears no time zone.
+        created_at=run.created_at.astimezone(),
+        predecessor_series_uid=run.predecessor_series_uid,
+    )
+
+
+def _tools(bench: Bench, report: Report | None = None) -> Tools:
+    return Tools(
+        generator=bench.generator, mark_synthetic=bench.rules.mark_synthetic, report=report
+    )
 
 
 def _of_stacks(decision: _Decision) -> list[dict[str, Any]]:
@@ -283,12 +280,6 @@ def _judge_again(bench: Bench, run: Run, decision: _Decision, route: Route) -> N
         return
     model = run.model or route.model
     bench.runs.record_check(run.id, [*found, *others], route=route.name, model=model)
-
-
-def _accepted(decision: _Decision) -> int | None:
-    """Number of the one stack that is accepted; `examine` lets no second one stand."""
-    numbers = (n for n, e in enumerate(decision.examined) if e.verdict is Verdict.ACCEPTED)
-    return next(numbers, None)
 
 
 def _incomplete(bench: Bench, run: Run, route: Route) -> tuple[Finding, ...]:
@@ -321,11 +312,12 @@ def _refusal_sentence(examined: Sequence[Examined]) -> str:
     return f"{found[0].sentence} {found[0].remedy}{more}"
 
 
-def _plan(bench: Bench, run: Run) -> tuple[Plan, int]:
+def _planned(bench: Bench, run: Run) -> Planned:
     recorded = run.plan if run.plan is not None else bench.runs.get(run.id).plan
     if recorded is None:
         raise Defect("The plan of this run is not there.")
-    return read_plan(recorded)
+    plan, stack = read_plan(recorded)
+    return Planned(plan=plan, stack=stack)
 
 
 def _result(bench: Bench, file: WorkFile | None) -> SctResult:
@@ -376,7 +368,7 @@ def _write_output(bench: Bench, instance: EncodedInstance, stack: int) -> Output
 
 def _standing(bench: Bench, run: Run) -> list[Finding]:
     """The findings that decide about release: those of the stack that was used."""
-    _plan_value, number = _plan(bench, run)
+    number = _planned(bench, run).stack
     recorded = bench.runs.findings(run.id)
     return [_without_drop(f) for f in recorded if f.get("stack", number) == number]
 

@@ -24,7 +24,6 @@ from node.audit.feed import telling
 from node.config.settings import Settings
 from node.domain.door import Patience
 from node.domain.errors import Misconfigured, Retryable
-from node.domain.sign_off import RESEARCH
 from node.domain.site import Site
 from node.log import get_logger
 from node.net.tls import Tls, Validity, validity_of
@@ -36,18 +35,18 @@ if TYPE_CHECKING:
     from node.archive.people.accounts import Accounts
     from node.archive.rows.index import Index
     from node.archive.upkeep.adopt_files import Adopter
-    from node.convert import Workshop
+    from node.convert import ConversionContext
     from node.web.views.page_services import Desk
 
 log = get_logger(__name__)
 
 
-def workshop(settings: Settings, *, model_name: str | None) -> "Workshop":
+def conversion_context(settings: Settings, *, model_name: str | None) -> "ConversionContext":
     """What `convert` needs."""
-    from node.convert import Workshop
+    from node.convert import ConversionContext
 
     models = registry(settings)
-    return Workshop(
+    return ConversionContext(
         site=settings.site,
         model_named=lambda name: models.find(name).ref,
         default_model=lambda: only_model(models),
@@ -55,7 +54,6 @@ def workshop(settings: Settings, *, model_name: str | None) -> "Workshop":
         model_name=model_name,
         software_version=__version__,
         settings=settings.inference.that_change_pixels,
-        label=RESEARCH,  # no sign-off is known without the node's database
         mark_synthetic=settings.output.mark_synthetic,
     )
 

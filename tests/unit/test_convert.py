@@ -11,6 +11,8 @@ import pytest
 from pydicom.dataset import FileDataset
 
 from node.cli import main
+from node.convert import StackReport
+from node.domain.findings import finding, read_finding
 from node.domain.geometry import Grid, lps_from_index
 from tests.phantoms import signals
 from tests.phantoms.mr import MrSeries, enhanced_mr, mr_series
@@ -262,3 +264,20 @@ def test_companions_lie_beside_the_ct(
     names = {r.ROIName for r in kinds["rtstruct"].StructureSetROISequence}
     assert names | {f["values"]["structure"] for f in left_out} == {"BODY", "BONE", "AIR"}
     assert stack["verdict"] == "converted"
+
+
+def test_a_report_tells_where_the_worst_place_is() -> None:
+    """The position of a finding is in ``--json`` and in report.json as it is in the database."""
+    placed = finding("FILES_BESIDE", files=["a"], where_mm=(1.0, -2.5, 30.0))
+    report = StackReport(
+        series_instance_uid="1.2",
+        verdict="held",
+        findings=(placed,),
+        output=None,
+        sct_series_instance_uid=None,
+    )
+
+    (told,) = report.as_json()["findings"]
+
+    assert told["where_mm"] == [1.0, -2.5, 30.0]
+    assert read_finding(told) == placed
