@@ -7,7 +7,7 @@ before, the rows it has begun stay open, and are told from those of the living b
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Self
 
@@ -31,11 +31,26 @@ _MOST_REFUSALS = 10_000
 
 @dataclass(slots=True)
 class _Series:
-    """One series on one association."""
+    """One series on one association; counted for each instance, so nothing is made anew."""
 
-    tally: Tally
+    begun_at: float
+    last_at: float
+    taken: int = 0
+    duplicates: int = 0
+    asides: int = 0
     is_safe: bool = False
     """Whether a row, or a record of the journal, says that the association brought it."""
+
+    def tally(self, series_instance_uid: str) -> Tally:
+        """What came so far."""
+        return Tally(
+            series_instance_uid=series_instance_uid,
+            begun_at=self.begun_at,
+            last_at=self.last_at,
+            taken=self.taken,
+            duplicates=self.duplicates,
+            asides=self.asides,
+        )
 
 
 @dataclass(slots=True)
@@ -67,23 +82,19 @@ class Offering:
     def stored(self, series_instance_uid: str) -> None:
         """An instance was stored anew: its own record or row says who brought it."""
         own = self._tallied(series_instance_uid)
-        own.tally = replace(own.tally, taken=own.tally.taken + 1)
+        own.taken += 1
         own.is_safe = True
 
     def known(self, series_instance_uid: str, *, aside: bool = False) -> None:
         """An instance was here already, or lies aside; raise `Retryable` when it cannot be told."""
         own = self._tallied(series_instance_uid)
-        before = own.tally
-        own.tally = replace(
-            before,
-            taken=before.taken + (not aside),
-            asides=before.asides + aside,
-            duplicates=before.duplicates + (not aside),
-        )
+        own.asides += aside
+        own.duplicates += not aside
+        own.taken += not aside
         if own.is_safe:
             return
         try:
-            self._book.ledger.write(self.caller, [own.tally])
+            self._book.ledger.write(self.caller, [own.tally(series_instance_uid)])
         except SQLAlchemyError as error:
             raise Retryable(
                 "The database does not answer, so nothing can be acknowledged.",
@@ -131,7 +142,7 @@ class Offering:
         """Bring the rows up to date; raise `SQLAlchemyError` and keep what they lack."""
         with self._lock:
             unwritten, self._unwritten = self._unwritten, _Unwritten()
-            tallies = [self._series[uid].tally for uid in sorted(unwritten.series)]
+            tallies = [self._series[uid].tally(uid) for uid in sorted(unwritten.series)]
             end = self._end
         if not tallies:
             return
@@ -148,10 +159,8 @@ class Offering:
         now = self._book.now()
         own = self._series.get(series_instance_uid)
         if own is None:
-            tally = Tally(series_instance_uid=series_instance_uid, begun_at=now, last_at=now)
-            own = self._series[series_instance_uid] = _Series(tally)
-        else:
-            own.tally = replace(own.tally, last_at=now)
+            own = self._series[series_instance_uid] = _Series(now, now)
+        own.last_at = now
         self._last = series_instance_uid
         return own
 

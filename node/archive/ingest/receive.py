@@ -9,6 +9,7 @@ tested by their system calls.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ from node.log import get_logger
 log = get_logger(__name__)
 
 _LOCKS = 4096
+# How long the disk's free space is taken as known, less what came since.
+_ROOM_KNOWN_S = 0.1
 
 _Row = tuple[Path, StoredInstance, ReceivedHeader]
 
@@ -80,6 +83,7 @@ class Receiver:
         self._min_free_bytes = min_free_bytes
         self._now = now
         self._filer = filer
+        self._free, self._asked_at = 0, -_ROOM_KNOWN_S
         self._guard = Guard(index.engine, folder)
         self._turns = _Turns()
         self._group = GroupCommit(self._add_rows)
@@ -179,7 +183,11 @@ class Receiver:
     def _check_space(self, size: int) -> None:
         # In the journal it lies a second time until it is filed.
         needed = size if self._filer is None else 2 * size
-        free = self._folder.free_bytes() - needed
+        now = time.monotonic()
+        is_old = now - self._asked_at >= _ROOM_KNOWN_S
+        if not size or is_old or self._free - needed < self._min_free_bytes:
+            self._free, self._asked_at = self._folder.free_bytes(), now
+        free = self._free = self._free - needed
         if free < self._min_free_bytes:
             raise Retryable(
                 f"The disk has {max(free, 0) / 1e9:.2f} GB free and the node keeps "
