@@ -95,7 +95,7 @@ def make_companions(
 def _made(role: str, make: Callable[[], Companion]) -> Companion:
     try:
         return make()
-    except Exception as error:
+    except Exception as error:  # its edge: a companion must not hold the CT back
         log.exception("companion_not_made", role=role)
         told = finding("COMPANION_NOT_MADE", companion=ROLES[role], reason=reason_of(error))
         return Companion(instance=None, findings=(told,))

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -171,15 +171,14 @@ class Folder:
     def _new_file(self) -> Iterator[tuple[int, Path]]:
         temporary = self._temporary / f"{os.getpid()}-{secrets.token_hex(8)}.part"
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield descriptor, temporary
-        except BaseException:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-            raise
-        finally:
-            os.close(descriptor)
+        with ExitStack() as failed:
+            failed.callback(temporary.unlink, missing_ok=True)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                yield descriptor, temporary
+                failed.pop_all()
+            finally:
+                os.close(descriptor)
 
     def rename(self, temporary: Path, target: Path) -> None:
         """Rename, making the folder of ``target``; the caller syncs that folder."""

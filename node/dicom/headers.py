@@ -95,32 +95,47 @@ def _decode_as_meant(dataset: FileDataset) -> None:
         dataset.set_original_encoding(bool(implicit), bool(little), codecs_of(terms))
 
 
+_TEXTS = {
+    "sop_class_uid": "SOPClassUID",
+    "modality": "Modality",
+    "patient_id": "PatientID",
+    "patient_name": "PatientName",
+    "patient_position": "PatientPosition",
+    "series_description": "SeriesDescription",
+    "protocol_name": "ProtocolName",
+    "manufacturer": "Manufacturer",
+    "model_name": "ManufacturerModelName",
+    "station_name": "StationName",
+    "photometric": "PhotometricInterpretation",
+    "device_serial_number": "DeviceSerialNumber",
+}
+"""Field of `Instance` and keyword of its attribute, as text."""
+_WORDS = {
+    "image_type": "ImageType",
+    "scanning_sequence": "ScanningSequence",
+    "character_set": "SpecificCharacterSet",
+    "patient_orientation": "PatientOrientation",
+}
+"""The same for attributes of several values."""
+
+
 def read_instance(dataset: Dataset) -> Instance:
     """What the header says, as a frozen value (PS3.3 A.4 MR Image, A.36 Enhanced MR Image)."""
     meta = getattr(dataset, "file_meta", Dataset())
     frames = _frames(dataset)
     inherited = read_inherited(dataset)
+    plain: dict[str, Any] = {f: _text(dataset, keyword) for f, keyword in _TEXTS.items()}
+    plain |= {f: _words(dataset, keyword) for f, keyword in _WORDS.items()}
     return Instance(
+        **plain,
         sop_instance_uid=_uid(dataset, "SOPInstanceUID"),
-        sop_class_uid=_text(dataset, "SOPClassUID"),
         transfer_syntax_uid=_text(meta, "TransferSyntaxUID"),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
         study_instance_uid=_uid(dataset, "StudyInstanceUID"),
         frame_of_reference_uid=_uid(dataset, "FrameOfReferenceUID"),
-        modality=_text(dataset, "Modality"),
-        patient_id=_text(dataset, "PatientID"),
-        patient_name=_text(dataset, "PatientName"),
-        patient_position=_text(dataset, "PatientPosition"),
         body_part=_body_part(dataset),
-        series_description=_text(dataset, "SeriesDescription"),
-        protocol_name=_text(dataset, "ProtocolName"),
-        manufacturer=_text(dataset, "Manufacturer"),
-        model_name=_text(dataset, "ManufacturerModelName"),
-        station_name=_text(dataset, "StationName"),
         series_number=_value(dataset, "SeriesNumber", int),
         instance_number=_value(dataset, "InstanceNumber", int),
-        image_type=_words(dataset, "ImageType"),
-        scanning_sequence=_words(dataset, "ScanningSequence"),
         sequence_name=_text(dataset, "SequenceName") or _text(dataset, "PulseSequenceName"),
         repetition_time_ms=_value(dataset, "RepetitionTime", _finite),
         field_strength_t=_value(dataset, "MagneticFieldStrength", _finite),
@@ -129,7 +144,6 @@ def read_instance(dataset: Dataset) -> Instance:
         rows=_value(dataset, "Rows", int) or 0,
         columns=_value(dataset, "Columns", int) or 0,
         samples_per_pixel=_value(dataset, "SamplesPerPixel", int) or 0,
-        photometric=_text(dataset, "PhotometricInterpretation"),
         bits_allocated=_value(dataset, "BitsAllocated", int) or 0,
         bits_stored=_value(dataset, "BitsStored", int) or 0,
         number_of_frames=len(frames),
@@ -139,17 +153,14 @@ def read_instance(dataset: Dataset) -> Instance:
         declared_frames=_value(dataset, "NumberOfFrames", int),
         high_bit=_value(dataset, "HighBit", int),
         pixel_representation=_value(dataset, "PixelRepresentation", int),
-        character_set=_words(dataset, "SpecificCharacterSet"),
         readings=inherited.readings,
         patient_birth_date=inherited.text("PatientBirthDate"),
         patient_age=inherited.text("PatientAge") or _text(dataset, "PatientAge"),
         study_date=inherited.text("StudyDate"),
-        patient_orientation=_words(dataset, "PatientOrientation"),
         images_in_acquisition=_value(dataset, "ImagesInAcquisition", int),
         philips_slices=_private(dataset, 0x2001, "Philips Imaging DD 001", 0x18, int),
         reconstruction_diameter_mm=_value(dataset, "ReconstructionDiameter", _finite),
         burned_in=_text(dataset, "BurnedInAnnotation").upper() == "YES",
-        device_serial_number=_text(dataset, "DeviceSerialNumber"),
         anatomical_orientation=_text(dataset, "AnatomicalOrientationType").upper(),
         implants=coded_implants(dataset),
         implant_mentions=mentioned_implants(dataset),

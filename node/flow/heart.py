@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from node.containment import Contained
 from node.log import get_logger
 
 log = get_logger(__name__)
@@ -58,8 +59,5 @@ class Heart:
                 log.error("worker_stuck", seconds=round(silent_s))
                 self._end()
                 return
-            try:
+            with Contained(log, "beat_failed"):  # a thread's edge: the next may get through
                 self._beat()
-            except Exception:
-                # The edge of this thread: the next beat may get through.
-                log.exception("beat_failed")

@@ -28,6 +28,7 @@ from node.archive.upkeep.scrub import Scrub, ScrubRules
 from node.archive.work.deliveries import Deliveries
 from node.archive.work.leases import Leases
 from node.archive.work.runs import Runs
+from node.containment import Contained
 from node.domain.door import Patience
 from node.domain.plan import ModelRef
 from node.domain.site import Site
@@ -326,7 +327,7 @@ class _Duty:
         if time.monotonic() < self._due_at:
             return
         self._due_at = time.monotonic() + self._every_s
-        try:
+        thread = threading.current_thread().name
+        # A worker's edge: the database may be away for a moment.
+        with Contained(log, "duty_failed", duty=self._name, thread=thread):
             self._what()
-        except Exception:  # a worker's edge: the database may be away for a moment
-            log.exception("duty_failed", duty=self._name, thread=threading.current_thread().name)

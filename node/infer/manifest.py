@@ -283,28 +283,15 @@ class _Table:
 def _manifest(table: _Table) -> Manifest:
     if table.whole("format") != FORMAT:
         raise table.fail("format", f"is not {FORMAT}, the one this node reads")
-    sha256 = table.text("sha256")
-    if not _SHA256.fullmatch(sha256):
-        raise table.fail("sha256", f"is {sha256!r}, not 64 hexadecimal digits")
-    file = table.text("file")
-    if not _PLAIN_NAME.fullmatch(file):
-        raise table.fail("file", f"is {file!r}, not the plain name of a file beside the manifest")
-    channels = table.texts("channels")
-    if len(channels) != 1:
-        raise table.fail("channels", f"has {len(channels)} items; this node gives one")
-    context = (
-        table.whole("stack_context_voxels", least=0) if "stack_context_voxels" in table.raw else 0
-    )
-    if context and table.raw.get("stack_reach_voxels") is None:
-        raise table.fail("stack_context_voxels", "needs stack_reach_voxels beside it")
+    context = _stack_context(table)  # before the reach it needs is taken
     manifest = Manifest(
         name=table.text("name"),
         version=table.text("version"),
         description=table.text("description"),
-        file=file,
-        sha256=sha256,
+        file=_file(table),
+        sha256=_sha256(table),
         opset=table.whole("opset"),
-        channels=channels,
+        channels=_one_channel(table),
         spacing_mm=table.positive("spacing_mm"),
         orientation=table.one_of("orientation", "axial-lps"),
         normalisation=_normalisation(table.table("normalisation")),
@@ -339,6 +326,36 @@ def _manifest(table: _Table) -> Manifest:
     )
     table.done()
     return manifest
+
+
+def _sha256(table: _Table) -> str:
+    digest = table.text("sha256")
+    if not _SHA256.fullmatch(digest):
+        raise table.fail("sha256", f"is {digest!r}, not 64 hexadecimal digits")
+    return digest
+
+
+def _file(table: _Table) -> str:
+    file = table.text("file")
+    if not _PLAIN_NAME.fullmatch(file):
+        raise table.fail("file", f"is {file!r}, not the plain name of a file beside the manifest")
+    return file
+
+
+def _one_channel(table: _Table) -> tuple[str, ...]:
+    channels = table.texts("channels")
+    if len(channels) != 1:
+        raise table.fail("channels", f"has {len(channels)} items; this node gives one")
+    return channels
+
+
+def _stack_context(table: _Table) -> int:
+    if "stack_context_voxels" not in table.raw:
+        return 0
+    context = table.whole("stack_context_voxels", least=0)
+    if context and table.raw.get("stack_reach_voxels") is None:
+        raise table.fail("stack_context_voxels", "needs stack_reach_voxels beside it")
+    return context
 
 
 def _normalisation(table: _Table) -> Normalisation:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from node.archive.rows.index import Index
     from node.archive.upkeep.adopt_files import Adopter
     from node.convert import ConversionContext
+    from node.flow.worker import WorkerValues
     from node.web.views.page_services import Desk
 
 log = get_logger(__name__)
@@ -281,18 +282,28 @@ def _validity_now(settings: Settings) -> tuple[Validity, ...]:
 
 def run_worker(settings: Settings, stop: Event, slot: int) -> None:
     """Run the line and deliveries until ``stop`` is set."""
-    from node.archive.upkeep.scrub import ScrubRules
     from node.flow import worker
-    from node.flow.housekeeping import KeepRules
-    from node.flow.step_context import Rules
-    from node.run.notifications import notices
-    from node.run.system import worker_facts
 
     tls = identity(settings)
     engine = database(settings)
     _warn_of_database(engine)
-    book = site_book(settings, engine)
-    values = worker.WorkerValues(
+    values = _worker_values(settings, engine, slot)
+    collector = settings.audit.collector
+    tells = telling(engine, collector, tls, ae_title=settings.node.ae_title)
+    with tells if slot == 0 else nullcontext():
+        worker.run_worker(values, stop, ready=lambda: log.info("role_ready", slot=slot))
+
+
+def _worker_values(settings: Settings, engine: sa.Engine, slot: int) -> "WorkerValues":
+    from node.archive.upkeep.scrub import ScrubRules
+    from node.flow.housekeeping import KeepRules
+    from node.flow.step_context import Rules
+    from node.flow.worker import WorkerValues
+    from node.run.notifications import notices
+    from node.run.system import worker_facts
+
+    retention = settings.retention
+    return WorkerValues(
         database=engine,
         engine_url=engine_database(settings),
         folder=Folder(settings.node.data_dir),
@@ -300,7 +311,7 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
         machine=settings.node.machine,
         time_to_live_s=settings.node.takeover_s,
         beat_s=settings.node.takeover_s / 12,
-        site=book.current,
+        site=site_book(settings, engine).current,
         model_named=lambda name: registry(settings).find(name).ref,
         generator=GeneratorPool(settings),
         rules=Rules(
@@ -313,23 +324,16 @@ def run_worker(settings: Settings, stop: Event, slot: int) -> None:
         quiet_s=settings.intake.quiet_s,
         patience=Patience(return_s=settings.intake.return_s, open_s=settings.intake.open_s),
         keep=KeepRules(
-            days=settings.retention.days,
-            max_bytes=int(settings.retention.max_gb * 1e9),
-            min_free_bytes=settings.retention.min_free_bytes,
+            days=retention.days,
+            max_bytes=int(retention.max_gb * 1e9),
+            min_free_bytes=retention.min_free_bytes,
         ),
-        scrub=ScrubRules(
-            days=settings.retention.scrub_days,
-            bytes_per_s=settings.retention.scrub_mb_s * 1e6,
-        ),
+        scrub=ScrubRules(days=retention.scrub_days, bytes_per_s=retention.scrub_mb_s * 1e6),
         notices=notices(settings, lambda: tls_validity(settings)),
         verify=lambda name, version: verified(settings, name, version),
         facts=lambda: worker_facts(settings),
         slot=slot,
     )
-    collector = settings.audit.collector
-    tells = telling(engine, collector, tls, ae_title=settings.node.ae_title)
-    with tells if slot == 0 else nullcontext():
-        worker.run_worker(values, stop, ready=lambda: log.info("role_ready", slot=slot))
 
 
 def engine_database(settings: Settings) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pynetdicom import evt
 from pynetdicom.pdu_primitives import A_ABORT, A_P_ABORT
 
+from node.containment import Contained
 from node.domain.door import Ending
 from node.log import get_logger
 from node.scp import pynetdicom_hooks
@@ -64,15 +65,11 @@ class Door:
         association = event.assoc
         asked = _asked(association)
         place: Held | None = None
-        try:
+        decision: Admitted | Refused = fault_of_ours(asked)
+        # The edge of DIMSE: pynetdicom would log a fault of ours and let everybody in.
+        with Contained(log, "admission_failed"):
             self._seen = policy = self._policy()
-            decision = admit(asked, policy, self._addresses_of)
-            if isinstance(decision, Admitted):
-                decision, place = self._placed(asked, decision)
-        except Exception:
-            # The edge of DIMSE: pynetdicom would log a fault of ours and let everybody in.
-            log.exception("admission_failed")
-            decision = fault_of_ours(asked)
+            decision, place = self._decided(asked, policy)
         if isinstance(decision, Admitted):
             decision = self._opened(association, asked, decision, place)
         if isinstance(decision, Refused):
@@ -84,6 +81,12 @@ class Door:
         association.acceptor.supported_contexts = contexts_for(
             decision.peer, peer_as_scp=[u for u, role in roles.items() if role.scp_role]
         )
+
+    def _decided(self, asked: Asked, policy: Policy) -> tuple[Admitted | Refused, Held | None]:
+        decision = admit(asked, policy, self._addresses_of)
+        if isinstance(decision, Admitted):
+            return self._placed(asked, decision)
+        return decision, None
 
     def _opened(
         self, association: object, asked: Asked, admitted: Admitted, place: Held | None

@@ -17,12 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.archive.files import Folder
 from node.archive.query.catalogue import Catalogue
 from node.archive.query.commitments import Commitments, Pairs, Result, judge
+from node.containment import Contained
 from node.dicom import commitment
 from node.domain.errors import NodeError, Rejected
 from node.domain.wording import counted
 from node.log import get_logger
 from node.scp.admission import may_send
-from node.scp.association_recorder import Visits
+from node.scp.association_recorder import Visit, Visits
 from node.scp.pynetdicom_hooks import is_quiet, respond
 
 log = get_logger(__name__)
@@ -36,6 +37,8 @@ _FILING_S = 1.0
 _SUCCESS, _NOT_AUTHORISED, _FAILURE = 0x0000, 0x0124, 0x0110
 _INVALID_ARGUMENT, _NO_SUCH_ACTION, _UNKNOWN_INSTANCE = 0x0115, 0x0123, 0x0112
 _REQUEST, _ALL_STORED, _SOME_FAILED = 1, 1, 2
+_Accepted = tuple[int, str, tuple[int, str, Result, dict[str, str]] | None]
+"""Status and comment for who asked; number, transaction, result and classes of what was kept."""
 
 
 class CommitmentService:
@@ -60,15 +63,10 @@ class CommitmentService:
 
     def action(self, association: Any, message: Any, context: Any) -> None:
         """Answer a request, then report if the association stays."""
-        try:
-            status, comment, kept = self._accept(association, message, context)
-        except SQLAlchemyError as error:
-            log.warning("commitment_not_kept", reason=type(error).__name__)
-            status, comment, kept = _FAILURE, "The database does not answer.", None
-        except Exception:
-            # The edge of DIMSE: whatever is wrong with us, who asked must hear a failure.
-            log.exception("commitment_failed")
-            status, comment, kept = _FAILURE, "Fault of the node, see its log.", None
+        status, comment, kept = _FAILURE, "Fault of the node, see its log.", None
+        # The edge of DIMSE: whatever is wrong with us, who asked must hear a failure.
+        with Contained(log, "commitment_failed"):
+            status, comment, kept = self._answer(association, message, context)
         self._respond(association, message, context, status, comment)
         if kept is not None:
             self._report(association, context, kept)
@@ -77,25 +75,33 @@ class CommitmentService:
         """Keep a peer's report on what we asked it to commit to."""
         visit = self._visits.of(event.assoc)
         peer = visit.peer.name if visit and visit.peer else ""
+        status = _FAILURE
+        # The edge of DIMSE: the peer must hear that its report was not kept, and send it again.
+        with Contained(log, "commitment_report_failed"):
+            status = self._keep_report(event.event_information, peer, visit)
+        return status, None
+
+    def _keep_report(self, information: Any, peer: str, visit: Visit | None) -> int:
         try:
-            transaction, stored, failed = commitment.read_report(event.event_information)
+            transaction, stored, failed = commitment.read_report(information)
             result = Result(stored=tuple(stored), failed=failed)
             known = self._commitments.arrived(transaction, peer, result)
         except NodeError as error:
             log.warning("commitment_unreadable", peer=peer, reason=error.message)
-            return _INVALID_ARGUMENT, None
-        except Exception:
-            # The edge of DIMSE: the peer must hear that its report was not kept, and send it again.
-            log.exception("commitment_report_failed")
-            return _FAILURE, None
+            return _INVALID_ARGUMENT
         log.info("commitment_arrived", peer=peer, stored=len(stored), failed=len(failed))
         if visit:
             visit.note(f"commitment report: {len(stored)} stored, {len(failed)} not")
-        return (_SUCCESS if known else _INVALID_ARGUMENT), None
+        return _SUCCESS if known else _INVALID_ARGUMENT
 
-    def _accept(
-        self, association: Any, message: Any, context: Any
-    ) -> tuple[int, str, tuple[int, str, Result, dict[str, str]] | None]:
+    def _answer(self, association: Any, message: Any, context: Any) -> _Accepted:
+        try:
+            return self._accept(association, message, context)
+        except SQLAlchemyError as error:
+            log.warning("commitment_not_kept", reason=type(error).__name__)
+            return _FAILURE, "The database does not answer.", None
+
+    def _accept(self, association: Any, message: Any, context: Any) -> _Accepted:
         visit = self._visits.of(association)
         peer = visit.peer if visit else None
         if peer is None or not may_send(peer):

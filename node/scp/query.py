@@ -15,6 +15,7 @@ from node.archive.headers.indexed_attributes import LEVEL_OF, UNIQUE_KEY, Level,
 from node.archive.headers.matching import Key
 from node.archive.query.catalogue import Catalogue
 from node.archive.query.identifiers import Asked, answer, read_keys
+from node.containment import Contained
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
 from node.domain.wording import counted
@@ -45,6 +46,13 @@ class FindHandler:
 
     def __call__(self, event: evt.Event) -> Answers:
         """Give each match, then nothing: pynetdicom adds the final Success."""
+        # The edge of DIMSE: whatever is wrong with us, who asked must hear a failure.
+        with Contained(log, "query_failed") as edge:
+            yield from self._answers(event)
+        if edge.error:
+            yield status.response(query_status.UNABLE, "Fault of the node, see its log."), None
+
+    def _answers(self, event: evt.Event) -> Answers:
         visit = self._visits.of(event.assoc)
         try:
             require_query(visit)
@@ -60,10 +68,6 @@ class FindHandler:
                 status.response(query_status.OUT_OF_RESOURCES, "The database does not answer."),
                 None,
             )
-        except Exception:
-            # The edge of DIMSE: whatever is wrong with us, who asked must hear a failure.
-            log.exception("query_failed")
-            yield status.response(query_status.UNABLE, "Fault of the node, see its log."), None
 
     def _matches(
         self, event: evt.Event, level: Level, asked: Asked, visit: Visit | None

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.archive.evidence.damage import Guard, Held
 from node.archive.files import Folder
 from node.archive.query.catalogue import Catalogue, FoundInstance
+from node.containment import Contained
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
 from node.domain.wording import counted
@@ -179,30 +180,33 @@ class Retriever:
     def _serve(
         self, request: _Request, name: str, send: Callable[[Peer, Sequence[Outgoing], Tally], bool]
     ) -> None:
-        visit = self._visits.of(request.association)
-        try:
-            peer = require_query(visit)
-            if name == "C-MOVE":
-                self._destination(str(request.message.MoveDestination or "").strip())
-            files = self._files(request)
-            tally = Tally(len(files))
-            status, comment = _carried_out(request, peer, files, tally, send)
-            comment = self._look_at_failed(files, tally) or comment
-            request.answer(status, tally, comment)
-        except NodeError as error:
-            status = query_status.status_of(error)
-            log.warning("retrieve_refused", status=f"{status.code:04X}", sentence=error.message)
-            request.answer(status, comment=error.message)
-            return
-        except SQLAlchemyError as error:
-            log.warning("retrieve_unanswered", reason=type(error).__name__)
-            request.answer(query_status.OUT_OF_RESOURCES, comment="The database does not answer.")
-            return
-        except Exception:
-            # The edge of DIMSE: whatever is wrong with us, who asked must hear a failure.
-            log.exception("retrieve_failed")
+        # The edge of DIMSE: whatever is wrong with us, who asked must hear a failure.
+        with Contained(log, "retrieve_failed") as edge:
+            try:
+                self._carry_out(request, name, send)
+            except NodeError as error:
+                code = query_status.status_of(error)
+                log.warning("retrieve_refused", status=f"{code.code:04X}", sentence=error.message)
+                request.answer(code, comment=error.message)
+            except SQLAlchemyError as error:
+                log.warning("retrieve_unanswered", reason=type(error).__name__)
+                away = "The database does not answer."
+                request.answer(query_status.OUT_OF_RESOURCES, comment=away)
+        if edge.error:
             request.answer(query_status.UNABLE, comment="Fault of the node, see its log.")
-            return
+
+    def _carry_out(
+        self, request: _Request, name: str, send: Callable[[Peer, Sequence[Outgoing], Tally], bool]
+    ) -> None:
+        visit = self._visits.of(request.association)
+        peer = require_query(visit)
+        if name == "C-MOVE":
+            self._destination(str(request.message.MoveDestination or "").strip())
+        files = self._files(request)
+        tally = Tally(len(files))
+        status, comment = _carried_out(request, peer, files, tally, send)
+        comment = self._look_at_failed(files, tally) or comment
+        request.answer(status, tally, comment)
         sent = tally.completed + tally.warned
         if visit:
             visit.note(f"{name}: {sent} of {len(files)} sent")

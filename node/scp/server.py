@@ -19,6 +19,7 @@ from node.archive.files import Folder
 from node.archive.ingest.receive import Receiver
 from node.archive.query.catalogue import Catalogue
 from node.archive.query.commitments import Commitments
+from node.containment import Contained
 from node.dicom.ct_series import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from node.domain.errors import Misconfigured
 from node.log import get_logger
@@ -122,31 +123,57 @@ def serve_scp(
     ``own_loop`` receives with `node.scp.store_receiver`; without it pynetdicom does everything.
     """
     limits = limits or ScpLimits()
+    _prepare_libraries()
+    visits = Visits(records, offerings)
+    places = Places(folder.root / "locks" / "peers")
+    store = StoreHandler(receiver, visits)
+    retriever = Retriever(
+        catalogue, folder, visits, peers=lambda: policy().peers, ae_title=ae_title
+    )
+    common = _services(
+        door=Door(policy, visits, places, max_associations=limits.max_associations),
+        store=store,
+        find=FindHandler(catalogue, visits, ae_title),
+        retriever=retriever,
+        commitment=CommitmentService(catalogue, folder, commitments, visits),
+        limits=limits,
+        own_loop=own_loop,
+    )
+    servers = _servers(_entity(ae_title, limits), listener, secure, common, visits)
+    threads = [_accepting(server) for server in servers]
+    address = str(listener.getsockname())
+    log.info("scp_listening", address=address, pynetdicom=pynetdicom.__version__)
+    if ready:
+        ready()
+    _sweep_until(stop, folder, secure)
+    _close(servers, threads, [listener, *([secure.listener] if secure else ())])
+    _drain(servers, limits.drain_s, store)
+    log.info("scp_stopped")
+
+
+def _prepare_libraries() -> None:
     quiet_pynetdicom()
     # The checks judge what peers send; a look at each UID of a request is a fifth of the answer.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-    visits = Visits(records, offerings)
-    places = Places(folder.root / "locks" / "peers")
-    door = Door(policy, visits, places, max_associations=limits.max_associations)
-    retriever = Retriever(
-        catalogue,
-        folder,
-        visits,
-        peers=lambda: policy().peers,
-        ae_title=ae_title,
-    )
-    waiting = Waiting(limits.max_associations, door.knows)
-    commitment = CommitmentService(catalogue, folder, commitments, visits)
-    entity = _entity(ae_title, limits)
-    store = StoreHandler(receiver, visits)
-    common: dict[str, Any] = {
-        "evt_handlers": _handlers(
-            door, store, FindHandler(catalogue, visits, ae_title), commitment
-        ),
+
+
+def _services(
+    *,
+    door: Door,
+    store: StoreHandler,
+    find: FindHandler,
+    retriever: Retriever,
+    commitment: CommitmentService,
+    limits: ScpLimits,
+    own_loop: bool,
+) -> dict[str, Any]:
+    """What every server of the process is made with."""
+    return {
+        "evt_handlers": _handlers(door, store, find, commitment),
         "request_handler": pynetdicom_hooks.Connection,
         "limits": limits,
         "will_abort": store.will_abort,
-        "waiting": waiting,
+        "waiting": Waiting(limits.max_associations, door.knows),
         "services": {
             C_GET: retriever.get,
             C_MOVE: retriever.move,
@@ -154,17 +181,6 @@ def serve_scp(
         },
         "make_loop": loops(store) if own_loop else None,
     }
-    servers = _servers(entity, listener, secure, common, visits)
-    threads = [_accepting(server) for server in servers]
-    log.info(
-        "scp_listening", address=str(listener.getsockname()), pynetdicom=pynetdicom.__version__
-    )
-    if ready:
-        ready()
-    _sweep_until(stop, folder, secure)
-    _close(servers, threads, [listener, *([secure.listener] if secure else ())])
-    _drain(servers, limits.drain_s, store)
-    log.info("scp_stopped")
 
 
 def _servers(
@@ -290,12 +306,10 @@ def _sweep_until(stop: Stop, folder: Folder, secure: Secure | None) -> None:
 
 
 def _sweep(folder: Folder, secure: Secure | None) -> None:
-    try:
+    with Contained(log, "sweep_failed"):  # an acceptor's edge: it must not end what receives
         folder.remove_orphans()
         if secure is not None:
             secure.tls.warn_of_ends()
-    except Exception:  # an acceptor's edge: housekeeping must not end what receives
-        log.exception("sweep_failed")
 
 
 def _handlers(

@@ -105,9 +105,7 @@ class StoreHandler:
             )
             self._refused(visit, context, arrived, error)
             return answer
-        except Exception:
-            # The edge of DIMSE: whatever is wrong with us, the sender must hear a failure, keep
-            # its instance and the association.
+        except Exception:  # the edge of DIMSE: the sender must hear a failure and keep its image
             log.exception("store_failed")
             self._refused(visit, context, arrived, _FAULT)
             return Answer(status.PROCESSING_FAILURE, "Fault of the node, see its log.")

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pynetdicom import AE, _config, evt
@@ -70,42 +71,54 @@ def associate(
     when it refuses us for good, and `Rejected` (NO_CONTEXT) when it takes none of ``contexts``.
     """
     timeouts = timeouts or Timeouts()
-    entity = _entity(calling_ae, timeouts)
-    security = _security(peer)
     connections: list[socket.socket] = []
+    own: list[tuple[Any, ...]] = [
+        (evt.EVT_CONN_OPEN, _opened, [timeouts, connections]),
+        (evt.EVT_DATA_SENT, _acknowledge),
+    ]
+    association = _call(
+        _entity(calling_ae, timeouts), peer, contexts, roles=roles, handlers=[*own, *handlers]
+    )
+    if not association.is_established:
+        _close(connections)
+        raise _why_not(association, peer, calling_ae, timeouts)
+    keep_answers(association)
+    end = association.abort
     try:
-        association = entity.associate(
+        yield association
+        end = partial(_release, association)
+    except NodeError:  # an answer we do not like is no reason for a rude end
+        end = partial(_release, association)
+        raise
+    finally:
+        try:
+            end()
+        finally:
+            _close(connections)
+
+
+def _call(
+    entity: AE,
+    peer: Peer,
+    contexts: Sequence[PresentationContext],
+    *,
+    roles: Sequence[Any],
+    handlers: Sequence[tuple[Any, ...]],
+) -> Any:
+    security = _security(peer)
+    try:
+        return entity.associate(
             peer.host,
             peer.port,
             contexts=list(contexts),
             ae_title=peer.ae_title,
             max_pdu=MAX_PDU_BYTES,
-            evt_handlers=[
-                (evt.EVT_CONN_OPEN, _opened, [timeouts, connections]),
-                (evt.EVT_DATA_SENT, _acknowledge),
-                *handlers,
-            ],
+            evt_handlers=list(handlers),
             ext_neg=list(roles),
             tls_args=security,
         )
     except OSError as error:
         raise _unreachable(peer, error.strerror or str(error)) from None
-    if not association.is_established:
-        _close(connections)
-        raise _why_not(association, peer, calling_ae, timeouts)
-    keep_answers(association)
-    try:
-        yield association
-    except NodeError:  # an answer we do not like is no reason for a rude end
-        _release(association)
-        raise
-    except BaseException:
-        association.abort()
-        raise
-    else:
-        _release(association)
-    finally:
-        _close(connections)
 
 
 def secure_with(tls: Tls | None) -> None:

@@ -8,6 +8,7 @@ from pynetdicom import build_role, evt
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as StudyGet
 
+from node.containment import Contained
 from node.domain.errors import Rejected, Retryable
 from node.domain.site import Peer
 from node.log import get_logger
@@ -43,13 +44,10 @@ def get_series(
     roles = [build_role(sop_class, scp_role=True) for sop_class in sop_classes]
 
     def stored(event: evt.Event) -> int:
-        try:
+        # The edge of DIMSE: the peer hears that it was not taken, and so do we by its count.
+        with Contained(log, "got_unreadable", peer=peer.name) as edge:
             take(event.dataset)
-        except Exception:
-            # The edge of DIMSE: the peer hears that it was not taken, and so do we by its count.
-            log.exception("got_unreadable", peer=peer.name)
-            return 0xC000
-        return 0x0000
+        return 0xC000 if edge.error else 0x0000
 
     last = Dataset()
     with associate(

@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -292,7 +292,9 @@ def _create(folder: Path, size: int, *, shared: bool) -> Segment:
     path = folder / f"{os.getpid()}-{secrets.token_hex(6)}{SUFFIX}"
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-    try:
+    with ExitStack() as failed:
+        failed.callback(os.close, descriptor)
+        failed.callback(temporary.unlink, missing_ok=True)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         _write_zeros(descriptor, 0, size)
         segment = Segment(
@@ -306,11 +308,7 @@ def _create(folder: Path, size: int, *, shared: bool) -> Segment:
         _write_beginning(segment)
         os.fsync(descriptor)
         temporary.rename(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        os.close(descriptor)
-        raise
+        failed.pop_all()
     return segment
 
 

@@ -68,6 +68,15 @@ def file_entries(folder: Folder, index: Index, entries: Sequence[Entry]) -> None
             conflicts.move_aside(folder, index, stored, entry.arrival.header, row)
 
 
+def try_to_file(folder: Folder, index: Index, entries: Sequence[Entry]) -> Exception | None:
+    """File ``entries`` as `file_entries` does; what kept it from that, or None."""
+    try:
+        file_entries(folder, index, entries)
+    except Exception as error:  # noqa: BLE001 - given to the caller: a row must not stop the others
+        return error
+    return None
+
+
 def may_pass(error: Exception) -> bool:
     """Whether it is the disk's or the database's; else it is the row's, and trying is no use."""
     if isinstance(error, DBAPIError):

@@ -20,13 +20,13 @@ from node.archive.ingest.journal import BEAT_S, JOURNAL, REFUSED, Journal, Place
 from node.archive.ingest.journal_entry import (
     Damaged,
     Entry,
-    file_entries,
     gave_up,
     may_pass,
     meta_of,
     name_of,
     reason_of,
     tell_lost,
+    try_to_file,
 )
 from node.archive.rows.index import Index
 from node.domain.errors import Defect
@@ -216,13 +216,11 @@ class Filer:
         """File a batch, however often that takes."""
         tries = 0
         while batch:
-            try:
-                file_entries(self._folder, self._index, batch)
-            except Exception as error:  # noqa: BLE001 - a thread's edge: it must go on
-                log.warning("filing_failed", instances=len(batch), reason=reason_of(error))
-            else:
+            error = try_to_file(self._folder, self._index, batch)
+            if error is None:
                 self._forget(batch, filed=True)
                 return
+            log.warning("filing_failed", instances=len(batch), reason=reason_of(error))
             if self._stopping:
                 self._forget(batch, filed=False)
                 return
@@ -236,9 +234,8 @@ class Filer:
         """File each by itself; what is left is to be tried again."""
         left = []
         for entry in batch:
-            try:
-                file_entries(self._folder, self._index, [entry])
-            except Exception as error:  # noqa: BLE001 - as above
+            error = try_to_file(self._folder, self._index, [entry])
+            if error is not None:
                 final = last and not may_pass(error)
                 if final and isinstance(error, Damaged) and self._told_lost(entry):
                     self._forget([entry], filed=False)

@@ -14,7 +14,6 @@ from node.archive.ingest.journal import JOURNAL, REFUSED, SUFFIX, records
 from node.archive.ingest.journal_claim import Watch, claimed
 from node.archive.ingest.journal_entry import (
     Entry,
-    file_entries,
     gave_up,
     may_pass,
     read_meta,
@@ -22,6 +21,7 @@ from node.archive.ingest.journal_entry import (
     tell_lost,
     tell_missing,
     tell_named,
+    try_to_file,
 )
 from node.archive.ingest.journal_reader import Found, Missing
 from node.archive.rows.index import Index
@@ -184,17 +184,15 @@ class _Recovery:
 
     def _file_or_give_up(self, entries: Sequence[Entry]) -> None:
         """File a batch; raise what may pass, and keep aside what never can be filed."""
-        try:
-            file_entries(self.folder, self.index, entries)
-        except Exception as error:  # what one row does to the driver must not stop all others
-            if may_pass(error):
-                raise
-            for entry in entries:
-                try:
-                    file_entries(self.folder, self.index, [entry])
-                except Exception as own:
-                    if may_pass(own) or not gave_up(self.folder, self.index, entry, own):
-                        raise
+        error = try_to_file(self.folder, self.index, entries)
+        if error is None:
+            return
+        if may_pass(error):
+            raise error
+        for entry in entries:
+            own = try_to_file(self.folder, self.index, [entry])
+            if own and (may_pass(own) or not gave_up(self.folder, self.index, entry, own)):
+                raise own
 
 
 def _contents(descriptor: int) -> Iterator[Found | Missing]:

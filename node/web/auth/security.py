@@ -212,8 +212,7 @@ class Guard:
         refusal = self._refusal(scope, origin)
         try:
             await (refusal or self._asked)(scope, receive, answer)
-        except Exception:
-            # The edge of HTTP: a defect is logged here, and told without its details.
+        except Exception:  # the edge of HTTP: a defect is logged here, told without its details
             log.exception("request_failed", method=scope["method"], path=scope["path"])
             if not answer.begun:
                 await JSONResponse({"detail": _DEFECT}, 500)(scope, receive, answer)

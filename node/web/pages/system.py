@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
+from sqlalchemy.exc import SQLAlchemyError
 
 from node.domain.access import Role
 from node.domain.wording import counted
@@ -55,7 +56,7 @@ def state_of(request: Request) -> dict[str, Any]:
     checks = dict(state.ready())
     try:
         checks["database"] = None if state.queries.alive() else "The database does not answer."
-    except Exception as error:  # noqa: BLE001 - a health check tells of whatever went wrong
+    except (SQLAlchemyError, OSError) as error:
         checks["database"] = f"The database does not answer ({type(error).__name__})."
     told = read()
     if told.get("workers") and not any(_lives(worker) for worker in told["workers"]):
