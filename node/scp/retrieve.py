@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.archive.evidence.damage import Guard, Held
 from node.archive.files import Folder
-from node.archive.query.catalogue import Catalogue, FoundInstance
+from node.archive.query.catalogue import Catalogue, FoundInstance, Leaving
 from node.containment import Contained
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
@@ -39,6 +39,7 @@ from node.scu.store import (
     Outgoing,
     Stored,
     as_they_lie,
+    not_sent,
     propose,
     store_one,
 )
@@ -95,6 +96,10 @@ class _Request:
     context: Any
     connection: socket.socket | None = None
     """Where to write past pynetdicom's thread; None: by it."""
+    require_leaving: Callable[[str], None] = lambda _uid: None
+    """Raises `Rejected` (HELD_MEANWHILE) for an instance that may not leave any more."""
+    withheld: int = 0
+    """Instances that were not sent for that."""
 
     def identifier(self) -> Dataset:
         syntax = self.context.transfer_syntax[0]
@@ -205,7 +210,7 @@ class Retriever:
         files = self._files(request)
         tally = Tally(len(files))
         status, comment = _carried_out(request, peer, files, tally, send)
-        comment = self._look_at_failed(files, tally) or comment
+        comment = self._look_at_failed(request, files, tally) or comment
         request.answer(status, tally, comment)
         sent = tally.completed + tally.warned
         if visit:
@@ -222,11 +227,14 @@ class Retriever:
                 code="TOO_MANY",
                 remedy="Ask for one study or series.",
             )
+        request.require_leaving = Leaving(self._catalogue, found).require
         return [self._outgoing(f) for f in found]
 
-    def _look_at_failed(self, files: Sequence[Outgoing], tally: Tally) -> str:
+    def _look_at_failed(self, request: _Request, files: Sequence[Outgoing], tally: Tally) -> str:
         """Tell of those files among what failed that are damaged; a comment about them."""
         failed, count = set(tally.failed), 0
+        if request.withheld:
+            return f"{counted(request.withheld, 'instance', 'instances')} held meanwhile"
         guard = Guard(self._catalogue.engine, self._folder)
         for file in files:
             if file.sop_instance_uid in failed and file.digest is not None:
@@ -288,7 +296,14 @@ def _send_all(
         if request.cancelled():
             log.info("retrieve_cancelled", remaining=tally.remaining)
             return False
-        tally.count(store(file, number))
+        try:
+            request.require_leaving(file.sop_instance_uid)
+        except Rejected as error:
+            log.warning("retrieve_held", sentence=error.message)
+            request.withheld += 1
+            tally.count(not_sent(file, error))
+        else:
+            tally.count(store(file, number))
         if tally.remaining and due():
             request.answer(query_status.PENDING, tally)
     return True

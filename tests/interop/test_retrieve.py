@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     CTImageStorage,
@@ -245,3 +246,40 @@ def test_a_cancel_ends_it(node: Node) -> None:
     assert last.NumberOfCompletedSuboperations == 2
     assert last.NumberOfRemainingSuboperations == 1
     assert len(stored) == 2
+
+
+def test_what_is_held_meanwhile_goes_no_further(node: Node, files: list[Path]) -> None:
+    """Another patient for the first image, after it has gone out: the others stay here.
+
+    The last test of the module: the series stays held.
+    """
+    stored: list[str] = []
+
+    def take(event: evt.Event) -> int:
+        stored.append(str(event.request.AffectedSOPInstanceUID))
+        if len(stored) == 1:
+            assert contradict(node, files, stored[0]) == 0xB000
+            threading.Event().wait(0.3)  # longer than what is known of the series may be old
+        return 0
+
+    *_, (last, identifier) = ask(node, StudyGet, take=take)
+
+    assert len(stored) == 1
+    assert last.Status == 0xB000
+    assert counts(last) == (1, 0, 2)
+    assert identifier is not None
+    assert stored[0] not in identifier.FailedSOPInstanceUIDList
+    assert "held meanwhile" in last.ErrorComment
+
+
+def contradict(node: Node, files: list[Path], uid: str) -> int:
+    """Send the image ``uid`` under another patient; the status of the answer."""
+    (file,) = [f for f in files if dcmread(f).SOPInstanceUID == uid]
+    dataset = dcmread(file)
+    dataset.PatientID = "SOMEBODY-ELSE"
+    entity = AE("PACS")
+    entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
+    association = entity.associate("127.0.0.1", node.port, ae_title="PCTNODE")
+    status = association.send_c_store(dataset).Status
+    association.release()
+    return int(status)

@@ -5,6 +5,7 @@ there: an sCT is visible while its run is released, current and on its way or de
 """
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from node.archive.headers.indexed_attributes import COMPUTED, LEVEL_OF, Level, a
 from node.archive.headers.matching import Key, all_match, fold, require_modest
 from node.archive.schema import tables as t
 from node.archive.schema.correction_tables import WAITING
+from node.domain.errors import Rejected
 from node.domain.states import State
 
 Attributes = Mapping[str, Any]
@@ -24,6 +26,8 @@ Attributes = Mapping[str, Any]
 _MAY_LEAVE = (State.DELIVERING.value, State.DELIVERED.value, State.FAILED.value)
 # SQLite takes 32,766 values in a statement; a list of UIDs longer than this is asked for in parts.
 _CHUNK = 500
+# While instances go out: how old the knowledge may be that they may.
+_ASK_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,34 @@ class HeldInstance:
     """Bytes of the file."""
     held: Held
     """The file, and what it must be."""
+
+
+class Leaving:
+    """Whether what was found may still leave, while it is being sent; asked anew now and then.
+
+    A hold, a withdrawal or a correction may come between the first instance and the last.
+    """
+
+    def __init__(self, catalogue: "Catalogue", found: Iterable[FoundInstance]) -> None:
+        self._catalogue = catalogue
+        self._series = {
+            one.sop_instance_uid: str(one.attributes["SeriesInstanceUID"]) for one in found
+        }
+        self._visible = set(self._series.values())
+        self._asked_at = time.monotonic()
+
+    def require(self, sop_instance_uid: str) -> None:
+        """Raise `Rejected` when the series of the instance is held or withdrawn by now."""
+        if time.monotonic() - self._asked_at >= _ASK_AGAIN_S:
+            self._visible = self._catalogue.visible(self._series.values())
+            self._asked_at = time.monotonic()
+        series = self._series[sop_instance_uid]
+        if series not in self._visible:
+            raise Rejected(
+                f"Series {series} may not leave any more; it was held or withdrawn meanwhile.",
+                code="HELD_MEANWHILE",
+                remedy="Ask again once it is released.",
+            )
 
 
 class Catalogue:
@@ -107,6 +139,16 @@ class Catalogue:
         with self._engine.begin() as connection:
             for chunk in _chunks(uids):
                 found |= contradicted(connection, chunk)
+        return found
+
+    def visible(self, series_instance_uids: Iterable[str]) -> set[str]:
+        """Those of the series of which anything may leave."""
+        uids, found = sorted(set(series_instance_uids)), set[str]()
+        uid = t.catalogue.c.series_instance_uid
+        with self._engine.begin() as connection:
+            for chunk in _chunks(uids):
+                query = _visible().with_only_columns(uid).where(uid.in_(chunk))
+                found |= set(connection.scalars(query))
         return found
 
     def _series(self, level: Level, keys: Sequence[Key]) -> list[dict[str, Any]]:

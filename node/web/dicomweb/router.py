@@ -19,7 +19,7 @@ from node.archive.evidence.offering import Offerings
 from node.archive.files import Folder
 from node.archive.headers.indexed_attributes import UNIQUE_KEY, Level
 from node.archive.headers.matching import Key
-from node.archive.query.catalogue import Catalogue, FoundInstance
+from node.archive.query.catalogue import Catalogue, FoundInstance, Leaving
 from node.dicom.intact import NotIntact
 from node.domain.door import Ending
 from node.domain.errors import Rejected
@@ -131,8 +131,10 @@ def retrieve(request: Request, study: str, series: str = "", instance: str = "")
     services = _services(request)
     accepted = _accepted(request, _DICOM)
     syntax = accepted.syntax or str(ExplicitVRLittleEndian)
+    leaving = Leaving(services.catalogue, found)
 
     def part(one: FoundInstance) -> Part:
+        leaving.require(one.sop_instance_uid)
         media = f"{_DICOM};transfer-syntax={one.transfer_syntax_uid if syntax == '*' else syntax}"
         content = wado.whole(_path(services, one), one.transfer_syntax_uid, syntax)
         return Part(media=media, content=content)
