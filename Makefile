@@ -94,7 +94,7 @@ assets: ## fetch the page's scripts, fonts and icons anew (npm, by the lock file
 	cd .ci/assets && npm ci --ignore-scripts --no-audit --no-fund && node vendor.mjs
 
 trust: $(VENV)/.dev ## inject hundreds of gross faults: make trust MODEL=name VERSION=x.y.z
-	$(BIN)/python -m models.trust models/$(MODEL).toml onnx/$(MODEL)/$(VERSION)
+	$(BIN)/python -m models.studies.trust models/$(MODEL).toml onnx/$(MODEL)/$(VERSION)
 
 bench: $(VENV)/.dev peers ## measure everything beside its peers, in one table (KEEP=1 adds it to the history)
 	$(BIN)/python -m tests.bench $(if $(KEEP),--keep)

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from models.faults_input import object_in
+from models.studies.faults_input import object_in
 from node.cli import main
 from tests.phantoms.mr import mr_series
 from tests.phantoms.signals import Points

@@ -1,6 +1,6 @@
 """Figures of a model folder on pairs with known CT, as a Markdown table.
 
-``python -m models.evaluate onnx/head-t1/1.3.0 PAIR_DIR...``. A pair's folder holds
+``python -m models.studies.evaluate onnx/head-t1/1.3.0 PAIR_DIR...``. A pair's folder holds
 ``mr_t1like.nii.gz``, ``ct_truth.nii.gz`` and ``labels.nii.gz`` on one lattice.
 """
 

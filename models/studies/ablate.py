@@ -1,9 +1,10 @@
 """What each ingredient is worth: trainings that leave one out, all else equal.
 
-``python -m models.ablate models/head-t1.toml FOLDER PAIR_DIR... --steps 1000``. Each variant is
-trained from nothing with the same seed, slices, steps and learning rate, and measured on held-out
-subjects, on pairs of theirs of another contrast and from another scanner, and on each pair's folder
-(``mr_t1like.nii.gz``, ``ct_truth.nii.gz``). ``FOLDER`` keeps what is done: run it again to resume.
+``python -m models.studies.ablate models/head-t1.toml FOLDER PAIR_DIR... --steps 1000``. Each
+variant is trained from nothing with the same seed, slices, steps and learning rate, and measured on
+held-out subjects, on pairs of theirs of another contrast and from another scanner, and on each
+pair's folder (``mr_t1like.nii.gz``, ``ct_truth.nii.gz``). ``FOLDER`` keeps what is done: run it
+again to resume.
 """
 
 import argparse

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("torch")
 
 from models.calibration import deciles, worst
-from models.evaluate import oracle
+from models.studies.evaluate import oracle
 
 
 def test_a_calibrated_laplace_lies_on_the_diagonal() -> None:

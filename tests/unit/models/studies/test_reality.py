@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 pytest.importorskip("torch")
 
 from models.populations import volume
-from models.reality import (
+from models.skulls import look, outline, places
+from models.studies.reality import (
     REPEATS,
     bare,
     costs,
@@ -23,14 +24,13 @@ from models.reality import (
     report,
     split,
 )
-from models.reality_figures import Answer, RealSlice, brightness, figures, medians, table
-from models.reality_pictures import draw_worst
-from models.skulls import look, outline, places
+from models.studies.reality_figures import Answer, RealSlice, brightness, figures, medians, table
+from models.studies.reality_pictures import draw_worst
 from node.domain.errors import Misconfigured
 from node.domain.geometry import Grid
 
-SLICES = Path(__file__).parents[4] / "shared/data/real-pairs/synthrad2023-brain-slices"
-MODEL = Path(__file__).parents[3] / "onnx/head-t1/1.3.0"
+SLICES = Path(__file__).parents[5] / "shared/data/real-pairs/synthrad2023-brain-slices"
+MODEL = Path(__file__).parents[4] / "onnx/head-t1/1.3.0"
 SHAPE = (220, 190)
 Floats = NDArray[np.float32]
 
@@ -256,7 +256,7 @@ def test_three_patients_end_to_end(tmp_path: Path) -> None:
 
     asked = ["--model", str(MODEL), "--keep", str(keep), "--json", str(target)]
     subprocess.run(
-        [sys.executable, "-m", "models.reality", str(tmp_path), *asked],
+        [sys.executable, "-m", "models.studies.reality", str(tmp_path), *asked],
         check=True,
         cwd=MODEL.parents[2],
         capture_output=True,

@@ -1,11 +1,11 @@
 """A generator on slices of real patients, by the node's own code.
 
-``python -m models.reality FOLDER --model onnx/head-t1/1.3.0``. ``FOLDER`` holds one ``.npz`` for
-each patient: ``mr_axial`` (8 bits), ``hu_axial`` and ``mask_axial``, (x, y) of 1 mm. A slice is
-given to the generator 24 times over, as a volume; what that costs is measured on pairs that are
-whole (``--pairs``). Half of the patients of each centre are there to choose by (``fit``), the
-others to tell (``told``): their names alone decide. Pictures and answers show patients: they are
-not written into this project.
+``python -m models.studies.reality FOLDER --model onnx/head-t1/1.3.0``. ``FOLDER`` holds one
+``.npz`` for each patient: ``mr_axial`` (8 bits), ``hu_axial`` and ``mask_axial``, (x, y) of 1 mm. A
+slice is given to the generator 24 times over, as a volume; what that costs is measured on pairs
+that are whole (``--pairs``). Half of the patients of each centre are there to choose by (``fit``),
+the others to tell (``told``): their names alone decide. Pictures and answers show patients: they
+are not written into this project.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.populations import volume
-from models.reality_figures import Answer, RealSlice, figures, medians, table
+from models.studies.reality_figures import Answer, RealSlice, figures, medians, table
 from node.domain.errors import Misconfigured
 from node.domain.geometry import Grid, axial_grid
 from node.domain.volume import Unit
@@ -35,7 +35,7 @@ Floats = NDArray[np.float32]
 
 REPEATS = 24
 """Slices of the volume: the middle one sees nothing but itself 10 slices up and down."""
-_PROJECT = Path(__file__).resolve().parents[1]
+_PROJECT = Path(__file__).resolve().parents[2]
 
 
 def read_slices(folder: Path) -> list[RealSlice]:
@@ -241,7 +241,7 @@ def main() -> None:
         paid = {c.level: {"whole": c.whole, "alone": c.alone} for c in found}
         given.json.write_text(json.dumps({"medians": told, "rows": rows, "cost": paid}, indent=1))
     if given.pictures:
-        from models.reality_pictures import draw_worst
+        from models.studies.reality_pictures import draw_worst
 
         draw_worst(slices, answers, rows, given.pictures)
 

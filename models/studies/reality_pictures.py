@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from models.reality_figures import Answer, RealSlice
+from models.studies.reality_figures import Answer, RealSlice
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

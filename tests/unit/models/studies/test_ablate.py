@@ -8,7 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.ablate import (  # noqa: E402
+from models.config import read_config  # noqa: E402
+from models.data import Sample, count, write_sample  # noqa: E402
+from models.networks import OFFSETS  # noqa: E402
+from models.pairs import draw  # noqa: E402
+from models.studies.ablate import (  # noqa: E402
     ALONE,
     OTHERS,
     SAME_FAT,
@@ -18,12 +22,8 @@ from models.ablate import (  # noqa: E402
     from_nothing,
     same_fat,
 )
-from models.config import read_config  # noqa: E402
-from models.data import Sample, count, write_sample  # noqa: E402
-from models.networks import OFFSETS  # noqa: E402
-from models.pairs import draw  # noqa: E402
 
-CONFIG = Path(__file__).parents[3] / "models" / "head-t1.toml"
+CONFIG = Path(__file__).parents[4] / "models" / "head-t1.toml"
 WITHOUT_DRAWING = [name for name in VARIANTS if name != SAME_FAT]
 
 

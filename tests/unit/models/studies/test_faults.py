@@ -1,4 +1,4 @@
-"""Gross faults never pass: a short sample of what `python -m models.trust` runs."""
+"""Gross faults never pass: a short sample of what `python -m models.studies.trust` runs."""
 
 import json
 from dataclasses import replace
@@ -8,13 +8,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from models.faults import ANSWER_FAULTS, ANSWERS, smallest, spoil
-from models.faults_input import OBJECTS, QUESTIONS, ask, object_in
 from models.limits import Figures, figures, limits
 from models.pairs import Pair
 from models.populations import is_cut
+from models.studies.faults import ANSWER_FAULTS, ANSWERS, smallest, spoil
+from models.studies.faults_input import OBJECTS, QUESTIONS, ask, object_in
+from models.studies.trust import CLEAN, Tally
 from models.tissues import Tissue
-from models.trust import CLEAN, Tally
 from node.domain.geometry import Grid
 from node.infer.contour_agreement import surface_bone
 from node.infer.manifest import Manifest, Quality, read_manifest

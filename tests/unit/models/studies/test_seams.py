@@ -9,15 +9,15 @@ import pytest
 pytest.importorskip("torch")
 
 from models.heads import name_of, read_head
-from models.seams import mirrored_off, table, tiles_budget, worst_seam
-from models.template import figures, overlap
+from models.studies.seams import mirrored_off, table, tiles_budget, worst_seam
+from models.studies.template import figures, overlap
 from node.domain.plan import SctResult
 from node.domain.volume import Unit, Volume
 from node.infer.registry import Registry
 from node.infer.sliding import padded_shape, plan_tiles
 from tests.phantoms.mr import mr_series
 
-ONNX = Path(__file__).parents[3] / "onnx"
+ONNX = Path(__file__).parents[4] / "onnx"
 
 
 def test_a_seam_is_what_a_step_has_more_than_the_whole() -> None:

@@ -1,9 +1,9 @@
 """The node's runtime against MONAI's sliding window with torch, same network, same volume.
 
-``python -m models.speed models/head-t1.toml onnx/head-t1/1.3.0`` prints both tables. Each figure is
-a process of its own, for each has its own peak; processor seconds stand beside wall seconds, since
-on a machine with other work only those compare. Weights do not change the time: torch runs the
-config's network as it is initialised.
+``python -m models.studies.speed models/head-t1.toml onnx/head-t1/1.3.0`` prints both tables. Each
+figure is a process of its own, for each has its own peak; processor seconds stand beside wall
+seconds, since on a machine with other work only those compare. Weights do not change the time:
+torch runs the config's network as it is initialised.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def monai(config_path: Path, shape: Shape, tile: Shape, overlap: float) -> dict[
 
 def _alone(arguments: list[str]) -> dict[str, float]:
     """The figures of one process."""
-    command = [sys.executable, "-W", "ignore", "-m", "models.speed", *arguments]
+    command = [sys.executable, "-W", "ignore", "-m", "models.studies.speed", *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     found: dict[str, float] = json.loads(done.stdout)
     return found

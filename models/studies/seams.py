@@ -1,7 +1,7 @@
 """Whole against tiled, mirrored and repeated answers, and the outline, head by head.
 
-``python -m models.seams onnx/head-t1/1.3.0 HEAD...`` prints Markdown tables. A head is a folder, a
-file or an archive of DICOM, or a pair's folder (`models.heads`).
+``python -m models.studies.seams onnx/head-t1/1.3.0 HEAD...`` prints Markdown tables. A head is a
+folder, a file or an archive of DICOM, or a pair's folder (`models.heads`).
 """
 
 import argparse

@@ -1,8 +1,9 @@
 """Inject gross faults into held-out cases and count what the checks miss.
 
-``python -m models.trust models/head-t1.toml onnx/head-t1/1.3.0``. Subjects and seeds are others
-than those that set the limits. Then each kind's size is halved towards nothing, for the smallest
-fault that is still caught. The drawn cases are kept in the pool's folder for the next model.
+``python -m models.studies.trust models/head-t1.toml onnx/head-t1/1.3.0``. Subjects and seeds are
+others than those that set the limits. Then each kind's size is halved towards nothing, for the
+smallest fault that is still caught. The drawn cases are kept in the pool's folder for the next
+model.
 """
 
 import argparse
@@ -15,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from models.config import TrainConfig, read_config
-from models.faults import ANSWER_FAULTS, ANSWERS, smallest, spoil
-from models.faults_input import OBJECTS, QUESTIONS, ask, object_in
 from models.limits import examined
 from models.pairs import Pair
 from models.populations import KINDS, MAPS, draw_head, orders
+from models.studies.faults import ANSWER_FAULTS, ANSWERS, smallest, spoil
+from models.studies.faults_input import OBJECTS, QUESTIONS, ask, object_in
 from node.domain.findings import Finding, Severity
 from node.infer.generator import Generator
 from node.infer.manifest import Manifest, read_manifest

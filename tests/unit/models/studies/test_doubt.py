@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
-from models.doubt import covered, curve, errors, told, write
-from models.reality import answer as answer_of
-from models.reality import bare
+from models.studies.doubt import covered, curve, errors, told, write
+from models.studies.reality import answer as answer_of
+from models.studies.reality import bare
 from node.infer.generator import Generator
 from node.infer.manifest import met_hu
-from tests.unit.models.test_reality import MODEL, answer, ct, real
+from tests.unit.models.studies.test_reality import MODEL, answer, ct, real
 
 Row = tuple[NDArray[np.floating], NDArray[np.floating]]
 

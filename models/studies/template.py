@@ -1,8 +1,8 @@
 """Soft tissue and bone of synthetic CTs beside a template: percentiles, and how far they overlap.
 
-``python -m models.template onnx/head-t1/1.3.0 TEMPLATE HEAD...``. The template is a CT in HU, such
-as an averaged one: a prior, not a truth, for averaging blurs edges and thin bone. A head is what
-`models.heads` reads. Only the upper 120 mm of each head count, so that the neck does not.
+``python -m models.studies.template onnx/head-t1/1.3.0 TEMPLATE HEAD...``. The template is a CT in
+HU, such as an averaged one: a prior, not a truth, for averaging blurs edges and thin bone. A head
+is what `models.heads` reads. Only the upper 120 mm of each head count, so that the neck does not.
 """
 
 import argparse
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluate import axial
 from models.heads import name_of, read_head
+from models.studies.evaluate import axial
 from node.domain.geometry import axial_grid
 from node.domain.volume import Unit, Volume
 from node.infer.files import read_image

@@ -1,8 +1,8 @@
 """Half widths as met on real slices: a curve fitted on half of the patients, told on the others.
 
-``python -m models.doubt FOLDER --model onnx/head-t1/1.3.0 --keep ANSWERS``. The curve maps the half
-width that a model tells to the 68th percentile of the error met there, and never falls; it is a
-statistic of the errors, no weight is trained. ``--write`` puts it into the manifest.
+``python -m models.studies.doubt FOLDER --model onnx/head-t1/1.3.0 --keep ANSWERS``. The curve maps
+the half width that a model tells to the 68th percentile of the error met there, and never falls; it
+is a statistic of the errors, no weight is trained. ``--write`` puts it into the manifest.
 """
 
 import argparse
@@ -17,9 +17,16 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from models.calibration import deciles, worst
-from models.reality import answer, bare, kept_answer, outside_the_project, read_slices, split
-from models.reality_figures import Answer, RealSlice
 from models.skulls import outline
+from models.studies.reality import (
+    answer,
+    bare,
+    kept_answer,
+    outside_the_project,
+    read_slices,
+    split,
+)
+from models.studies.reality_figures import Answer, RealSlice
 from node.infer.manifest import met_hu, read_manifest
 
 Array = NDArray[np.floating]
@@ -99,7 +106,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", type=Path, default=Path("onnx/head-t1/1.3.0"))
-    parser.add_argument("--keep", type=outside_the_project, help="answers of `models.reality`")
+    parser.add_argument(
+        "--keep", type=outside_the_project, help="answers of `models.studies.reality`"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="put the curve into the manifest")
     given = parser.parse_args()

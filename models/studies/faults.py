@@ -2,7 +2,7 @@
 
 Each kind has a size, so that the smallest fault still caught can be found. Most touch the
 synthetic CT alone, some the field of view: one pass of the network serves them all. Faults of the
-MR, and what is no head, are in `models.faults_input`.
+MR, and what is no head, are in `models.studies.faults_input`.
 """
 
 from collections.abc import Callable

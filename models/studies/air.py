@@ -1,7 +1,8 @@
 """Air of synthetic CTs: the room around a head, and the sinuses and airways in it.
 
-``python -m models.air onnx/head-t1/1.3.0 HEAD...``. A head is what `models.heads` reads. Whether a
-cavity is where the patient has one only a CT can tell; here it is asked what it is filled with.
+``python -m models.studies.air onnx/head-t1/1.3.0 HEAD...``. A head is what `models.heads` reads.
+Whether a cavity is where the patient has one only a CT can tell; here it is asked what it is filled
+with.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import SimpleITK as sitk  # noqa: N813 - its usual name
 from numpy.typing import NDArray
 
 from models.heads import name_of, read_head
-from models.template import table
+from models.studies.template import table
 from node.domain.geometry import axial_grid
 from node.infer.generator import Generator
 from node.infer.manifest import read_manifest

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.air import figures
+from models.studies.air import figures
 
 SPACING_MM = (2.0, 1.0, 1.0)
 
