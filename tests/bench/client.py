@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-from tests.bench.series import Instance
 from tests.peers import raw
+from tests.phantoms.sent_series import Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,13 @@ from pathlib import Path
 from time import perf_counter
 
 from tests.bench.client import send_series
-from tests.bench.series import CT, MR, SMALL, Kind, new_series, write_files
 from tests.bench.table import Row
 from tests.crash.harness import make_node
 from tests.peers.dcmqrscp import start_dcmqrscp
 from tests.peers.dcmtk import AS_INSTALLED, run_storescu, start_storescp
 from tests.peers.orthanc import start_orthanc
 from tests.peers.waiting import wait_until
+from tests.phantoms.sent_series import CT, MR, SMALL, Kind, new_series, write_files
 
 _LASTING_BYTES = 1 << 30
 _JOURNAL_MB = 256

@@ -33,10 +33,11 @@ from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.scu.association import associate
 from tests.bench.table import Row
-from tests.interop.receiving import data_set_of, mr_image, start_node, write_image
+from tests.interop.receiving import start_node
 from tests.peers.dcmqrscp import run_getscu
 from tests.peers.dcmtk import AS_INSTALLED, ENVIRONMENT
 from tests.peers.orthanc import Modality, Orthanc, start_orthanc
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 ROOT = "1.2.826.0.1.3680043.8.498.99"
 SLICES, SIDE = 200, 512

@@ -13,8 +13,8 @@ from node.archive.ingest.journal_writer import Filer
 from node.archive.ingest.receive import Outcome, Receiver
 from node.archive.rows.index import Index
 from node.archive.schema import tables
-from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.peers.waiting import wait_until
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 pytestmark = [pytest.mark.interop, pytest.mark.postgres]
 CONTEXT = ReceiveContext(

@@ -10,17 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import sqlalchemy as sa
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filewriter import dcmwrite
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
-from pynetdicom.dsutils import split_dataset
-
-from node.archive.evidence.holders import Holder
-from node.archive.evidence.ledger import Ledger
-from node.archive.evidence.offering import Offerings
-from node.archive.files import Folder
 from tests.peers.processes import start, stop
 from tests.peers.waiting import wait_until
 
@@ -61,11 +50,6 @@ class Node:
         return stop(self.process, timeout_s=30)
 
 
-def offerings_of(engine: sa.Engine, folder: Folder) -> Offerings:
-    """What a receiving process writes into the ledger of the door."""
-    return Offerings(Ledger(engine), Holder(folder))
-
-
 def start_node(data_dir: Path, *options: str) -> Node:
     """Start an SCP over ``data_dir`` and wait until it answers."""
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -91,43 +75,3 @@ def running_node(data_dir: Path, *options: str) -> Iterator[Node]:
     node = start_node(data_dir, *options)
     yield node
     node.stop()
-
-
-def mr_image(number: int = 1, *, series: str = "1.2.3.4", fill: int = 7, side: int = 32) -> Dataset:
-    """A small MR image with the attributes that receiving looks at."""
-    image = Dataset()
-    image.SpecificCharacterSet = "ISO_IR 100"
-    image.ImageType = ["ORIGINAL", "PRIMARY", "M"]
-    image.SOPClassUID = MRImageStorage
-    image.SOPInstanceUID = f"{series}.{number}"
-    image.Modality = "MR"
-    image.SeriesDescription = "T1 phantom"
-    image.PatientName = "Müller^Jörg"
-    image.PatientID = "P1"
-    image.BodyPartExamined = "HEAD"
-    image.StudyInstanceUID = "1.2.3"
-    image.SeriesInstanceUID = series
-    image.InstanceNumber = number
-    image.SamplesPerPixel = 1
-    image.PhotometricInterpretation = "MONOCHROME2"
-    image.Rows = image.Columns = side
-    image.BitsAllocated = image.BitsStored = 16
-    image.HighBit = 15
-    image.PixelRepresentation = 0
-    image.PixelData = np.full((side, side), fill, "<u2").tobytes()
-    return image
-
-
-def write_image(path: Path, image: Dataset, syntax: UID = ExplicitVRLittleEndian) -> Path:
-    """Write ``image`` as a Part 10 file."""
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = syntax
-    path.parent.mkdir(parents=True, exist_ok=True)
-    dcmwrite(path, image, enforce_file_format=True)
-    return path
-
-
-def data_set_of(path: Path) -> bytes:
-    """The data set's bytes of a Part 10 file, as they are."""
-    _, offset = split_dataset(path)
-    return path.read_bytes()[offset:]

@@ -17,9 +17,10 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from tests.interop.receiving import Node, mr_image, running_node, start_node, write_image
+from tests.interop.receiving import Node, running_node, start_node
 from tests.interop.scp_process import PACS
 from tests.peers.dcmtk import run_echoscu, run_storescu
+from tests.phantoms.small_mr import mr_image, write_image
 
 pytestmark = pytest.mark.interop
 

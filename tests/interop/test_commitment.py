@@ -24,13 +24,13 @@ from node.domain.site import Peer, Site
 from node.flow.commitment import ReportWork
 from tests.crash.harness import Node as WholeNode
 from tests.crash.harness import make_node
-from tests.interop.archived import ROOT, receive_all, write_archive
 from tests.interop.receiving import Node, start_node
 from tests.peers.dcmqrscp import start_dcmqrscp
 from tests.peers.fixtures import StartOrthanc
 from tests.peers.orthanc import Modality
 from tests.peers.waiting import free_port, wait_until
 from tests.phantoms import signals
+from tests.phantoms.archived import ROOT, receive_all, write_archive
 from tests.phantoms.mr import mr_series
 
 pytestmark = [

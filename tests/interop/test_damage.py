@@ -28,20 +28,15 @@ from node.archive.upkeep.scrub import Scrub, ScrubRules
 from node.dicom.commitment import NO_SUCH_INSTANCE
 from node.web.app import create_app
 from node.web.dicomweb.router import DicomWeb
-from tests.interop.archived import receive_all
-from tests.interop.receiving import (
-    Node,
-    data_set_of,
-    mr_image,
-    offerings_of,
-    start_node,
-    write_image,
-)
+from tests.interop.receiving import Node, start_node
 from tests.interop.scp_process import PACS
 from tests.peers.dcmqrscp import run_getscu, run_movescu
 from tests.peers.dcmtk import run_storescu
 from tests.peers.fixtures import StartStorescp
 from tests.peers.waiting import free_port
+from tests.phantoms.archived import receive_all
+from tests.phantoms.evidence import offerings_of
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 from tests.web.serving import served
 
 pytestmark = [

@@ -11,12 +11,13 @@ import pytest
 from pydicom.uid import MRImageStorage
 
 from tests.bench.client import send_series
-from tests.bench.series import Kind, new_series
-from tests.interop.receiving import Node, data_set_of, mr_image, running_node, write_image
+from tests.interop.receiving import Node, running_node
 from tests.peers.dcmtk import run_storescu
 from tests.peers.fixtures import StartTracer
 from tests.peers.tracing import Call
 from tests.peers.waiting import wait_until
+from tests.phantoms.sent_series import Kind, new_series
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 pytestmark = pytest.mark.interop
 

@@ -17,11 +17,11 @@ from node.domain.site import Peer
 from node.scu.echo import echo
 from node.scu.find import find_instances
 from node.scu.get import get_series
-from tests.interop.archived import receive_all
 from tests.interop.receiving import start_node
 from tests.peers.dcmqrscp import start_dcmqrscp
 from tests.peers.orthanc import Modality, start_orthanc
 from tests.peers.waiting import free_port
+from tests.phantoms.archived import receive_all
 from tests.phantoms.mr import mr_series
 
 pytestmark = pytest.mark.interop

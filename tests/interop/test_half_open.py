@@ -21,10 +21,11 @@ from node.scu.association import Timeouts
 from node.scu.store import Outgoing, send
 from tests.fuzz import wire
 from tests.fuzz.test_network import data_set, echoes, open_files
-from tests.interop.archived import receive_all
-from tests.interop.receiving import Node, mr_image, running_node, start_node, write_image
+from tests.interop.receiving import Node, running_node, start_node
 from tests.peers.vanished import vanish
 from tests.peers.waiting import wait_until
+from tests.phantoms.archived import receive_all
+from tests.phantoms.small_mr import mr_image, write_image
 
 pytestmark = pytest.mark.interop
 

@@ -14,11 +14,12 @@ from pydicom.uid import MRImageStorage
 
 from node.scp.store_receiver import MEMORY_BYTES
 from tests.bench.client import send_series
-from tests.bench.series import Kind, new_series
-from tests.interop.receiving import Node, data_set_of, mr_image, running_node, write_image
+from tests.interop.receiving import Node, running_node
 from tests.peers import raw
 from tests.peers.dcmtk import run_storescu
 from tests.peers.waiting import wait_until
+from tests.phantoms.sent_series import Kind, new_series
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 pytestmark = pytest.mark.interop
 MR = str(MRImageStorage)

@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from tests.interop.archived import ROOT, receive_all, write_archive
-from tests.interop.receiving import Node, data_set_of, start_node
+from tests.interop.receiving import Node, start_node
 from tests.interop.scp_process import PACS
 from tests.peers.dcmqrscp import run_findscu, run_getscu, run_movescu
 from tests.peers.dcmtk import run_echoscu
 from tests.peers.fixtures import StartOrthanc, StartStorescp
 from tests.peers.orthanc import Modality
 from tests.peers.waiting import free_port, wait_until
+from tests.phantoms.archived import ROOT, receive_all, write_archive
+from tests.phantoms.small_mr import data_set_of
 
 pytestmark = pytest.mark.interop
 STUDY, SERIES = f"{ROOT}.3", f"{ROOT}.3.1"

@@ -14,11 +14,12 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.scu.store import Outgoing, send
-from tests.interop.archived import receive_all
-from tests.interop.receiving import mr_image, start_node, write_image
+from tests.interop.receiving import start_node
 from tests.peers.dcmqrscp import run_getscu
 from tests.peers.dcmtk import AS_INSTALLED, run_storescu
 from tests.peers.fixtures import StartStorescp
+from tests.phantoms.archived import receive_all
+from tests.phantoms.small_mr import mr_image, write_image
 
 pytestmark = [
     pytest.mark.interop,

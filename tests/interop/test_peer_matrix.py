@@ -13,10 +13,11 @@ from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.scu.echo import echo
 from node.scu.store import Outgoing, send
-from tests.interop.receiving import Node, data_set_of, mr_image, running_node, write_image
+from tests.interop.receiving import Node, running_node
 from tests.peers import processes
 from tests.peers.dcmtk import run_dcmsend, run_echoscu, run_storescu, start_storescp
 from tests.peers.waiting import free_port, is_listening, wait_until
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 pytestmark = pytest.mark.interop
 

@@ -16,13 +16,13 @@ from node.domain.site import Peer, Site
 from node.flow.pull import PullWork
 from tests.crash.harness import Node as WholeNode
 from tests.crash.harness import make_node
-from tests.interop.archived import ROOT, write_archive
 from tests.interop.receiving import Node, running_node
 from tests.peers.dcmqrscp import Dcmqrscp, start_dcmqrscp
 from tests.peers.fixtures import StartOrthanc
 from tests.peers.orthanc import Modality
 from tests.peers.waiting import free_port, is_listening, wait_until
 from tests.phantoms import signals
+from tests.phantoms.archived import ROOT, write_archive
 from tests.phantoms.mr import mr_series
 
 pytestmark = [

@@ -14,9 +14,9 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as S
 from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.scu.association import associate
-from tests.interop.archived import ROOT, receive_all, write_archive
 from tests.interop.receiving import Node, start_node
 from tests.peers.dcmqrscp import Dcmqrscp, start_dcmqrscp
+from tests.phantoms.archived import ROOT, receive_all, write_archive
 
 pytestmark = pytest.mark.interop
 

@@ -9,17 +9,11 @@ import pydicom
 import pytest
 from pydicom.uid import RTDoseStorage
 
-from tests.interop.receiving import (
-    Node,
-    data_set_of,
-    mr_image,
-    running_node,
-    start_node,
-    write_image,
-)
+from tests.interop.receiving import Node, running_node, start_node
 from tests.peers.dcmtk import run_echoscu, run_storescu
 from tests.peers.tools import need_tool
 from tests.peers.waiting import wait_until
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 from tests.realdata import unpack
 
 pytestmark = pytest.mark.interop

@@ -20,12 +20,13 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet as StudyGet
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelMove as StudyMove
 
-from tests.interop.archived import ROOT, receive_all, write_archive
-from tests.interop.receiving import Node, data_set_of, start_node
+from tests.interop.receiving import Node, start_node
 from tests.interop.scp_process import PACS
 from tests.peers.dcmqrscp import run_getscu, run_movescu
 from tests.peers.fixtures import StartStorescp
 from tests.peers.waiting import free_port
+from tests.phantoms.archived import ROOT, receive_all, write_archive
+from tests.phantoms.small_mr import data_set_of
 
 pytestmark = [
     pytest.mark.interop,

@@ -10,10 +10,10 @@ from pydicom.uid import CTImageStorage, RTStructureSetStorage
 from node.archive.query.queries import Queries
 from node.cli import main
 from tests.crash.harness import Node, make_node
-from tests.interop.receiving import mr_image, write_image
 from tests.peers.dcmtk import run_dcmsend, run_echoscu, start_storescp
 from tests.peers.pki import Authority
 from tests.peers.waiting import free_port, wait_until
+from tests.phantoms.small_mr import mr_image, write_image
 
 pytestmark = pytest.mark.interop
 

@@ -26,8 +26,9 @@ from node.domain.site import Peer
 from node.scu.association import Timeouts, associate
 from node.scu.echo import echo
 from node.scu.store import InstanceStatus, Outgoing, SendOutcome, Stored, propose, send
-from tests.interop.receiving import Node, data_set_of, mr_image, running_node, write_image
+from tests.interop.receiving import Node, running_node
 from tests.peers.fixtures import StartStorescp
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 pytestmark = [
     pytest.mark.interop,

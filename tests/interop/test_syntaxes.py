@@ -23,16 +23,11 @@ from node.domain.names import AETitle
 from node.domain.site import Peer
 from node.scp.contexts import TRANSFER_SYNTAXES
 from node.scu.store import Outgoing, SendOutcome, send
-from tests.interop.receiving import (
-    Node,
-    data_set_of,
-    mr_image,
-    running_node,
-    write_image,
-)
+from tests.interop.receiving import Node, running_node
 from tests.peers.dcmtk import run_storescu
 from tests.peers.fixtures import StartStorescp
 from tests.peers.tools import need_tool
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 from tests.realdata import unpack
 
 pytestmark = pytest.mark.interop

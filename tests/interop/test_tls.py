@@ -19,19 +19,13 @@ from node.net.tls import Tls, TlsFiles
 from node.scu import association
 from node.scu.echo import echo
 from node.scu.store import Outgoing, send
-from tests.interop.receiving import (
-    Node,
-    data_set_of,
-    mr_image,
-    running_node,
-    start_node,
-    write_image,
-)
+from tests.interop.receiving import Node, running_node, start_node
 from tests.interop.scp_process import PACS
 from tests.peers.dcmtk import run_echoscu, run_storescu
 from tests.peers.fixtures import StartStorescp
 from tests.peers.pki import Authority, Identity
 from tests.peers.waiting import wait_until
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 pytestmark = [
     pytest.mark.interop,

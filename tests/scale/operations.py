@@ -18,8 +18,8 @@ from node.archive.schema.migrate import upgrade
 from node.archive.upkeep.retention import Retention
 from node.archive.work.deliveries import Deliveries
 from node.archive.work.runs import Runs
-from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.phantoms.mr import uid
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 _CONTEXT = ReceiveContext(
     transfer_syntax_uid="1.2.840.10008.1.2.1", calling_ae="PACS", called_ae="PCTNODE", peer="pacs"

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.test_network import POOL, data_set, echoes, memory_mb, open_files
-from tests.interop.receiving import Node, data_set_of, mr_image, running_node, write_image
+from tests.interop.receiving import Node, running_node
 from tests.peers.dcmtk import run_storescu
 from tests.peers.tools import need_tool
 from tests.peers.waiting import wait_until
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 from tests.soak.misbehaving import misbehave
 
 pytestmark = pytest.mark.interop

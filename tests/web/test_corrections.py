@@ -14,8 +14,8 @@ from node.archive.files import Folder
 from node.archive.headers.arrival import ReceiveContext
 from node.archive.ingest.receive import Outcome, Receiver
 from node.archive.rows.index import Index
-from tests.interop.receiving import data_set_of
 from tests.phantoms.mr import part10
+from tests.phantoms.small_mr import data_set_of
 from tests.web.browsing import violations, visiting
 from tests.web.guarded import PASSWORD
 from tests.web.test_decisions import Review, accounts, review

@@ -28,9 +28,9 @@ from node.archive.schema import tables as t
 from node.domain.door import Ending
 from node.web.app import create_app
 from node.web.dicomweb.router import DicomWeb
-from tests.interop.archived import ROOT, receive_all, write_archive
-from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.peers.fixtures import StartOrthanc
+from tests.phantoms.archived import ROOT, receive_all, write_archive
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 from tests.web.serving import served
 
 STUDY, SERIES = f"{ROOT}.3", f"{ROOT}.3.1"

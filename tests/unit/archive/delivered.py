@@ -14,7 +14,7 @@ from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile
 from node.archive.work.deliveries import Deliveries
 from node.archive.work.runs import Runs
-from tests.interop.receiving import data_set_of, mr_image, write_image
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 CONTEXT = ReceiveContext(
     transfer_syntax_uid="1.2.840.10008.1.2.1", calling_ae="PACS", called_ae="PCTNODE", peer="pacs"

@@ -16,7 +16,7 @@ from node.archive.ingest.journal_writer import Filer
 from node.archive.ingest.receive import Outcome
 from node.archive.ingest.recovery import recover
 from node.domain.errors import Retryable
-from tests.bench.series import Instance, new_series
+from tests.phantoms.sent_series import Instance, new_series
 from tests.unit.archive.test_filing import (
     FEW,
     SEGMENT,

@@ -20,8 +20,8 @@ from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile
 from node.archive.work.runs import Runs
 from node.domain.states import State
-from tests.interop.archived import ROOT, images
-from tests.interop.receiving import data_set_of, write_image
+from tests.phantoms.archived import ROOT, images
+from tests.phantoms.small_mr import data_set_of, write_image
 
 CONTEXT = ReceiveContext(
     transfer_syntax_uid=ExplicitVRLittleEndian, calling_ae="PACS", called_ae="PCTNODE"

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from node.archive import files
 from node.archive.files import Folder, instance_name, part10_header
 from node.domain.errors import Defect
-from tests.interop.receiving import data_set_of, mr_image, write_image
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 DIGEST = "a" * 64
 

@@ -29,7 +29,7 @@ from node.archive.schema import tables
 from node.archive.upkeep.backup import copy_archive
 from node.archive.work.runs import Runs
 from node.domain.errors import Retryable
-from tests.bench.series import SMALL, Instance, Kind, new_series
+from tests.phantoms.sent_series import SMALL, Instance, Kind, new_series
 
 FEW = Kind(name="few", sop_class_uid=SMALL.sop_class_uid, instances=12, side=16)
 SEGMENT = 1 << 20

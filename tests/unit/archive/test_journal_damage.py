@@ -16,7 +16,7 @@ from node.archive.ingest.journal_entry import meta_of
 from node.archive.ingest.journal_writer import Filer
 from node.archive.ingest.receive import Outcome
 from node.archive.ingest.recovery import recover, refused, waiting_series
-from tests.bench.series import Instance, new_series
+from tests.phantoms.sent_series import Instance, new_series
 from tests.unit.archive.test_filing import FEW, SEGMENT, Store, context, receive, wait_until
 
 

@@ -26,7 +26,7 @@ from node.archive.ingest.journal_format import BEGIN, HEADS_AT, PAGE
 from node.archive.ingest.recovery import recover, refused
 from node.archive.rows.index import Index
 from node.archive.schema import tables
-from tests.bench.series import Instance
+from tests.phantoms.sent_series import Instance
 from tests.unit.archive.test_filing import context
 
 RECORDS = 42

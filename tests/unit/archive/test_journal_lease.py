@@ -19,7 +19,7 @@ from node.archive.ingest.recovery import recover, refused
 from node.archive.schema import tables
 from node.archive.upkeep.backup import copy_archive
 from node.domain.errors import Retryable
-from tests.bench.series import new_series
+from tests.phantoms.sent_series import new_series
 from tests.unit.archive.test_filing import (
     FEW,
     SEGMENT,

@@ -11,7 +11,7 @@ from node.archive.headers.arrival import identify
 from node.archive.rows.index import Index
 from node.archive.rows.instance_lookup import KnownInstances
 from node.archive.schema import tables
-from tests.bench.series import SMALL, Instance, new_series
+from tests.phantoms.sent_series import SMALL, Instance, new_series
 from tests.unit.archive.test_filing import context
 
 

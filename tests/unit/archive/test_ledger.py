@@ -25,8 +25,8 @@ from node.archive.schema.records import ReceivedHeader, StoredInstance
 from node.archive.work.runs import Runs
 from node.domain.door import Ending, Evidence, Patience
 from node.domain.errors import Rejected, Retryable
-from tests.interop.receiving import data_set_of, mr_image, write_image
 from tests.peers.waiting import wait_until
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 SYNTAX = "1.2.840.10008.1.2.1"
 SERIES = "1.2.3.4"

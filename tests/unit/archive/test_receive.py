@@ -24,7 +24,7 @@ from node.archive.ingest.receive import Outcome, Receiver
 from node.archive.rows.index import Index
 from node.archive.schema import tables
 from node.domain.errors import Rejected, Retryable
-from tests.interop.receiving import data_set_of, mr_image, write_image
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

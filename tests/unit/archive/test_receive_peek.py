@@ -23,8 +23,8 @@ from pydicom.uid import (
 from node.archive.headers import header_reader
 from node.domain.budget import Budget
 from node.domain.errors import Rejected
-from tests.bench.series import SMALL, new_series
-from tests.interop.receiving import data_set_of, mr_image, write_image
+from tests.phantoms.sent_series import SMALL, new_series
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 from tests.realdata import unpack
 
 

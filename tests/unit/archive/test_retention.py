@@ -11,7 +11,7 @@ from node.archive.schema.records import StoredInstance
 from node.archive.upkeep.retention import Retention
 from node.archive.work.actions import Actions
 from node.domain.errors import Rejected
-from tests.interop.receiving import data_set_of, mr_image, write_image
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 from tests.unit.archive.delivered import CONTEXT, Archive, make_archive
 
 

@@ -14,7 +14,7 @@ from node.net.command_set import StoreRequest
 from node.scp.association_recorder import Visits
 from node.scp.store import StoreHandler
 from node.scp.store_receiver import MEMORY_BYTES, _Arriving
-from tests.interop.receiving import offerings_of
+from tests.phantoms.evidence import offerings_of
 
 _DISK, _KEPT = 64 << 20, 32 << 20
 _MR = "1.2.840.10008.5.1.4.1.1.4"

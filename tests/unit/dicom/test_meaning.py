@@ -20,8 +20,8 @@ from pydicom.uid import (
 
 from node.dicom.meaning import differences, identity_of
 from node.domain.difference import Aspect, what_matters
-from tests.interop.receiving import mr_image
 from tests.phantoms.mr import enhanced_mr
+from tests.phantoms.small_mr import mr_image
 
 Change = Callable[[Dataset], None]
 

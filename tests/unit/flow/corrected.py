@@ -16,8 +16,8 @@ from node.archive.ingest.receive import Outcome, Receiver
 from node.archive.rows.index import Index
 from node.archive.schema import tables
 from node.flow.step_context import Bench
-from tests.interop.receiving import data_set_of
 from tests.phantoms.mr import mr_series
+from tests.phantoms.small_mr import data_set_of
 
 Change = Callable[[Dataset], None]
 CONTEXT = ReceiveContext(

@@ -26,8 +26,8 @@ from node.flow.step_context import Bench, Rules
 from node.flow.steps import STEPS
 from node.infer.generator import Generator
 from node.infer.registry import Registry
-from tests.interop.receiving import data_set_of
 from tests.phantoms.mr import mr_series
+from tests.phantoms.small_mr import data_set_of
 from tests.phantoms.tiny_onnx import write_affine_model
 
 ROUTES: list[dict[str, Any]] = [

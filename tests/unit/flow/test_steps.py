@@ -32,8 +32,8 @@ from node.flow.steps import STEPS
 from node.flow.workfiles import WorkFile, pack_result, read_work, unpack_result, write_work
 from node.infer.generator import Generator
 from node.infer.registry import Registry
-from tests.interop.receiving import data_set_of
 from tests.phantoms.mr import mr_series
+from tests.phantoms.small_mr import data_set_of
 from tests.phantoms.tiny_onnx import write_affine_model
 
 SITE: dict[str, Any] = {

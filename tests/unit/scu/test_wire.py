@@ -13,7 +13,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from node.net.c_store_sender import Ended, Request, Wire
-from tests.interop.receiving import mr_image, write_image
+from tests.phantoms.small_mr import mr_image, write_image
 
 # C-STORE-RSP, success, to message 1 (PS3.7 9.3.1.2).
 _COMMAND = b"".join(

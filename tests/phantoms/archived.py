@@ -12,7 +12,7 @@ from node.archive.headers.arrival import ReceiveContext
 from node.archive.ingest.receive import Receiver
 from node.archive.rows.index import Index
 from node.archive.schema import tables
-from tests.interop.receiving import data_set_of, mr_image, write_image
+from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
 ROOT = "1.2.826.0.1.3680043.8.498.77"
 
