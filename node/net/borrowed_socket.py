@@ -2,8 +2,8 @@
 
 With `node.scu.association` the place of this room that reaches into pynetdicom: its thread reads
 through `AssociationSocket.ready`, and `Association._reactor_checkpoint` stops the other one, as it
-does around each of pynetdicom's own requests. ``tests/unit/scu/test_lending.py`` fails when these
-points move.
+does around each of pynetdicom's own requests. ``tests/unit/net/test_borrowed_socket.py`` fails when
+these points move.
 """
 
 import socket

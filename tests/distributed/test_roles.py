@@ -18,7 +18,7 @@ from node.domain.errors import Misconfigured
 from node.flow import engine as dbos_engine
 from node.flow.asks import Answering, Asking
 from node.flow.client import FlowClient
-from tests.unit.archive.test_audit_relay import association
+from tests.unit.audit.test_relay import association
 
 _ROLES = Path(__file__).parents[2] / "docs" / "operations" / "roles.sql"
 

@@ -8,7 +8,7 @@ import pytest
 from node.dicom.ct_series import part10
 from node.dicom.slice_template import Pattern, Place
 from node.domain.errors import Defect
-from tests.unit.dicom.test_gate import encoded
+from tests.unit.dicom.test_output_checks import encoded
 
 
 @pytest.mark.parametrize("uid", ["1.2.3", "1.2.34", "2.25." + "9" * 38])

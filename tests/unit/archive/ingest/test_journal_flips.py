@@ -27,7 +27,7 @@ from node.archive.ingest.recovery import recover, refused
 from node.archive.rows.index import Index
 from node.archive.schema import tables
 from tests.phantoms.sent_series import Instance
-from tests.unit.archive.test_filing import context
+from tests.unit.archive.ingest.test_journal_writer import context
 
 RECORDS = 42
 SERIES = "1.2.826.0.1.3680043.8.498.7"

@@ -17,7 +17,7 @@ from node.archive.ingest.receive import Outcome
 from node.archive.ingest.recovery import recover
 from node.domain.errors import Retryable
 from tests.phantoms.sent_series import Instance, new_series
-from tests.unit.archive.test_filing import (
+from tests.unit.archive.ingest.test_journal_writer import (
     FEW,
     SEGMENT,
     Store,

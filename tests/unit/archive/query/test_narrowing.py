@@ -12,7 +12,7 @@ from node.archive.query.catalogue import Catalogue
 from node.archive.schema import tables as t
 from node.domain.errors import Rejected
 from node.domain.states import State
-from tests.unit.archive.test_matching import HOSTILE
+from tests.unit.archive.headers.test_matching import HOSTILE
 
 _NAME = "a" * 64
 

@@ -12,7 +12,7 @@ from node.archive.rows.index import Index
 from node.archive.rows.instance_lookup import KnownInstances
 from node.archive.schema import tables
 from tests.phantoms.sent_series import SMALL, Instance, new_series
-from tests.unit.archive.test_filing import context
+from tests.unit.archive.ingest.test_journal_writer import context
 
 
 @pytest.fixture

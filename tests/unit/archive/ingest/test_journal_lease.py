@@ -20,7 +20,7 @@ from node.archive.schema import tables
 from node.archive.upkeep.backup import copy_archive
 from node.domain.errors import Retryable
 from tests.phantoms.sent_series import new_series
-from tests.unit.archive.test_filing import (
+from tests.unit.archive.ingest.test_journal_writer import (
     FEW,
     SEGMENT,
     Store,
@@ -230,7 +230,7 @@ def test_what_was_lost_and_comes_again_is_missed_no_more(store: Store) -> None:
 
 
 def _context(instance: Any) -> Any:
-    from tests.unit.archive.test_filing import context
+    from tests.unit.archive.ingest.test_journal_writer import context
 
     return context(instance)
 

@@ -18,7 +18,7 @@ from node.archive.ingest.journal_writer import Filer
 from node.archive.ingest.receive import Outcome, Receiver
 from node.archive.ingest.recovery import recover
 from tests.phantoms.small_mr import data_set_of, mr_image, write_image
-from tests.unit.archive.test_filing import SEGMENT, Store, store, wait_until
+from tests.unit.archive.ingest.test_journal_writer import SEGMENT, Store, store, wait_until
 
 __all__ = ["store"]
 Change = Callable[[Dataset], None]

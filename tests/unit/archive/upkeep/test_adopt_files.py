@@ -13,7 +13,7 @@ from node.archive.upkeep.adopt_files import Adopter
 from node.archive.upkeep.verify import orphans
 from node.flow.housekeeping import Housekeeper, KeepRules
 from tests.phantoms.sent_series import Instance, new_series
-from tests.unit.archive.test_filing import FEW, Store, receive, store
+from tests.unit.archive.ingest.test_journal_writer import FEW, Store, receive, store
 
 __all__ = ["store"]
 

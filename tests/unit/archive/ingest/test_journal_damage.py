@@ -17,7 +17,14 @@ from node.archive.ingest.journal_writer import Filer
 from node.archive.ingest.receive import Outcome
 from node.archive.ingest.recovery import recover, refused, waiting_series
 from tests.phantoms.sent_series import Instance, new_series
-from tests.unit.archive.test_filing import FEW, SEGMENT, Store, context, receive, wait_until
+from tests.unit.archive.ingest.test_journal_writer import (
+    FEW,
+    SEGMENT,
+    Store,
+    context,
+    receive,
+    wait_until,
+)
 
 
 @pytest.fixture
