@@ -3,39 +3,28 @@
 Every route declares the role it asks for; `node.web.auth.security` stands before them all.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from node.log import get_logger
 from node.net.tls import Validity
-from node.web import events, pull
-from node.web.api import decisions, site
-from node.web.api import models as models_api
-from node.web.api import series as api
+from node.web import api, events, pages, pull
+from node.web.api.series import problem
 from node.web.assets import STATIC
 from node.web.auth.security import Access, secure
 from node.web.dicomweb import router as dicom_web
 from node.web.dicomweb.router import DicomWeb
+from node.web.discovery import places_of, routers_of, templates_of
 from node.web.health import probes
 from node.web.health.metrics import Counts
 from node.web.layout import Frame, layout
-from node.web.pages import (
-    accounts,
-    decide,
-    log_in,
-    models,
-    network,
-    preferences,
-    queue,
-    series,
-    system,
-)
 from node.web.viewer import images
 from node.web.viewer.volumes import Files, Views
 from node.web.views.page_services import Desk
@@ -78,6 +67,7 @@ def create_app(
     dicomweb: DicomWeb | None = None,
     desk: Desk | None = None,
     certificates: Callable[[], Sequence[Validity]] = tuple,
+    page_package: ModuleType = pages,
 ) -> FastAPI:
     """Build the application from what it reads and what it may ask for.
 
@@ -99,40 +89,40 @@ def create_app(
         What pages ask of the site and the machine.
     certificates
         Gives how long the certificates of TLS are good for.
+    page_package
+        Its modules are the pages.
     """
     app = FastAPI(title="pctnode", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk, app.state.certificates = desk, certificates
     app.state.queries, app.state.flow, app.state.ready = queries, flow, ready
-    app.state.frame = Frame(ae_title=ae_title, port=dicom_port, counts=queries.counts)
+    app.state.frame = _frame(queries, ae_title, dicom_port, page_package)
     app.state.dicomweb = dicomweb
     app.state.notifier = events.Notifier(queries.marks)
     app.state.views = None if archive_root is None else Views(queries, archive_root)
-    for part in (
-        api,
-        probes,
-        events,
-        images,
-        preferences,
-        queue,
-        series,
-        decide,
-        log_in,
-        accounts,
-        dicom_web,
-        pull,
-        decisions,
-        site,
-        network,
-        models_api,
-        models,
-        system,
-    ):
-        app.include_router(part.router)
-    app.include_router(system.api)
+    for router in _routers(page_package):
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(HTTPException, _not_found)
     secure(app, access or Access())
     return app
+
+
+def _frame(queries: Reads, ae_title: str, port: int, page_package: ModuleType) -> Frame:
+    return Frame(
+        ae_title=ae_title,
+        port=port,
+        counts=queries.counts,
+        navigation=places_of(page_package),
+        templates=templates_of(page_package),
+    )
+
+
+def _routers(page_package: ModuleType) -> Iterator[APIRouter]:
+    """Give the routers of what is no page, then those of every module of the pages."""
+    for part in (probes, events, images, dicom_web, pull):
+        yield part.router
+    yield from routers_of(api)
+    yield from routers_of(page_package)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
@@ -145,4 +135,4 @@ async def _not_found(request: Request, error: Exception) -> Response:
     if error.status_code == 404 and wants_page and not request.url.path.startswith("/api"):
         page: HTMLResponse = layout(request).page("not_found.html", status=404)
         return page
-    return api.problem(error.status_code, str(error.detail), headers=error.headers)
+    return problem(error.status_code, str(error.detail), headers=error.headers)

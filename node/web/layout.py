@@ -1,11 +1,12 @@
 """The frame every page stands in: templates, language, theme, navigation.
 
-A page is a module in ``pages`` with a ``router``; it answers with `Layout.page`:
+A page is a module in ``pages`` with a ``router``, and ``PLACES`` where it stands in the navigation;
+to be there is to be registered (`node.web.discovery`). It answers with `Layout.page`:
 
     return layout(request).page("queue.html", place="queue", groups=groups)
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -40,19 +41,10 @@ class Place:
     name: str
     """Text is ``nav.<name>``; a page says it as its ``place``."""
     href: str
+    order: int
+    """From left to right."""
     role: Role = Role.VIEWER
     """Who sees it."""
-
-
-# Pages add their line here, in the order of the design.
-NAVIGATION: list[Place] = [
-    Place(name="queue", href="/"),
-    Place(name="network", href="/network"),
-    Place(name="models", href="/models"),
-    Place(name="system", href="/system"),
-    Place(name="audit", href="/audit", role=Role.ADMIN),
-    Place(name="accounts", href="/accounts", role=Role.ADMIN),
-]
 
 
 def language(request: Request) -> Language:
@@ -76,8 +68,17 @@ def theme(request: Request) -> str:
 class Frame:
     """Renders pages; one for the application."""
 
-    def __init__(self, *, ae_title: str, port: int, counts: Load) -> None:
-        self._templates = Jinja2Templates(_TEMPLATES)
+    def __init__(
+        self,
+        *,
+        ae_title: str,
+        port: int,
+        counts: Load,
+        navigation: Iterable[Place] = (),
+        templates: Sequence[Path] = (),
+    ) -> None:
+        self._navigation = sorted(navigation, key=lambda place: place.order)
+        self._templates = Jinja2Templates([_TEMPLATES, *templates])
         self._counts = counts
         env = self._templates.env
         env.trim_blocks = env.lstrip_blocks = True
@@ -109,7 +110,7 @@ class Frame:
             "place": place,
             "here": _here(request),
             "user": user,
-            "navigation": [p for p in NAVIGATION if user is not None and user.role.covers(p.role)],
+            "navigation": _seen_by(user, self._navigation),
             "load": {"running": running, "waiting": counts.get("queued", 0)},
             "now": datetime.now(UTC),
             "clock": clock_time,
@@ -156,6 +157,10 @@ def layout(request: Request, *, live: bool = False) -> Layout:
 def _user(request: Request) -> Identity | None:
     user: Identity | None = getattr(request.state, "user", None)
     return user
+
+
+def _seen_by(user: Identity | None, places: Iterable[Place]) -> list[Place]:
+    return [p for p in places if user is not None and user.role.covers(p.role)]
 
 
 def _here(request: Request) -> str:

@@ -1,1 +1,1 @@
-"""One module for each page, each with a ``router`` that `node.web.app` includes in one line."""
+"""One module for each page: its ``router``, found by being here, and its ``PLACES``."""

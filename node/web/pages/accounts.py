@@ -11,9 +11,13 @@ from node.archive.people.credentials import Credentials
 from node.domain.access import Role
 from node.domain.errors import NodeError
 from node.web.auth.security import ADMIN, VIEWER, Access, address_of, me, noted
-from node.web.layout import layout
+from node.web.layout import Place, layout
 
 router = APIRouter(include_in_schema=False)
+PLACES = (
+    Place(name="audit", href="/audit", order=50, role=Role.ADMIN),
+    Place(name="accounts", href="/accounts", order=60, role=Role.ADMIN),
+)
 Text = Annotated[str, Form(max_length=1024)]
 Number = Annotated[int, Form(ge=0, le=3650)]
 

@@ -12,11 +12,12 @@ from node.domain.sign_off import checked_scope
 from node.web.api.decisions import flow
 from node.web.auth.proof import prove_again
 from node.web.auth.security import PHYSICIST, VIEWER, me, note, noted
-from node.web.layout import layout
+from node.web.layout import Place, layout
 from node.web.views.models_view import card_of, model_item, ref_of, whole_item
 from node.web.views.page_services import desk
 
 router = APIRouter(include_in_schema=False, prefix="/models")
+PLACES = (Place(name="models", href="/models", order=30),)
 Text = Annotated[str, Form(max_length=2000)]
 Secret = Annotated[str, Form(max_length=500)]
 

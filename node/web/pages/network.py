@@ -12,12 +12,13 @@ from node.domain.plan import ReleasePolicy
 from node.domain.site import peer_mapping
 from node.web.api.decisions import flow
 from node.web.auth.security import ADMIN, PHYSICIST, VIEWER, local_path, me, note
-from node.web.layout import layout
+from node.web.layout import Place, layout
 from node.web.uploads import uploaded, written
 from node.web.views.network_view import peer_item, route_item, unused_name, with_remedies
 from node.web.views.page_services import Desk, desk
 
 router = APIRouter(include_in_schema=False)
+PLACES = (Place(name="network", href="/network", order=20),)
 Text = Annotated[str, Form(max_length=1024)]
 Texts = Annotated[list[str] | None, Form()]
 Asked = Annotated[str, Query(max_length=64)]

@@ -11,12 +11,13 @@ from fastapi.responses import HTMLResponse
 from node.archive.query.queue_queries import QueueReads, QueueRow, Wanted
 from node.domain.states import State
 from node.web.auth.security import VIEWER
-from node.web.layout import Layout, layout
+from node.web.layout import Layout, Place, layout
 from node.web.viewer.volumes import Views
 from node.web.views.state_labels import DONE, IN_PROGRESS, NEEDS_YOU
 from node.web.views.timeline import Story, tell
 
 router = APIRouter(include_in_schema=False)
+PLACES = (Place(name="queue", href="/", order=10),)
 _PAGE = 50
 # The first page holds every group: of what ended long ago it shows the newest alone.
 _FIRST_EARLIER = 20

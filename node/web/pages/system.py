@@ -10,10 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.domain.access import Role
 from node.domain.wording import counted
 from node.web.auth.security import PHYSICIST, VIEWER, me
-from node.web.layout import layout
+from node.web.layout import Place, layout
 from node.web.views.page_services import desk
 
 router = APIRouter(include_in_schema=False)
+PLACES = (Place(name="system", href="/system", order=40),)
 api = APIRouter(prefix="/api/system", tags=["system"])
 _HOUR_S = 3600.0
 # What a line of the log says to whoever is no administrator: a fault's text may quote a header.
