@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from node.domain.codes.table import CODES
+from node.domain.codes.registry import CODES
 from node.domain.errors import Rejected
 from node.domain.wording import filled
 

@@ -1,11 +1,13 @@
 """Acceptance checks: each looks at one stack and says what is wrong, or nothing.
 
 Checks never repair. All of them run on every stack of MR images, so that a sender sees every fault
-at once. Those of geometry, of the patient and of the acquisition stand in modules beside this one.
+at once. Those of geometry, of the patient and of the acquisition stand in modules beside this one;
+a check in a file of its own is found there, and runs after them.
 """
 
 from node.domain.checks import acquisition as acquisition
 from node.domain.checks import geometry as geometry
+from node.domain.checks import modules
 from node.domain.checks import patient as patient
 from node.domain.checks import positions as positions
 from node.domain.checks import scaling as scaling
@@ -262,4 +264,5 @@ CHECKS: tuple[Check, ...] = (
     acquisition.field_strength,
     acquisition.echo_time,
     acquisition.repetition_time,
+    *(check for module in modules() for check in getattr(module, "ACCEPTANCE", ())),
 )

@@ -1,29 +1,21 @@
 """The table of every finding: its usual severity, its words in each language, what to do about it.
 
 A code never changes its meaning and is never used again for another. ``{names}`` in a sentence are
-the values its check must give. The rows stand by theme in the modules imported here.
+the values its check must give. The rows stand by theme beside this module, or in the file of their
+check (`node.domain.checks`); here all of them are known.
 """
 
 import re
 from collections.abc import Mapping
 
-from node.domain.codes.acquisition import ACQUISITION
-from node.domain.codes.arrival import ARRIVAL
-from node.domain.codes.companions import COMPANIONS
-from node.domain.codes.door import DOOR, REFUSALS
-from node.domain.codes.geometry import GEOMETRY
-from node.domain.codes.kind import KIND
-from node.domain.codes.pixels import PIXELS
-from node.domain.codes.quality import QUALITY
-from node.domain.codes.values import VALUES
+from node.domain.checks import load_all
+from node.domain.codes.door import REFUSALS
+from node.domain.codes.registry import CODES
 from node.domain.wording import Code, Language, Words, filled
 
 __all__ = ["CODES", "Code", "Language", "Words", "sentence", "words"]
 
-CODES: dict[str, Code] = {
-    **ARRIVAL, **DOOR, **KIND, **PIXELS, **GEOMETRY, **ACQUISITION, **VALUES, **QUALITY,
-    **COMPANIONS,
-}  # fmt: skip
+load_all()
 
 # A number by itself or among others: no UID, version or address, which have two dots or letters.
 _DECIMAL = re.compile(r"(?<![\w.])(\d+)\.(\d+)(?![\w.])")

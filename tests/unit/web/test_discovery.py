@@ -94,7 +94,7 @@ def test_no_module_answers_for_another() -> None:
             path = route.path
             for name in route.param_convertors:
                 path = path.replace(f"{{{name}}}", word)
-            for method in route.methods:
+            for method in route.methods or ():
                 asked = {"type": "http", "path": path, "method": method, "root_path": ""}
                 hits = {m for m, r in found if r.matches(asked)[0] is Match.FULL}
                 assert len(hits) == 1, (path, hits)
