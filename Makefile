@@ -8,7 +8,7 @@ KILLS ?= 1000
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test lint fmt types assets audit crash day fuzz soak interop bench export throughput trust peers scale meaning
+.PHONY: help setup setup-dev demo serve test unit lint fmt types assets audit crash day fuzz soak interop bench export throughput trust peers scale meaning
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ types: $(VENV)/.dev ## mypy alone
 
 test: $(VENV)/.dev peers lint ## everything CI runs
 	$(BIN)/pytest -n 2 --dist loadgroup $(if $(CI),--require-peers) -m "not crash or not slow"
+
+unit: $(VENV)/.dev ## the quick unit tests of node: no sockets, no peers, no browser
+	$(BIN)/pytest -q -n 2 tests/unit --ignore tests/unit/models -m "not long and not slow and not interop and not postgres and not realdata"
 
 crash: $(VENV)/.dev peers ## named crash points, faults, and KILLS=1000 kills at random (SEED=n)
 	$(BIN)/pytest -m crash

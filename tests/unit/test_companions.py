@@ -21,6 +21,7 @@ def beside(made: WrittenSct) -> Companions:
     return make_companions(made.mr, made.result, planned(), made.encoded, ())
 
 
+@pytest.mark.long
 def test_every_role_is_made_and_made_alike(made: WrittenSct) -> None:
     """Five objects, five series, none of them the CT's, the same bytes twice."""
     companions = beside(made)
@@ -32,6 +33,7 @@ def test_every_role_is_made_and_made_alike(made: WrittenSct) -> None:
     assert beside(written_sct()).instances == companions.instances
 
 
+@pytest.mark.long
 def test_a_model_without_doubt_has_no_map(made: WrittenSct) -> None:
     """That is no failure."""
     companions = beside(replace(made, result=replace(made.result, uncertainty=None)))

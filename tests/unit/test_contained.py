@@ -50,6 +50,7 @@ def codes(stack: dict[str, Any]) -> set[str]:
     return {found["code"] for found in stack["findings"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [ZeroDivisionError("x"), MemoryError(), Retryable("No memory.")])
 def test_a_defect_in_one_series_is_its_own_verdict(
     fault: Exception,
@@ -78,6 +79,7 @@ def test_a_defect_in_one_series_is_its_own_verdict(
     assert len(list((three.parent / "out").iterdir())) == 2
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")
 def test_a_series_that_no_ct_can_name_leaves_the_others(
     three: Path, config: Path, capsys: pytest.CaptureFixture[str]
@@ -93,6 +95,7 @@ def test_a_series_that_no_ct_can_name_leaves_the_others(
     assert {stack["verdict"] for stack in stacks.values()} == {"converted"}
 
 
+@pytest.mark.long
 def test_a_huge_file_is_named_and_not_read(
     three: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +110,7 @@ def test_a_huge_file_is_named_and_not_read(
     assert status == 3
 
 
+@pytest.mark.long
 def test_a_file_that_may_not_be_read_holds_the_series_beside_it(
     three: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +127,7 @@ def test_a_file_that_may_not_be_read_holds_the_series_beside_it(
     assert stacks[uid("b", "series")]["verdict"] == "converted"
 
 
+@pytest.mark.long
 def test_a_file_cut_off_holds_the_series_beside_it(
     three: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +144,7 @@ def test_a_file_cut_off_holds_the_series_beside_it(
     assert stacks[uid("b", "series")]["verdict"] == "converted"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("vr", "length"), [("??", 2), ("??", 30), ("ox", 2)])
 def test_an_unknown_representation_of_a_private_element_is_passed(
     vr: str, length: int, three: Path, config: Path, capsys: pytest.CaptureFixture[str]
@@ -153,6 +159,7 @@ def test_an_unknown_representation_of_a_private_element_is_passed(
     assert stacks[uid("a", "series")]["verdict"] == "converted"
 
 
+@pytest.mark.long
 def test_an_unknown_representation_of_a_standard_element_is_named(
     three: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,6 +84,7 @@ KINDS = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_landmark_stays_where_it_is(kind: str, tmp_path: Path, config: Path) -> None:
     """Within 0.1 mm, whatever the orientation of the MR."""
@@ -96,6 +97,7 @@ def test_a_landmark_stays_where_it_is(kind: str, tmp_path: Path, config: Path) -
     assert np.linalg.norm(found_landmark(hu, grid) - LANDMARK) < 0.1
 
 
+@pytest.mark.long
 def test_hu_of_an_axial_series_are_exact(tmp_path: Path, config: Path) -> None:
     """No resampling, integers in, integers out."""
     series = mr_series(FINE, (1.0, 1.0, 1.0))
@@ -108,6 +110,7 @@ def test_hu_of_an_axial_series_are_exact(tmp_path: Path, config: Path) -> None:
     assert np.array_equal(hu, np.clip(series.values * SLOPE + INTERCEPT, -1024, 3071))
 
 
+@pytest.mark.long
 def test_flips_are_a_setting_and_make_another_sct(tmp_path: Path) -> None:
     """The answer is averaged with its mirror image; whatever changes pixels changes the UIDs."""
     write_affine_model(tmp_path / "onnx", slope=SLOPE, intercept=INTERCEPT)
@@ -126,6 +129,7 @@ def test_flips_are_a_setting_and_make_another_sct(tmp_path: Path) -> None:
     assert one.SeriesInstanceUID != other.SeriesInstanceUID
 
 
+@pytest.mark.long
 def test_hu_are_rounded_to_the_nearest(tmp_path: Path) -> None:
     """Never down: that would darken every sCT by half a unit."""
     write_affine_model(tmp_path / "onnx", slope=0.75, intercept=INTERCEPT)
@@ -139,6 +143,7 @@ def test_hu_are_rounded_to_the_nearest(tmp_path: Path) -> None:
     assert np.array_equal(hu, np.clip(np.rint(series.values * 0.75 + INTERCEPT), -1024, 3071))
 
 
+@pytest.mark.long
 def test_the_series_belongs_to_the_patient_and_space_of_the_mr(
     tmp_path: Path, config: Path
 ) -> None:
@@ -164,6 +169,7 @@ def test_the_series_belongs_to_the_patient_and_space_of_the_mr(
     assert len(made[0].SourceImageSequence) == len(datasets)
 
 
+@pytest.mark.long
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path, config: Path) -> None:
     """Every file of two conversions is equal, report included."""
     source = tmp_path / "mr"
@@ -193,6 +199,7 @@ def test_a_series_that_lies_there_corrected_too_is_refused(tmp_path: Path, confi
     assert not list((tmp_path / "out").glob("*"))
 
 
+@pytest.mark.long
 def test_a_repeat_that_says_the_same_is_no_fault(tmp_path: Path, config: Path) -> None:
     """However it is encoded, and wherever it was kept meanwhile."""
     source = tmp_path / "mr"
@@ -205,6 +212,7 @@ def test_a_repeat_that_says_the_same_is_no_fault(tmp_path: Path, config: Path) -
     assert convert(source, tmp_path / "out", config) == 0
 
 
+@pytest.mark.long
 def test_a_byte_identical_repeat_is_no_fault(tmp_path: Path, config: Path) -> None:
     """The other bytes under the same UID are."""
     source = tmp_path / "mr"
@@ -244,6 +252,7 @@ def test_a_missing_folder_is_wrong_usage(tmp_path: Path, config: Path) -> None:
     assert convert(tmp_path / "nowhere", tmp_path / "out", config) == 2
 
 
+@pytest.mark.long
 def test_companions_lie_beside_the_ct(
     tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,7 @@ def held(datasets: Sequence[Dataset]) -> list[tuple[str, int]]:
     return [(f.code, len(f.uids)) for f in examined(datasets).findings if f.severity == "hold"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("orientation", ["axial", "sagittal", "oblique"])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_either_end_is_missed_in_any_orientation(orientation: str, reverse: bool) -> None:
@@ -57,6 +58,7 @@ def test_either_end_is_missed_in_any_orientation(orientation: str, reverse: bool
         assert held(datasets) == [("STACK_CUT_OFF", 1)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("slip", [other_echo, other_type, other_time, no_image])
 def test_whatever_tells_them_apart_is_named(slip: Slip) -> None:
     """The sentence says by what the images differ; three of them count as three."""

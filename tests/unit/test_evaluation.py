@@ -39,6 +39,7 @@ def folder(path: Path, extra_hu: float = 0.0, orientation: str = "axial") -> Pat
     return path
 
 
+@pytest.mark.long
 def test_twenty_hu_too_bright_is_twenty_hu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,6 +61,7 @@ def test_twenty_hu_too_bright_is_twenty_hu(
     assert "R = 4024" in page.read_text()
 
 
+@pytest.mark.long
 def test_another_lattice_is_resampled_and_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ def test_the_table_of_codes_is_whole() -> None:
     assert text == whole, "python -m tests.triage_table docs/triage.md"
 
 
+@pytest.mark.long
 @pytest.mark.realdata
 @pytest.mark.filterwarnings("ignore")
 def test_the_table_of_odd_files_and_series_is_true(real_data: Path) -> None:
@@ -33,6 +34,7 @@ def test_the_table_of_odd_files_and_series_is_true(real_data: Path) -> None:
     assert list(rows(real_data, QUICK)) == told(QUICK)
 
 
+@pytest.mark.long
 @pytest.mark.realdata
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")

@@ -130,6 +130,7 @@ def test_an_outage_loses_nothing(engine: sa.Engine) -> None:
     assert kinds == ["110120", "110126", "110128", "110122", "110122", "110137", "None"]
 
 
+@pytest.mark.long
 def test_datagrams_are_rfc_5424() -> None:
     """Facility 10, severity 5, the message's name, and UTF-8 with its mark."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as collector:
@@ -145,6 +146,7 @@ def test_datagrams_are_rfc_5424() -> None:
     assert found[1] == b"\xef\xbb\xbf" + "<é/>".encode()
 
 
+@pytest.mark.long
 def test_tls_counts_octets_and_connects_again(tmp_path: Path) -> None:
     """RFC 5425, with the node's certificate; a collector that restarts is found again."""
     authority = Authority(tmp_path / "pki")
@@ -335,6 +337,7 @@ def test_what_was_not_told_is_not_pushed_out(
     assert flood() == 5
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 def test_a_row_that_is_committed_late_is_told(database_url: str) -> None:
     """Its number is below those that were visible before it; none is passed over."""

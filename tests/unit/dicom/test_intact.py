@@ -26,6 +26,7 @@ def _digest(*, of_file: bool) -> Digest:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reader", [check_intact, read_intact])
 @pytest.mark.parametrize("of_file", [True, False])
 def test_a_whole_file_passes_and_a_changed_one_does_not(

@@ -86,6 +86,7 @@ def images(
     return [pydicom.dcmread(path) for path in sorted((folder / "out").glob("*/ct/*.dcm"))]
 
 
+@pytest.mark.long
 def test_every_ct_image_is_what_its_iod_says(images: list[Dataset]) -> None:
     """Type 1 there and not empty, type 2 there, and nothing that no module of CT Image has."""
     iod = Iod(str(images[0].SOPClassUID))
@@ -96,6 +97,7 @@ def test_every_ct_image_is_what_its_iod_says(images: list[Dataset]) -> None:
     assert {fault for image in some for fault in iod.faults(image)} == set()
 
 
+@pytest.mark.long
 def test_the_withdrawal_notice_is_what_its_iod_says(images: list[Dataset]) -> None:
     """A Key Object Selection document; its content tree is PS3.16 TID 2010's, not the tables'."""
     notice = withdrawal_notice(
@@ -113,6 +115,7 @@ def test_the_withdrawal_notice_is_what_its_iod_says(images: list[Dataset]) -> No
     assert {fault for fault in found if not fault.startswith("ContentSequence.")} == set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("change", "fault"),
     [

@@ -115,6 +115,7 @@ def test_one_image_that_differs_is_found(name: str) -> None:
         verify(edited(instances, 3, ONE[name]), sct)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", ALL)
 def test_what_every_image_says_wrongly_is_found(name: str) -> None:

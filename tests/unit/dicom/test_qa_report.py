@@ -51,6 +51,7 @@ def named(item: Dataset, code: str) -> list[Dataset]:
     return found
 
 
+@pytest.mark.long
 def test_every_check_is_a_group_with_value_limits_and_verdict(made: WrittenSct) -> None:
     """TID 1501: tracking, algorithm with the hash of settings, measurement, evaluation, words."""
     told = report(made)
@@ -73,6 +74,7 @@ def test_every_check_is_a_group_with_value_limits_and_verdict(made: WrittenSct) 
             assert [float(v) for v in values] == ([] if limit is None else [limit])
 
 
+@pytest.mark.long
 def test_the_report_refers_to_every_image(made: WrittenSct) -> None:
     """And is a device's, complete, in the CT's study."""
     ct = written_ct(made.encoded)
@@ -109,6 +111,7 @@ def test_the_pdf_keeps_its_bytes(made: WrittenSct) -> None:
     assert dataset.MIMETypeOfEncapsulatedDocument == "application/pdf"
 
 
+@pytest.mark.long
 def test_the_same_report_gives_the_same_bytes_and_another_other_uids(made: WrittenSct) -> None:
     """In all three forms."""
     ct, again = written_ct(made.encoded), written_ct(written_sct().encoded)

@@ -36,6 +36,7 @@ def read(companion: Companion) -> FileDataset:
     return pydicom.dcmread(io.BytesIO(companion.instance.data))
 
 
+@pytest.mark.long
 def test_it_belongs_to_patient_study_and_frame_of_its_ct(made: WrittenSct) -> None:
     """A series of its own, in the CT's study and frame of reference everywhere."""
     dataset, ct = read(encoded(made)), written_ct(made.encoded).header

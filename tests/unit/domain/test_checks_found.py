@@ -63,6 +63,7 @@ print(sentence("FEW_ROWS", found.values, "fr"))
 """
 
 
+@pytest.mark.long
 def test_a_check_in_a_file_of_its_own_is_found(tmp_path: Path) -> None:
     """It runs, a route may say what is to be done about it, and it speaks each language."""
     (tmp_path / "few_rows.py").write_text(CHECK)

@@ -21,6 +21,7 @@ from tests.unit.domain.headers import framed, series
 _JITTER = st.lists(st.floats(0.0, 0.999), min_size=40, max_size=40)
 
 
+@pytest.mark.long
 @given(middle=st.floats(0.0, 300.0), jitter=_JITTER)
 def test_jitter_within_the_tolerance_never_splits(middle: float, jitter: list[float]) -> None:
     """Whatever the value: there is no edge."""
@@ -34,6 +35,7 @@ def test_jitter_within_the_tolerance_never_splits(middle: float, jitter: list[fl
     assert stack.label == ()
 
 
+@pytest.mark.long
 @given(
     first=st.floats(0.5, 100.0), apart=st.floats(3 * ECHO_TIME_MS, 50.0), jitter=_JITTER,
     other=_JITTER,
@@ -109,6 +111,7 @@ def test_the_position_of_the_others_is_planned_where_the_first_slice_lacks_it() 
     assert stack.patient_position == "FFS"
 
 
+@pytest.mark.long
 @pytest.mark.realdata
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(

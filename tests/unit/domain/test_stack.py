@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,7 @@ def test_a_repeated_slice_is_no_second_volume() -> None:
     assert [len(s.slices) for s in stacks] == [121]
 
 
+@pytest.mark.long
 @given(seed=st.integers(0, 2**32))
 def test_any_order_of_files_gives_one_stack(seed: int) -> None:
     """Order of arrival means nothing."""

@@ -17,6 +17,7 @@ PLAIN = st.one_of(
 VALUES = st.one_of(PLAIN, st.lists(PLAIN), st.dictionaries(st.text("abc-_. é", min_size=1), PLAIN))
 
 
+@pytest.mark.long
 @given(st.lists(st.dictionaries(st.text('abc-_." é\n', min_size=1), VALUES)))
 def test_tables_come_back_as_they_were(tables: list[dict[str, object]]) -> None:
     """Whatever stands in keys and texts."""

@@ -81,6 +81,7 @@ def codes(row: sa.RowMapping) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_equal_images_change_nothing(bench: Bench, images: list[Path]) -> None:
     """A resend with retrieval attributes is a success, before and after the delivery."""
     assert line(bench) == "delivering"
@@ -97,6 +98,7 @@ def test_equal_images_change_nothing(bench: Bench, images: list[Path]) -> None:
     assert rows(bench, t.conflicts) == []
 
 
+@pytest.mark.long
 def test_a_correction_before_work_is_held_and_adopted(bench: Bench, images: list[Path]) -> None:
     """Held under the wrong patient, then made under the right one; nothing left meanwhile."""
     outcomes = resend(bench.folder, bench.runs.engine, images, patient)
@@ -130,6 +132,7 @@ def _dataset(bench: Bench, path: str) -> pydicom.Dataset:
     return pydicom.dcmread(bench.folder.path(PurePosixPath(path)))
 
 
+@pytest.mark.long
 def test_a_correction_after_delivery_withdraws_and_makes_anew(
     bench: Bench, images: list[Path]
 ) -> None:
@@ -172,6 +175,7 @@ def test_a_correction_after_delivery_withdraws_and_makes_anew(
     assert verify_files(bench.runs.engine, bench.folder).ok
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", [patient, moved])
 def test_a_partial_correction_is_not_adopted(
     bench: Bench, images: list[Path], change: Change
@@ -189,6 +193,7 @@ def test_a_partial_correction_is_not_adopted(
     corrections(bench).adopt(1, BY)
 
 
+@pytest.mark.long
 def test_a_correction_in_the_middle_of_the_sending_is_adopted(tmp_path: Path) -> None:
     """What was sent before it comes again, the rest is of the right patient already."""
     archive, images = make_archive(tmp_path / "a"), phantom(tmp_path / "mr")
@@ -203,6 +208,7 @@ def test_a_correction_in_the_middle_of_the_sending_is_adopted(tmp_path: Path) ->
     assert (len(paths), said) == (24, {"RIGHT"})
 
 
+@pytest.mark.long
 def test_dismissed_the_series_goes_on_after_a_new_release(bench: Bench, images: list[Path]) -> None:
     """What had been delivered waits for a person; the corrected objects stay aside."""
     assert line(bench) == "delivering"
@@ -224,6 +230,7 @@ def test_dismissed_the_series_goes_on_after_a_new_release(bench: Bench, images: 
         corrections(bench).adopt(1, BY)
 
 
+@pytest.mark.long
 def test_dismissed_before_work_ends_the_sct_waits_for_a_person(
     bench: Bench, images: list[Path]
 ) -> None:
@@ -235,6 +242,7 @@ def test_dismissed_before_work_ends_the_sct_waits_for_a_person(
     assert codes(all_series(bench)[0]) == {}
 
 
+@pytest.mark.long
 def test_a_correction_that_comes_at_the_last_moment_is_held(
     bench: Bench, images: list[Path]
 ) -> None:
@@ -250,6 +258,7 @@ def test_a_correction_that_comes_at_the_last_moment_is_held(
     assert (row["state"], rows(bench, t.deliveries)) == ("review", [])
 
 
+@pytest.mark.long
 def test_a_second_correction_takes_the_place_of_the_first(bench: Bench, images: list[Path]) -> None:
     """The newest counts: it is adopted, and the older one is dismissed with it."""
 
@@ -268,6 +277,7 @@ def test_a_second_correction_takes_the_place_of_the_first(bench: Bench, images: 
     assert all_series(bench)[0]["patient_id"] == "RIGHT2"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", [patient, moved])
 def test_a_correction_that_is_taken_back_is_one_too(
     bench: Bench, images: list[Path], change: Change
@@ -287,6 +297,7 @@ def test_a_correction_that_is_taken_back_is_one_too(
     assert verify_files(bench.runs.engine, bench.folder).ok
 
 
+@pytest.mark.long
 def test_a_series_that_moves_after_a_correction_gets_uids_of_its_own(
     bench: Bench, images: list[Path]
 ) -> None:
@@ -304,6 +315,7 @@ def test_a_series_that_moves_after_a_correction_gets_uids_of_its_own(
     assert len(set(made)) == 2
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 def test_corrections_on_postgresql(database_url: str, tmp_path: Path) -> None:
     """The same rows, locked in one order, by the other database."""
@@ -329,6 +341,7 @@ def test_corrections_on_postgresql(database_url: str, tmp_path: Path) -> None:
     engine.dispose()
 
 
+@pytest.mark.long
 def test_an_empty_series_says_what_comes_to_it(
     bench: Bench, images: list[Path], tmp_path: Path
 ) -> None:
@@ -348,6 +361,7 @@ def test_an_empty_series_says_what_comes_to_it(
     assert found(bench) == {"RIGHT", "THIRD"}
 
 
+@pytest.mark.long
 def test_other_pixels_of_one_image_are_adopted_alone(bench: Bench, images: list[Path]) -> None:
     """The rest of the series is the same patient's: one image may be corrected by itself."""
 
@@ -363,6 +377,7 @@ def test_other_pixels_of_one_image_are_adopted_alone(bench: Bench, images: list[
     assert all_series(bench)[0]["revision"] == 2
 
 
+@pytest.mark.long
 def test_policy_adopts_what_is_whole_and_quiet(bench: Bench, images: list[Path]) -> None:
     """Where the site trusts the peer nobody is asked; what is partial waits."""
     policy = ByPolicy(bench.runs.engine, bench.folder, _adopting(bench), 0.0)
@@ -382,6 +397,7 @@ def _adopting(bench: Bench) -> Callable[[], Site]:
     return lambda: replace(site, peers=peers)
 
 
+@pytest.mark.long
 def test_retention_takes_what_was_replaced_with_the_series(
     bench: Bench, images: list[Path]
 ) -> None:
@@ -406,6 +422,7 @@ def line_of(bench: Bench, series_id: int) -> str:
     return str(next(s for s in all_series(bench) if s["id"] == series_id)["state"])
 
 
+@pytest.mark.long
 def test_the_page_hears_of_it(bench: Bench, images: list[Path]) -> None:
     """Old and new values, how many of how many, and the series it would be."""
     resend(bench.folder, bench.runs.engine, images, moved)
@@ -421,6 +438,7 @@ def test_the_page_hears_of_it(bench: Bench, images: list[Path]) -> None:
     assert "RIGHT" not in str(item["timeline"])
 
 
+@pytest.mark.long
 def test_withdrawal_from_review_is_possible(bench: Bench, images: list[Path]) -> None:
     """What was delivered and is stopped may be withdrawn as well."""
     assert line(bench) == "delivering"
@@ -460,6 +478,7 @@ def run_all(bench: Bench) -> None:
                 break
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delivered", [False, True])
 def test_two_patients_in_one_study_hold_both(
     bench: Bench, images: list[Path], delivered: bool
@@ -483,6 +502,7 @@ def test_two_patients_in_one_study_hold_both(
     assert waiting == []
 
 
+@pytest.mark.long
 def test_who_has_read_of_the_other_patient_may_release(bench: Bench, images: list[Path]) -> None:
     """A person decides; the other series, run again, does not stop what was released."""
     resend(bench.folder, bench.runs.engine, images, other_patient)
@@ -496,6 +516,7 @@ def test_who_has_read_of_the_other_patient_may_release(bench: Bench, images: lis
     assert (first["state"], second["state"]) == ("delivering", "review")
 
 
+@pytest.mark.long
 def test_one_patient_written_in_two_ways_is_one(bench: Bench, images: list[Path]) -> None:
     """PS3.5: delimiters at the end of a name say nothing."""
     resend(bench.folder, bench.runs.engine, images, written_otherwise)
@@ -505,6 +526,7 @@ def test_one_patient_written_in_two_ways_is_one(bench: Bench, images: list[Path]
     assert {row["state"] for row in all_series(bench)} == {"delivering"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [1, 11, 23])
 def test_two_patients_in_one_series_are_refused(tmp_path: Path, bench: Bench, count: int) -> None:
     """Some of the images of a new series say another patient: no sCT is made."""

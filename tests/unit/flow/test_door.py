@@ -128,6 +128,7 @@ def test_what_an_aborting_sender_left_is_held(world: World) -> None:
     assert world.line() == ("review", {"SENDER_ABORTED": "hold"})
 
 
+@pytest.mark.long
 def test_a_site_may_take_the_abort_of_its_senders_for_an_end(world: World) -> None:
     """Where they always end so: the route says it is a warning, which auto lets pass."""
     world.routes = [ROUTES[0] | {"findings": {"SENDER_ABORTED": "warn"}}]
@@ -135,6 +136,7 @@ def test_a_site_may_take_the_abort_of_its_senders_for_an_end(world: World) -> No
     assert world.line() == ("delivering", {"SENDER_ABORTED": "warning"})
 
 
+@pytest.mark.long
 def test_the_count_of_the_archive_lets_it_go(world: World) -> None:
     """As many as the PACS says: nothing is missing, however the association ended."""
     world.bring(world.images).end(Ending.BROKEN, "The connection broke.")
@@ -158,6 +160,7 @@ def test_refused_images_are_held_for(world: World) -> None:
     assert world.line() == ("review", {"IMAGES_REFUSED": "hold"})
 
 
+@pytest.mark.long
 def test_images_refused_under_another_patient_are_told(world: World) -> None:
     """Taken since, under the one the series has: who is right, only the PACS knows."""
     refused = dcmread(world.images[1])
@@ -173,12 +176,14 @@ def test_images_refused_under_another_patient_are_told(world: World) -> None:
     assert world.line() == ("review", {"REFUSED_OTHER_PATIENT": "hold"})
 
 
+@pytest.mark.long
 def test_a_stalled_sender_is_held_for(world: World) -> None:
     """Its association is open still when patience is at its end."""
     world.bring(world.images[:20])
     assert world.line() == ("review", {"SENDER_OPEN": "hold"})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", [0, 23])
 def test_one_image_to_another_title_takes_the_strictest_policy(world: World, first: int) -> None:
     """Whether it came first or last: nothing leaves by itself that one of the routes would hold."""
@@ -191,6 +196,7 @@ def test_one_image_to_another_title_takes_the_strictest_policy(world: World, fir
     assert (run["route"], run["release"]) == ("head", "checks-passed")
 
 
+@pytest.mark.long
 def test_one_image_from_nowhere_does_not_strand_a_series(world: World) -> None:
     """The route of the others counts; that it came is told."""
     world.bring(world.images[:1], called="PCTELSE").end(Ending.RELEASED, "Released.")

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from node.flow.heart import Heart
 
 
@@ -38,6 +40,7 @@ def test_a_beat_that_fails_is_not_the_last() -> None:
         assert again.wait(10)
 
 
+@pytest.mark.long
 def test_a_loop_that_has_stopped_ends_the_process_and_its_beat() -> None:
     """What looks alive must be: the watchdog ends it, and others take over."""
     ended, beats = threading.Event(), []

@@ -99,6 +99,7 @@ def _port(server: socketserver.TCPServer) -> int:
     return int(server.server_address[1])
 
 
+@pytest.mark.long
 def test_each_matter_is_told_once_and_names_no_patient(
     engine: sa.Engine, tmp_path: Path, mail: socketserver.TCPServer, hook: socketserver.TCPServer
 ) -> None:
@@ -122,6 +123,7 @@ def test_each_matter_is_told_once_and_names_no_patient(
     assert not any(secret in everything for secret in (NAME, "FANTOME", PATIENT, WORDS))
 
 
+@pytest.mark.long
 def test_a_silent_receiver_is_tried_again(
     engine: sa.Engine, tmp_path: Path, hook: socketserver.TCPServer
 ) -> None:
@@ -141,6 +143,7 @@ def _later(engine: sa.Engine) -> None:
         connection.execute(sa.update(t.notices).values(at=t.notices.c.at - 61.0))
 
 
+@pytest.mark.long
 def test_a_kill_between_row_and_sending_loses_nothing(
     engine: sa.Engine, tmp_path: Path, hook: socketserver.TCPServer
 ) -> None:
@@ -155,6 +158,7 @@ def test_a_kill_between_row_and_sending_loses_nothing(
     assert "series 3 waits for review" in hook.got[0]  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 def test_of_two_workers_one_sends(
     engine: sa.Engine, tmp_path: Path, hook: socketserver.TCPServer
 ) -> None:
@@ -167,6 +171,7 @@ def test_of_two_workers_one_sends(
     assert len(hook.got) == 3  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 def test_to_look_waits_for_no_server(engine: sa.Engine, tmp_path: Path) -> None:
     """A mail server that takes the connection and says nothing holds up no worker's loop."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -177,6 +182,7 @@ def test_to_look_waits_for_no_server(engine: sa.Engine, tmp_path: Path) -> None:
         assert time.monotonic() - began < 2
 
 
+@pytest.mark.long
 def test_disk_and_certificate_are_told_in_time(
     engine: sa.Engine, tmp_path: Path, hook: socketserver.TCPServer
 ) -> None:

@@ -21,6 +21,7 @@ def _work(url: str, witness: Path) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.long
 def test_a_row_that_is_a_program_is_not_run_and_holds_up_nobody(tmp_path: Path) -> None:
     """A pickle in the engine's table makes nothing happen; the next workflow is served."""
     witness = tmp_path / "ran"
@@ -29,6 +30,7 @@ def test_a_row_that_is_a_program_is_not_run_and_holds_up_nobody(tmp_path: Path) 
     assert statuses == ["ERROR", "SUCCESS"]
 
 
+@pytest.mark.long
 @pytest.mark.postgres
 def test_a_row_of_postgresql_is_not_run_either(tmp_path: Path, database_url: str) -> None:
     """The same on the other database."""

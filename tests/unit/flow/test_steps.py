@@ -79,6 +79,7 @@ def bench(tmp_path: Path) -> Bench:
     )
 
 
+@pytest.mark.long
 def test_the_line_writes_every_object_it_indexes(bench: Bench) -> None:
     """Step after step: the rows name files that are there with their bytes, in order."""
     assert bench.runs.settle_quiet(0.0) == 1
@@ -159,6 +160,7 @@ def image_of(bench: Bench, series_instance_uid: str) -> str:
         return str(connection.execute(query).scalar_one())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("code", ["INSTANCE_UNFILED", "INSTANCE_ELSEWHERE"])
 def test_a_series_that_lacks_what_was_received_waits_for_a_person(
@@ -186,6 +188,7 @@ def test_a_series_that_lacks_what_was_received_waits_for_a_person(
     assert row["revision"] == (2 if late else 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 def test_another_version_of_an_image_is_told_wherever_the_series_stands(
     bench: Bench, late: bool
@@ -247,6 +250,7 @@ def test_a_thread_that_cannot_be_had_is_waited_for(
     assert SeriesWork(bench).perform(open_run.id, "collect", None)["word"] == "go"
 
 
+@pytest.mark.long
 def test_what_the_plan_is_made_under_decides_about_release(bench: Bench) -> None:
     """A route that grows stricter between check and plan holds what the check let pass."""
     bench.runs.settle_quiet(-1.0)
@@ -298,6 +302,7 @@ def test_a_worker_that_comes_late_writes_over_nothing(bench: Bench, tmp_path: Pa
         assert hashlib.sha256(data).hexdigest() == output.sha256
 
 
+@pytest.mark.long
 def test_the_recorded_file_is_encoded_whoever_made_it(bench: Bench) -> None:
     """What this worker made itself does not count once another's file is in the record."""
     made = _made(bench)
@@ -335,6 +340,7 @@ def five_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("five_hours_east")
 def test_an_sct_is_made_by_the_clock_on_the_wall(bench: Bench) -> None:
     """The times of its MR are local; one in UTC would seem made before the MR was."""

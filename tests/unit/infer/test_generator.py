@@ -47,6 +47,7 @@ def generator(folder: Path, **changes: Any) -> Generator:
     return Generator(Registry.scan(folder).find("tiny"), providers=["cpu"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spacing_mm", [1.0, 1.4])
 def test_a_landmark_stays_within_a_tenth_of_a_millimetre(tmp_path: Path, spacing_mm: float) -> None:
     """Sagittal in, axial out, at the model's spacing or another: the ball does not move."""
@@ -60,6 +61,7 @@ def test_a_landmark_stays_within_a_tenth_of_a_millimetre(tmp_path: Path, spacing
     assert np.abs(centroid_mm(result.sct, -500) - [5.3, -11.7, 3.9]).max() < 0.1
 
 
+@pytest.mark.long
 def test_values_are_whole_hu_within_the_stored_range(tmp_path: Path) -> None:
     """What the graph gives beyond 12 bits is clipped; the type is int16."""
     write_affine_model(tmp_path, slope=10.0, intercept=-3000.0)
@@ -75,6 +77,7 @@ def test_values_are_whole_hu_within_the_stored_range(tmp_path: Path) -> None:
     assert [f.code for f in result.findings] == ["QUALITY_UNCHECKED"]
 
 
+@pytest.mark.long
 def test_the_same_input_twice_gives_the_same_bits(tmp_path: Path) -> None:
     """Nothing random and nothing left over from the first run."""
     mr = ball((1, 2, 3))
@@ -87,6 +90,7 @@ def test_the_same_input_twice_gives_the_same_bits(tmp_path: Path) -> None:
     assert first.body.tobytes() == second.body.tobytes()
 
 
+@pytest.mark.long
 def test_outside_the_body_is_air_when_the_manifest_asks(tmp_path: Path) -> None:
     """With body_mask everything but the body is -1000."""
     mr = ball((0, 0, 0))
@@ -111,6 +115,7 @@ def test_no_body_is_refused_and_nothing_but_air(tmp_path: Path) -> None:
     assert (result.sct.values == -1000).all()
 
 
+@pytest.mark.long
 def test_progress_ends_at_one_and_never_goes_back(tmp_path: Path) -> None:
     """Whoever watches sees steps in order."""
     mr = ball((0, 0, 0))
@@ -124,6 +129,7 @@ def test_progress_ends_at_one_and_never_goes_back(tmp_path: Path) -> None:
     assert seen[-1] == 1.0
 
 
+@pytest.mark.long
 def test_tiles_and_whole_volume_agree_for_arithmetic(tmp_path: Path) -> None:
     """A small budget cuts tiles; the voxels do not change."""
     mr = ball((0, 0, 0))
@@ -138,6 +144,7 @@ def test_tiles_and_whole_volume_agree_for_arithmetic(tmp_path: Path) -> None:
     assert np.abs(whole.sct.values.astype(int) - tiled.sct.values).max() <= 1
 
 
+@pytest.mark.long
 def test_a_processor_takes_few_slices_at_a_time_unless_told_how_much(tmp_path: Path) -> None:
     """Where a cut costs nothing; a budget that holds everything is one pass, with equal voxels."""
     mr = ball((0, 0, 0))
@@ -153,6 +160,7 @@ def test_a_processor_takes_few_slices_at_a_time_unless_told_how_much(tmp_path: P
     np.testing.assert_array_equal(usual.sct.values, at_once.sct.values)
 
 
+@pytest.mark.long
 def test_out_of_memory_falls_back_to_smaller_tiles_and_says_so(tmp_path: Path) -> None:
     """The allocation really fails; the voxels are those of the whole volume."""
     mr = ball((0, 0, 0))
@@ -170,6 +178,7 @@ def test_out_of_memory_falls_back_to_smaller_tiles_and_says_so(tmp_path: Path) -
     assert np.abs(expected.sct.values.astype(int) - result.sct.values).max() <= 1
 
 
+@pytest.mark.long
 def test_memory_for_no_tile_at_all_may_succeed_later(tmp_path: Path) -> None:
     """The last resort failed: the worker tries again later, for memory comes and goes."""
     mr = ball((0, 0, 0))
@@ -180,6 +189,7 @@ def test_memory_for_no_tile_at_all_may_succeed_later(tmp_path: Path) -> None:
         made.synthesise(mr, axial_grid(mr.grid, spacing_mm=2.0))
 
 
+@pytest.mark.long
 def test_flips_average_with_the_mirror_image(tmp_path: Path) -> None:
     """For arithmetic on single voxels that changes nothing, and the runtime says so."""
     mr = ball((4, 0, 0))

@@ -85,6 +85,7 @@ def head() -> Floats:
     return np.asarray(np.hypot(signal + noise[0], noise[1]), np.float32)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("part", "spacing_mm"),
     [
@@ -110,6 +111,7 @@ def test_body_and_contour_are_those_of_itk(
     assert (tight != contour).sum() <= _MOST_DIFFERENT * body.size
 
 
+@pytest.mark.long
 def test_smoothing_is_that_of_itk(head: Floats) -> None:
     """Both Gaussians give ITK's values to a float's rounding, at the edges as well."""
     spacing_mm = (3.0, 2.0, 1.5)

@@ -93,6 +93,7 @@ def test_ssim_equals_scikit_image() -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(40, 52, 46), (101, 97, 60)])
 def test_ms_ssim_equals_the_one_built_on_scipy(shape: tuple[int, int, int]) -> None:
     """Padded and unpadded axes, even and odd ones."""

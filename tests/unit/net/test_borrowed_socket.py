@@ -47,6 +47,7 @@ def test_the_points_are_where_we_think() -> None:
     assert association.dul._idle_timer is not None
 
 
+@pytest.mark.long
 def test_an_answer_waits_for_who_asked() -> None:
     """The reactor, which runs on between our requests, leaves it in the queue."""
     with associated() as association:
@@ -68,6 +69,7 @@ def test_an_answer_waits_for_who_asked() -> None:
         assert messages.empty()
 
 
+@pytest.mark.long
 def test_nobody_else_reads_while_it_is_lent() -> None:
     """What the peer sends stays for us; given back, the association ends in order."""
     with associated() as association:
@@ -81,6 +83,7 @@ def test_nobody_else_reads_while_it_is_lent() -> None:
     assert association.is_released
 
 
+@pytest.mark.long
 def test_a_read_that_takes_too_long_ends() -> None:
     """The time-out is that of the socket; afterwards pynetdicom may abort."""
     with associated() as association:
@@ -93,6 +96,7 @@ def test_a_read_that_takes_too_long_ends() -> None:
     assert association.is_aborted
 
 
+@pytest.mark.long
 def test_an_association_that_has_ended_is_not_lent() -> None:
     """There is nothing to send on; nobody waits for a thread that is gone."""
     with associated() as association:

@@ -56,6 +56,7 @@ def open_files() -> set[str]:
     return found
 
 
+@pytest.mark.long
 def test_a_slow_peer_has_the_time_out_for_each_piece(tmp_path: Path) -> None:
     """It takes longer over the whole than its time-out, and never stops."""
     path = write_image(tmp_path / "large.dcm", mr_image(1, side=2048))

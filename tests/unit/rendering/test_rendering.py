@@ -90,6 +90,7 @@ def test_a_page_is_of_one_size_whatever_it_says(planes: Planes) -> None:
         assert (page[-20:] == 255).all()
 
 
+@pytest.mark.long
 def test_the_pdf_has_pages_for_every_row(planes: Planes) -> None:
     """Names in letters that its faces lack, and marks of its own syntax, do not stop it."""
     short, long = (draw_pdf(HEADING, report(n), planes) for n in (1, 200))

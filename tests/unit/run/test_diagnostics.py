@@ -43,6 +43,7 @@ def check(settings_file: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
+@pytest.mark.long
 def test_it_speaks_for_itself_alone(settings_file: Path) -> None:
     """Of an absent peer it says one sentence with what to do, and no library adds to it."""
     done = check(settings_file)
@@ -55,6 +56,7 @@ def test_it_speaks_for_itself_alone(settings_file: Path) -> None:
     assert "ok   received: Everything that was received is filed." in done.stdout
 
 
+@pytest.mark.long
 def test_it_names_what_could_not_be_filed(settings_file: Path) -> None:
     """What was acknowledged and lies aside, and a segment of a journal that nobody can read."""
     settings = load(settings_file, {})

@@ -78,6 +78,7 @@ def acceptors(store: Store) -> Iterator[list[Filer]]:
         yield made
 
 
+@pytest.mark.long
 def test_beside_one_that_waits_in_the_journal(store: Store, acceptors: list[Filer]) -> None:
     """The first has no row yet when the second comes to the same acceptor."""
     receiver = store.receiver(acceptors[0])

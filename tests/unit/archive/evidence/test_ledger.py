@@ -227,6 +227,7 @@ def test_a_refusal_of_what_is_here_is_no_loss(node: Node) -> None:
     assert node.settle() == 1
 
 
+@pytest.mark.long
 def test_what_the_database_does_not_take_is_written_when_it_answers(node: Node) -> None:
     """A refusal and an end are kept; the association counts as open until then."""
     offering = node.offering()

@@ -266,6 +266,7 @@ def test_a_series_after_another_is_read_as_it_is(tmp_path: Path) -> None:
     assert _read_anew() == [header_reader.SOP_INSTANCE_UID]  # a sequence ends what is compared
 
 
+@pytest.mark.long
 def test_only_what_changes_from_slice_to_slice_is_read_anew() -> None:
     """From the fourth instance of a series on, three elements of some forty are."""
     header_reader._of_thread.__dict__.clear()
@@ -275,6 +276,7 @@ def test_only_what_changes_from_slice_to_slice_is_read_anew() -> None:
         assert _read_anew() == [header_reader.SOP_INSTANCE_UID, 0x00200013, 0x00200032]
 
 
+@pytest.mark.long
 def test_an_instance_that_is_read_twice_teaches_nothing_new() -> None:
     """As where a request is looked at before it is received."""
     header_reader._of_thread.__dict__.clear()
@@ -284,6 +286,7 @@ def test_an_instance_that_is_read_twice_teaches_nothing_new() -> None:
     assert _read_anew() == [header_reader.SOP_INSTANCE_UID, 0x00200013, 0x00200032]
 
 
+@pytest.mark.long
 def test_a_large_element_is_not_remembered() -> None:
     """What a thread keeps of a header is bounded, and nothing is kept of what was inflated."""
     header_reader._of_thread.__dict__.clear()

@@ -41,6 +41,7 @@ def _flip(path: Path, offset: int) -> None:
         file.write(bytes([byte ^ 1]))
 
 
+@pytest.mark.long
 def test_a_record_changed_before_it_was_filed_is_told_and_holds_up_nobody(store: Store) -> None:
     """No file is made of it, its series knows, the segment is kept, the others are filed."""
     sent = new_series(FEW)
@@ -73,6 +74,7 @@ def test_a_record_changed_before_it_was_filed_is_told_and_holds_up_nobody(store:
     store.assert_holds([*sent, *more])
 
 
+@pytest.mark.long
 def test_a_last_record_that_was_changed_is_kept_though_the_process_ends_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

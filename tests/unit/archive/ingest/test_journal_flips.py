@@ -158,6 +158,7 @@ def test_an_undamaged_segment_is_filed_and_gone(dead: Dead, archive: Archive) ->
     assert len(list((archive.folder.root / "instances").rglob("*.dcm"))) == RECORDS
 
 
+@pytest.mark.long
 def test_each_flipped_bit_is_mended_or_told(dead: Dead, archive: Archive, whole_fuzz: bool) -> None:
     """Every byte, one at a time: filed with its bytes, or told by its name; 0 untold."""
     every = [*range(512), *range(PAGE, PAGE + 512), *range(BEGIN, dead.used)]
@@ -174,6 +175,7 @@ def test_each_flipped_bit_is_mended_or_told(dead: Dead, archive: Archive, whole_
     assert 0 < lost < len(offsets) / 2
 
 
+@pytest.mark.long
 def test_each_two_flipped_bits_are_mended_or_told(
     dead: Dead, archive: Archive, whole_fuzz: bool
 ) -> None:

@@ -150,6 +150,7 @@ def test_segments_that_were_taken_are_made_anew(store: Store) -> None:
     store.assert_holds(sent)
 
 
+@pytest.mark.long
 def test_one_unreadable_segment_stops_no_other(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +193,7 @@ def test_one_unreadable_segment_stops_no_other(
     assert lost <= set(told) or "" in told  # by name, or the series
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_the_segment_and_the_outbox_alone(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +211,7 @@ def test_a_full_disk_leaves_the_segment_and_the_outbox_alone(
     store.assert_holds(sent)
 
 
+@pytest.mark.long
 def test_what_was_lost_and_comes_again_is_missed_no_more(store: Store) -> None:
     """The sender sends it once more: its series has nothing to tell."""
     sent = new_series(FEW)

@@ -140,6 +140,7 @@ def test_another_object_of_a_pending_uid_is_kept_aside(store: Store, filer: File
     assert len(list((store.root / "conflicts").rglob("*.dcm"))) == 1
 
 
+@pytest.mark.long
 def test_segments_are_used_again_and_gone_at_the_end(store: Store) -> None:
     """Many times the journal's length goes through it; an orderly end leaves nothing behind."""
     sent = [instance for _ in range(20) for instance in new_series(FEW)]
@@ -184,6 +185,7 @@ def killed(root: Path, sent: Sequence[Instance]) -> int:
     return int(acknowledged.value)
 
 
+@pytest.mark.long
 def test_another_process_files_what_a_dead_one_acknowledged(store: Store) -> None:
     """Killed with everything acknowledged and nothing indexed: all of it is found, once."""
     sent = new_series(FEW)
@@ -199,6 +201,7 @@ def test_another_process_files_what_a_dead_one_acknowledged(store: Store) -> Non
         assert connection.execute(sa.select(tables.series.c.peer)).scalar_one() == "pacs"
 
 
+@pytest.mark.long
 def test_a_record_that_the_disk_has_changed_is_told_and_hides_no_other(store: Store) -> None:
     """All others are filed; its series is held, and the segment is kept."""
     sent = new_series(FEW)
@@ -223,6 +226,7 @@ def test_a_record_that_the_disk_has_changed_is_told_and_hides_no_other(store: St
     assert aside.as_finding().code == "INSTANCE_UNFILED"
 
 
+@pytest.mark.long
 def test_recovering_twice_changes_nothing(store: Store) -> None:
     """A second one may end in the middle, and a third begin anew."""
     sent = new_series(FEW)
@@ -239,6 +243,7 @@ def test_recovering_twice_changes_nothing(store: Store) -> None:
     store.assert_holds(sent)
 
 
+@pytest.mark.long
 def test_a_database_that_fails_while_recovering_loses_nothing(store: Store) -> None:
     """The segment stays, and the next attempt files it."""
     sent = new_series(FEW)
@@ -263,6 +268,7 @@ def test_a_living_process_keeps_its_journal(store: Store, filer: Filer) -> None:
     assert receive(store.receiver(filer), new_series(FEW)[0]) is Outcome.STORED
 
 
+@pytest.mark.long
 def test_no_settling_while_somebody_recovers(store: Store) -> None:
     """A segment under recovery says that its series are not whole yet."""
     killed(store.root, new_series(FEW))
@@ -276,6 +282,7 @@ def test_no_settling_while_somebody_recovers(store: Store) -> None:
     assert recover(store.folder, store.index)
 
 
+@pytest.mark.long
 def test_a_database_that_comes_back_gets_every_row(store: Store, filer: Filer) -> None:
     """What was acknowledged before it went waits for it; what comes meanwhile is refused."""
     receiver, sent = store.receiver(filer), new_series(FEW)
@@ -291,6 +298,7 @@ def test_a_database_that_comes_back_gets_every_row(store: Store, filer: Filer) -
     store.assert_holds(sent)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dies", [False, True], ids=["lives", "dies"])
 @pytest.mark.parametrize(
     "error",
@@ -446,6 +454,7 @@ def test_a_disk_that_cannot_take_the_whole_journal_keeps_a_short_one(
     store.assert_holds(sent)
 
 
+@pytest.mark.long
 def test_a_disk_without_place_for_the_journal_keeps_none_of_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -501,6 +510,7 @@ def _read(path: Path) -> list[bytes]:
             os.close(descriptor)
 
 
+@pytest.mark.long
 def test_the_moment_of_arrival_survives(store: Store) -> None:
     """A recovered instance was received when it was, not when it was found."""
     sent = new_series(FEW)

@@ -274,6 +274,7 @@ def _outcome(receiver: Receiver, data: bytes) -> Outcome:
     return receiver.receive(data, context()).outcome
 
 
+@pytest.mark.long
 def test_many_at_once_store_one(store: Store, tmp_path: Path) -> None:
     """Two associations, in threads and as if in two processes, may bring one instance at once."""
     data = encoded(tmp_path, mr_image())
@@ -302,6 +303,7 @@ def test_two_objects_of_one_uid_at_once_are_both_kept(store: Store, tmp_path: Pa
     assert sorted(map(data_set_of, store.files())) == sorted(data)
 
 
+@pytest.mark.long
 def test_a_lost_race_is_seen_after_the_row(store: Store, tmp_path: Path) -> None:
     """When another process indexes other bytes between our look and our row, ours is kept aside."""
     first, second = (encoded(tmp_path, mr_image(fill=f)) for f in (1, 2))

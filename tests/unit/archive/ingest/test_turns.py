@@ -85,6 +85,7 @@ def test_who_comes_later_does_not_overtake_what_waits(engine: sa.Engine, arrive:
     assert _order(engine) == ["busy", "calm", "busy", "busy"]
 
 
+@pytest.mark.long
 def test_an_urgent_peer_comes_first(engine: sa.Engine, arrive: Arrive) -> None:
     """What an urgent peer sends passes everything that waits."""
     runs = Runs(engine)

@@ -37,6 +37,7 @@ def accounts(template: Path, tmp_path: Path) -> Accounts:
     return Accounts(t.open_engine(t.sqlite_url(tmp_path / "node.db")))
 
 
+@pytest.mark.long
 def test_passwords_are_kept_as_argon2id(accounts: Accounts) -> None:
     """What the database holds is an Argon2id hash of 64 MiB."""
     with accounts.engine.connect() as connection:
@@ -46,6 +47,7 @@ def test_passwords_are_kept_as_argon2id(accounts: Accounts) -> None:
     assert len(set(hashes)) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "password", "code"),
     [
@@ -66,6 +68,7 @@ def test_what_cannot_be_an_account(accounts: Accounts, name: str, password: str,
     assert len(accounts.all()) == 2
 
 
+@pytest.mark.long
 def test_wrong_names_and_passwords_sound_alike(accounts: Accounts) -> None:
     """Nobody learns from the answer which names there are, nor who is disabled."""
     accounts.change("anna", who="test", disabled=True)
@@ -78,6 +81,7 @@ def test_wrong_names_and_passwords_sound_alike(accounts: Accounts) -> None:
     assert len(said) == 1
 
 
+@pytest.mark.long
 def test_guessing_ends_for_the_guesser_alone(accounts: Accounts) -> None:
     """After five failures an address cannot try that name; the owner elsewhere still can."""
     for _ in range(PAIR_LIMIT):
@@ -89,6 +93,7 @@ def test_guessing_ends_for_the_guesser_alone(accounts: Accounts) -> None:
     assert accounts.log_in("anna", PASSWORD, address="10.0.0.2")
 
 
+@pytest.mark.long
 def test_guesses_at_the_same_time_are_all_counted(accounts: Accounts) -> None:
     """Twenty tries in parallel are no way round the limit."""
 
@@ -119,6 +124,7 @@ def test_an_address_cannot_try_many_names(accounts: Accounts) -> None:
         accounts.log_in("anna", PASSWORD, address="10.9.9.9")
 
 
+@pytest.mark.long
 def test_success_forgets_the_failures_before_it(accounts: Accounts) -> None:
     """Whoever mistypes four times and then not may mistype again."""
     for tries in (PAIR_LIMIT - 1, 1):
@@ -244,6 +250,7 @@ def test_a_subject_takes_no_name_of_others(accounts: Accounts) -> None:
     assert {a["name"]: a["role"] for a in accounts.all()}["eva"] == "admin"
 
 
+@pytest.mark.long
 def test_every_change_is_in_the_audit_trail(accounts: Accounts) -> None:
     """Adding, changing and failing leave their lines, by whom."""
     accounts.change("anna", who="root", role=Role.VIEWER)

@@ -92,6 +92,7 @@ def test_a_relational_query_needs_no_keys_above(catalogue: Catalogue) -> None:
     assert found == [f"{ROOT}.3.1.2", f"{ROOT}.3.2.2"]
 
 
+@pytest.mark.long
 def test_long_lists_of_uids_are_answered_whole(catalogue: Catalogue) -> None:
     """More UIDs than one statement takes."""
     many = "\\".join([f"{ROOT}.9.9.{n}" for n in range(40_000)] + [f"{ROOT}.1.1.1"])

@@ -42,6 +42,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: object) -> Iterator[sa.Engi
     made.dispose()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wild", [wild for wild, _ in HOSTILE])
 def test_no_name_takes_the_database_long(engine: sa.Engine, wild: str) -> None:
     """A hostile name among 500 series: less than a second, where one took half a minute."""
@@ -50,6 +51,7 @@ def test_no_name_takes_the_database_long(engine: sa.Engine, wild: str) -> None:
     assert time.monotonic() - began < 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("wild", "found"), [("a*a?", 500), ("*aa*", 500), ("a_%a", 0), ("b*", 0)])
 def test_narrowing_loses_nothing(engine: sa.Engine, wild: str, found: int) -> None:
     """What matches is still found, and ``%`` and ``_`` are letters."""

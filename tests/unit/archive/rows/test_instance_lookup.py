@@ -29,6 +29,7 @@ def add(index: Index, instance: Instance) -> None:
     index.add_instance(arrival.stored("nowhere", 1), arrival.header)
 
 
+@pytest.mark.long
 def test_what_another_connection_adds_is_known_at_once(index: Index) -> None:
     """The connection that stays sees every commit."""
     known, sent = KnownInstances(index.engine), new_series(SMALL)[:3]
@@ -38,6 +39,7 @@ def test_what_another_connection_adds_is_known_at_once(index: Index) -> None:
         assert known.may_have(instance.sop_instance_uid)
 
 
+@pytest.mark.long
 def test_asking_keeps_no_view_of_the_database(index: Index, tmp_path: Path) -> None:
     """SQLite can empty its write-ahead log between two questions."""
     known, (first, second, *_) = KnownInstances(index.engine), new_series(SMALL)
@@ -50,6 +52,7 @@ def test_asking_keeps_no_view_of_the_database(index: Index, tmp_path: Path) -> N
     assert (busy, pages) == (0, 0)
 
 
+@pytest.mark.long
 def test_a_question_that_fails_is_not_a_no(index: Index, tmp_path: Path) -> None:
     """Without its table it may be there; once that is back the answer is right again."""
     known, (first, *_) = KnownInstances(index.engine), new_series(SMALL)
@@ -62,6 +65,7 @@ def test_a_question_that_fails_is_not_a_no(index: Index, tmp_path: Path) -> None
     assert not known.may_have(first.sop_instance_uid)
 
 
+@pytest.mark.long
 def test_many_ask_at_once(index: Index) -> None:
     """Each gets the answer to its own question."""
     known, sent = KnownInstances(index.engine), new_series(SMALL)[:40]

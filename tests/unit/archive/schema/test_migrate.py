@@ -51,6 +51,7 @@ def _make(engine: sa.Engine, revision: str) -> None:
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("revision", RELEASED)
 def test_a_released_schema_becomes_the_present_one(
     engine: sa.Engine, revision: str, tmp_path: Path

@@ -113,6 +113,7 @@ def test_a_file_received_again_before_the_removal_ends_is_kept(archive: Archive)
     assert path.stat().st_ino == new
 
 
+@pytest.mark.long
 def test_a_crash_while_a_newer_file_is_aside_does_not_lose_it(archive: Archive) -> None:
     """Dying between the two renames leaves the file where the next look finds it."""
     archive.make("tps")

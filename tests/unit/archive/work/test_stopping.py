@@ -161,6 +161,7 @@ def test_what_is_missing_at_the_peer_is_not_sent_while_somebody_holds_it(archive
     assert tps.taken[OBJECTS:] == lost
 
 
+@pytest.mark.long
 def test_who_is_being_sent_a_withdrawn_sct_gets_the_notice(archive: Archive) -> None:
     """Nothing of it was recorded there when it was withdrawn; some objects had arrived."""
     tps = Taking(at=3, what=lambda: withdraw(archive))
@@ -249,6 +250,7 @@ def test_what_was_stored_with_a_warning_is_said(archive: Archive) -> None:
     assert "avertissement: coerced" in told
 
 
+@pytest.mark.long
 def test_what_was_proved_while_it_was_held_is_delivered_once_it_is_let_go(archive: Archive) -> None:
     """Nothing is left to do, and nobody would come to say so."""
     deliver(archive, Taking(), proof="commitment")

@@ -38,6 +38,7 @@ def codes(folder: Path, target: Path, capsys: pytest.CaptureFixture[str]) -> set
     return {f["code"] for f in stack["findings"] if f["severity"] in ("hold", "refuse")}
 
 
+@pytest.mark.long
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_a_grid_phantom_with_a_patients_header_is_no_head(
@@ -56,6 +57,7 @@ def test_a_grid_phantom_with_a_patients_header_is_no_head(
     assert "NOT_BODY_REGION" in codes(tmp_path / "mr", tmp_path / "out", capsys)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["melon", "grid"])
 def test_a_fruit_and_a_phantom_made_by_code_are_no_heads(
