@@ -54,9 +54,11 @@ class FlowClient:
         self._ask()
         return sentence
 
-    def reject(self, series_id: int, *, who: str, reason: str) -> str:
-        """Refuse the sCT of a series in review."""
-        return self._actions.reject(series_id, who=who, reason=reason)
+    def reject(self, series_id: int, by: By, *, reason: str) -> str:
+        """Refuse the sCT of a series in review; one that may have left is withdrawn."""
+        if reason.strip() and self._decisions.may_have_left(series_id):
+            return self.withdraw(series_id, by, reason=reason, concept="quality")
+        return self._actions.reject(series_id, who=by.who, reason=reason)
 
     def resend(self, series_id: int, *, who: str, destination: str | None = None) -> str:
         """Send a released sCT again."""

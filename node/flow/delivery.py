@@ -124,7 +124,11 @@ class DeliveryWork:
             return self._prover.look(job, peer, number)
         with _Answers(self._deliveries, job, number, peer) as answers:
             self._destinations["dicom"].send(
-                peer, self._files(job), calling_ae=self._calling_ae, answered=answers
+                peer,
+                self._files(job),
+                calling_ae=self._calling_ae,
+                leaving=answers.leaving,
+                answered=answers,
             )
         reach("delivery.sent")
         proof = "" if peer.proof == "none" else peer.proof
@@ -142,7 +146,8 @@ class DeliveryWork:
         """Turn to the peer that stands behind the destination, if there is one to turn to."""
         peer = self._site().peer(job.destination)
         tired = isinstance(error, Retryable) and job.attempts < self._retry.before_failover
-        if peer is None or not peer.failover or job.via or job.proof or tired:
+        # A withdrawal goes to whoever has the sCT, and to nobody in his place.
+        if peer is None or not peer.failover or job.via or job.proof or job.withdraws or tired:
             return False
         sentence = f"{error} Sent to {peer.failover} instead, which stands in for it."
         self._deliveries.divert(job.delivery_id, number, peer.failover, sentence)
@@ -226,6 +231,13 @@ class _Answers:
                 self._peer.host,
                 whole=self._stored.total() == len(self._job.files),
             )
+
+    def leaving(self) -> None:
+        """Write down where the objects may be from now on; `_Stopped` when they must not go."""
+        job, peer = self._job, self._peer
+        if not self._deliveries.leaving(job.delivery_id, self._number, peer.name, peer.host):
+            raise _Stopped("The delivery was stopped.")
+        reach("delivery.leaving")
 
     def __call__(self, answer: Answer) -> None:
         self._count += 1

@@ -9,16 +9,24 @@ from node.scu import store
 from node.scu.store import InstanceStatus, Outgoing, Stored
 
 Answered = Callable[[Answer], None]
+Leaving = Callable[[], None]
 
 
 class Destination(Protocol):
     """Something that takes objects."""
 
     def send(
-        self, peer: Peer, files: Sequence[Outgoing], *, calling_ae: str, answered: Answered
+        self,
+        peer: Peer,
+        files: Sequence[Outgoing],
+        *,
+        calling_ae: str,
+        leaving: Leaving,
+        answered: Answered,
     ) -> None:
         """Send ``files`` in order and return once each is stored there.
 
+        ``leaving`` is called before the first byte of them; what it raises ends the sending.
         ``answered`` gets each answer as it comes. Raises `Retryable` when the same work may succeed
         later, `Rejected` when it will not.
         """
@@ -29,7 +37,13 @@ class DicomDestination:
     """An AE that takes C-STORE, all objects in one association."""
 
     def send(
-        self, peer: Peer, files: Sequence[Outgoing], *, calling_ae: str, answered: Answered
+        self,
+        peer: Peer,
+        files: Sequence[Outgoing],
+        *,
+        calling_ae: str,
+        leaving: Leaving,
+        answered: Answered,
     ) -> None:
         """Send ``files`` by C-STORE."""
 
@@ -43,7 +57,7 @@ class DicomDestination:
                 )
             )
 
-        store.send(peer, files, calling_ae=calling_ae, on_status=on_status)
+        store.send(peer, files, calling_ae=calling_ae, on_open=leaving, on_status=on_status)
 
 
 DESTINATIONS: Mapping[str, Destination] = {"dicom": DicomDestination()}

@@ -1,8 +1,10 @@
 """Withdraw a delivered sCT: write its notice and have it sent wherever the sCT went."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
+from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -11,10 +13,24 @@ from node.archive.files import Folder
 from node.archive.people.audit import By
 from node.archive.schema.records import OutputFile
 from node.archive.work.decisions import Decisions, Withdrawable
+from node.archive.work.deliveries import WITHDRAWAL
 from node.dicom.withdrawal import withdrawal_notice
 from node.domain.errors import Rejected
 
 _NOTICES = "outputs"
+# Patient and General Study modules of a notice (PS3.3 A.35.4).
+_OF_STUDY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
 
 
 def withdraw(
@@ -43,7 +59,7 @@ def write_notice(
 ) -> OutputFile:
     """Write the notice that withdraws ``what``; written twice, it is one object."""
     notice = withdrawal_notice(
-        [_header(folder, file) for file in what.files],
+        [_header(folder, file, what.header) for file in what.files if file.kind != WITHDRAWAL],
         concept=concept,
         reason=reason,
         who=by.who,
@@ -66,6 +82,17 @@ def write_notice(
     )
 
 
-def _header(folder: Folder, file: OutputFile) -> Dataset:
-    path = folder.path(PurePosixPath(file.path))
-    return pydicom.dcmread(path, stop_before_pixels=True)
+def _header(folder: Folder, file: OutputFile, kept: Mapping[str, Any] | None) -> Dataset:
+    """What a notice needs of an object: from its file, or from what retention kept of it."""
+    if kept is None:
+        path = folder.path(PurePosixPath(file.path))
+        return pydicom.dcmread(path, stop_before_pixels=True)
+    header = Dataset()
+    header.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in _OF_STUDY:
+        setattr(header, keyword, kept.get(keyword, ""))
+    header.SOPClassUID, header.SOPInstanceUID = file.sop_class_uid, file.sop_instance_uid
+    header.SeriesInstanceUID = file.series_instance_uid
+    if file.kind == "ct":  # what tells an image (PS3.3 C.17.3) from another composite object
+        header.Rows = header.Columns = 1
+    return header

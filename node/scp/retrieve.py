@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.archive.evidence.damage import Guard, Held
 from node.archive.files import Folder
 from node.archive.query.catalogue import Catalogue, FoundInstance, Leaving
+from node.archive.rows.whereabouts import How, Place, of_peer
 from node.containment import Contained
 from node.domain.errors import NodeError, Rejected
 from node.domain.site import Peer
@@ -96,10 +97,15 @@ class _Request:
     context: Any
     connection: socket.socket | None = None
     """Where to write past pynetdicom's thread; None: by it."""
-    require_leaving: Callable[[str], None] = lambda _uid: None
-    """Raises `Rejected` (HELD_MEANWHILE) for an instance that may not leave any more."""
+    leaving: Leaving | None = None
+    """Whether what was found may still go, and where it goes."""
     withheld: int = 0
     """Instances that were not sent for that."""
+
+    def begin(self, place: Place) -> None:
+        """Write down where sCTs among what was found may be from now on."""
+        if self.leaving:
+            self.leaving.begin(place)
 
     def identifier(self) -> Dataset:
         syntax = self.context.transfer_syntax[0]
@@ -158,6 +164,7 @@ class Retriever:
         request = _Request(association, message, context)
 
         def send(peer: Peer, files: Sequence[Outgoing], tally: Tally) -> bool:
+            request.begin(of_peer(peer.name, How.GET, peer.host))
             with pynetdicom_hooks.own_connection(association) as connection:
                 if connection is not None:
                     with closing(Wire(association, connection, files)) as wire:
@@ -176,6 +183,7 @@ class Retriever:
             target = self._destination(str(message.MoveDestination or "").strip())
             origin = Origin(ae_title=association.requestor.ae_title, message_id=message.MessageID)
             with associate(target, propose(files), calling_ae=self._ae_title) as outgoing:
+                request.begin(of_peer(target.name, How.MOVE, target.host))
                 one = partial(store_one, outgoing, target, origin=origin)
                 with as_they_lie(outgoing, target, files, origin=origin) as straight:
                     return _send_all(request, files, tally, straight or one)
@@ -227,7 +235,7 @@ class Retriever:
                 code="TOO_MANY",
                 remedy="Ask for one study or series.",
             )
-        request.require_leaving = Leaving(self._catalogue, found).require
+        request.leaving = Leaving(self._catalogue, found)
         return [self._outgoing(f) for f in found]
 
     def _look_at_failed(self, request: _Request, files: Sequence[Outgoing], tally: Tally) -> str:
@@ -297,7 +305,8 @@ def _send_all(
             log.info("retrieve_cancelled", remaining=tally.remaining)
             return False
         try:
-            request.require_leaving(file.sop_instance_uid)
+            if request.leaving:
+                request.leaving.require(file.sop_instance_uid)
         except Rejected as error:
             log.warning("retrieve_held", sentence=error.message)
             request.withheld += 1

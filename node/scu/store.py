@@ -117,9 +117,12 @@ def send(
     *,
     calling_ae: str,
     on_status: Callable[[InstanceStatus], None],
+    on_open: Callable[[], None] = lambda: None,
     timeouts: Timeouts | None = None,
 ) -> SendOutcome:
     """Send ``files`` in one association, in order; ``on_status`` gets each answer as it comes.
+
+    ``on_open`` is called once the peer has let us in, before anything of them is sent.
 
     Stops at the first instance that is not stored: `Retryable` when the peer is away, breaks off
     or has no room; `Rejected` when it refuses us, the object class or the instance. What was
@@ -133,6 +136,7 @@ def send(
         associate(peer, propose(files), calling_ae=calling_ae, timeouts=timeouts) as association,
         as_they_lie(association, peer, files, timeouts) as straight,
     ):
+        on_open()
         for number, file in enumerate(files, start=1):
             syntax = file.transfer_syntax_uid
             if straight:

@@ -169,7 +169,10 @@ def _unexpected(
     item = played.items.get(truth.series)
     whole = [sct for sct in scts if sct.sources == truth.slices]
     if item is None:
-        yield "no row of a series that was sent"
+        # Of what was refused to the last image nothing is here; its sender knows, and the record
+        # of the association.
+        if any(one.held and one.sop_instance_uid in truth.slices for one in played.told):
+            yield "no row of a series that was sent"
         return
     if item["state"] in UNDER_WAY or item["state"] in ("kept", "failed"):
         yield f"stuck: {item['state']}: {item['sentence']}"

@@ -13,10 +13,12 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 
+from node.archive.headers.indexed_header import part10_values
 from node.archive.query.queries import Queries
 from node.archive.rows.index import Index
 from node.archive.rows.run_rows import queue_run
 from node.archive.rows.series_rows import lock_series
+from node.archive.rows.whereabouts import How, note, of_peer
 from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile, ReceivedHeader, StoredInstance
 from node.archive.work.actions import Actions
@@ -178,6 +180,7 @@ class Shelf:
             path=path,
             size=len(encoded.data),
             sha256=sha256(encoded.data).hexdigest(),
+            values=part10_values(encoded.data, encoded.transfer_syntax_uid),
         )
 
     def set(self, series_id: int, **values: Any) -> None:
@@ -235,6 +238,8 @@ class Shelf:
         }
         with self.engine.begin() as connection:
             connection.execute(sa.insert(t.deliveries).values(values))
+            if state in ("sent", "confirmed"):
+                note(connection, [run_id], of_peer(destination, How.DELIVERY))
 
 
 def page_of(shelf: Shelf) -> FastAPI:

@@ -373,17 +373,32 @@ def test_an_sct_that_late_images_have_outdated_is_shown_and_withdrawn_from_the_p
     assert "of revision 1" not in client.get(f"/series/{review.series}").text
 
 
-def test_what_retention_removed_cannot_be_withdrawn_and_says_so(review: Review) -> None:
-    """A notice names images; nothing here names them any more."""
+def test_what_retention_removed_is_withdrawn_all_the_same(
+    review: Review, start_storescp: StartStorescp
+) -> None:
+    """Day 400: no file of it is here, and the notice names every object to whoever has them."""
+    tps = start_storescp(ae_title="ECLIPSE_RT")
     review.post("physicist", "sign", **review.signature())
-    with review.shelf.engine.begin() as connection:
-        connection.execute(sa.update(t.deliveries).values(state="sent"))
-        connection.execute(sa.update(t.series).values(state="delivered"))
-    assert Retention(review.shelf.engine, Folder(review.shelf.root)).remove(review.series, "Old.")
+    review.deliver((_peer("ECLIPSE_RT", tps.port),))
+    had = {str(pydicom.dcmread(p).SOPInstanceUID) for p in tps.files()}
+    retention = Retention(review.shelf.engine, Folder(review.shelf.root))
+    assert retention.remove(review.series, "Old.")
+    assert retention.remove_files()
 
     answer = review.post(
         "physicist", "withdraw", concept="safety", reason="Wrong.", password=PASSWORD
     )
+    review.deliver((_peer("ECLIPSE_RT", tps.port),))
 
-    assert answer.status_code == 422
-    assert "were removed" in answer.json()["detail"]
+    assert answer.status_code == 200, answer.text
+    (notice,) = [p for p in tps.files() if pydicom.dcmread(p).Modality == "KO"]
+    document = pydicom.dcmread(notice)
+    (study,) = document.CurrentRequestedProcedureEvidenceSequence
+    assert had == {
+        one.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for one in series.ReferencedSOPSequence
+    }
+    assert document.PatientID == review.datasets[0].PatientID
+    assert run_dciodvfy(notice).errors == ()
+    assert review.item()["state"] == "rejected"

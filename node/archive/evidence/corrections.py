@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from node.archive.headers.indexed_header import series_header
+from node.archive.rows import whereabouts
 from node.archive.rows.run_rows import latest_run, stop_deliveries
 from node.archive.rows.series_rows import (
     add_event,
@@ -28,7 +29,6 @@ from node.domain.difference import Aspect
 from node.domain.errors import Rejected
 from node.domain.findings import Finding, finding
 from node.domain.states import State
-from node.domain.wording import counted
 
 Item = dict[str, Any]
 _MOST_UIDS = 200
@@ -95,11 +95,11 @@ def stop(connection: sa.Connection, row: sa.RowMapping, sentence: str) -> None:
     """Let nothing of a locked series leave any more; what is being made goes on, and waits."""
     run, state = latest_run(connection, row), State(row["state"])
     if run is not None and run["released_at"] is not None and state in _LEFT:
-        gone = stop_deliveries(connection, run["id"], sentence)
+        stop_deliveries(connection, run["id"], sentence)
         change = sa.update(t.runs).where(t.runs.c.id == run["id"])
         connection.execute(change.values(released_at=None, released_by=None))
-        told = f"{sentence} {counted(gone, 'object')} had been sent already." if gone else sentence
-        move_series(connection, row, State.REVIEW, told)
+        places = whereabouts.places_of(connection, run["id"])
+        move_series(connection, row, State.REVIEW, sentence + whereabouts.already(places))
     elif state is State.REVIEW:
         move_series(connection, row, State.REVIEW, sentence)
 

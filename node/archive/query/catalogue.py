@@ -4,9 +4,10 @@ The database narrows, `node.archive.headers.matching` decides. What is not relea
 there: an sCT is visible while its run is released, current and on its way or delivered.
 """
 
+import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from node.archive.evidence.conflicts import contradicted
 from node.archive.evidence.damage import OF_HELD, Held, held
 from node.archive.headers.indexed_attributes import COMPUTED, LEVEL_OF, Level, above
 from node.archive.headers.matching import Key, all_match, fold, require_modest
+from node.archive.rows.whereabouts import Place, note
 from node.archive.schema import tables as t
 from node.archive.schema.correction_tables import WAITING
 from node.domain.errors import Rejected
@@ -44,8 +46,13 @@ class FoundInstance:
     size: int
     """Bytes of the file."""
     sha256: str
-    made: bool
-    """Whether the node made it; else it was received."""
+    run_id: int | None
+    """The run that made it; None where it was received."""
+
+    @property
+    def made(self) -> bool:
+        """Whether the node made it; else it was received."""
+        return self.run_id is not None
 
     @property
     def held(self) -> Held:
@@ -71,16 +78,23 @@ class HeldInstance:
 class Leaving:
     """Whether what was found may still leave, while it is being sent; asked anew now and then.
 
-    A hold, a withdrawal or a correction may come between the first instance and the last.
+    A hold, a withdrawal or a correction may come between the first instance and the last. Where
+    sCTs go is written down first, so that what comes later finds it, and is asked again after that.
     """
 
-    def __init__(self, catalogue: "Catalogue", found: Iterable[FoundInstance]) -> None:
+    def __init__(self, catalogue: "Catalogue", found: Sequence[FoundInstance]) -> None:
         self._catalogue = catalogue
+        self._runs = {one.run_id for one in found if one.run_id is not None}
         self._series = {
             one.sop_instance_uid: str(one.attributes["SeriesInstanceUID"]) for one in found
         }
         self._visible = set(self._series.values())
         self._asked_at = time.monotonic()
+
+    def begin(self, place: Place) -> None:
+        """Write down where the sCTs among them may be from now on; before the first byte."""
+        if self._runs and self._catalogue.note_place(self._runs, place):
+            self._asked_at = -math.inf
 
     def require(self, sop_instance_uid: str) -> None:
         """Raise `Rejected` when the series of the instance is held or withdrawn by now."""
@@ -140,6 +154,17 @@ class Catalogue:
             for chunk in _chunks(uids):
                 found |= contradicted(connection, chunk)
         return found
+
+    def note_place(self, run_ids: Collection[int], place: Place) -> bool:
+        """Write down that sCTs may get to ``place``; False when that was known already."""
+        w = t.whereabouts.c
+        query = sa.select(w.run_id).where(w.run_id.in_(run_ids), w.place == place.name)
+        with self._engine.begin() as connection:
+            if set(run_ids) <= set(connection.scalars(query)):
+                return False
+        with self.engine.begin() as connection:
+            note(connection, run_ids, place)
+        return True
 
     def visible(self, series_instance_uids: Iterable[str]) -> set[str]:
         """Those of the series of which anything may leave."""
@@ -290,7 +315,7 @@ def _found(series: dict[str, Any], row: sa.RowMapping) -> FoundInstance:
         path=row["path"],
         size=row["size"],
         sha256=row["sha256"],
-        made=series["_row"][1] is not None,
+        run_id=series["_row"][1],
         attributes={**series, **row["header"], **own},
     )
 

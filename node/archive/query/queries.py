@@ -17,7 +17,6 @@ from node.archive.rows.run_rows import output_value
 from node.archive.rows.series_rows import moment, stored_instance
 from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile, StoredInstance
-from node.archive.work.deliveries import reached
 
 Item = dict[str, Any]
 
@@ -206,8 +205,11 @@ def _rate(size_bytes: int, took_s: float) -> float | None:
 def _items(connection: sa.Connection, rows: Sequence[sa.RowMapping]) -> list[Item]:
     ids = [row["id"] for row in rows]
     outputs = _outputs(connection, ids)
-    deliveries = _deliveries(connection, ids)
-    return [_item(row, outputs[row["id"]], deliveries[row["id"]]) for row in rows]
+    deliveries, places = _deliveries(connection, ids), _places(connection, ids)
+    return [
+        _item(row, outputs[row["id"]], deliveries[row["id"]]) | {"places": places[row["id"]]}
+        for row in rows
+    ]
 
 
 def _item(row: sa.RowMapping, outputs: list[Item], deliveries: list[Item]) -> Item:
@@ -274,6 +276,23 @@ def _outputs(connection: sa.Connection, ids: Sequence[int]) -> dict[int, list[It
                 "released": row["released_at"] is not None,
             }
         )
+    return found
+
+
+def _places(connection: sa.Connection, ids: Sequence[int]) -> dict[int, list[Item]]:
+    """Where the present sCT may be, by series."""
+    w, r = t.whereabouts.c, t.runs.c
+    query = (
+        sa.select(r.series_id, w.place, w.how, w.peer, w.at)
+        .join(t.runs, r.id == w.run_id)
+        .join(t.series, _current())
+        .where(r.series_id.in_(ids))
+        .order_by(w.id)
+    )
+    found: dict[int, list[Item]] = defaultdict(list)
+    for row in connection.execute(query):
+        one = {"name": row.place, "how": row.how, "notice": bool(row.peer), "at": iso(row.at)}
+        found[row.series_id].append(one)
     return found
 
 
@@ -354,18 +373,18 @@ def _timeline(connection: sa.Connection, series_id: int) -> list[Item]:
 
 
 def _earlier(connection: sa.Connection, row: sa.RowMapping) -> list[Item]:
-    """Other attempts whose sCT reached somebody and was not withdrawn, newest first."""
-    r, d = t.runs.c, t.deliveries.c
+    """Other attempts whose sCT may have left and was not withdrawn, newest first."""
+    r, w = t.runs.c, t.whereabouts.c
     present = (r.revision == row["revision"]) & (r.attempt == row["attempt"])
     query = (
-        sa.select(r.revision, r.attempt, d.destination, d.via)
-        .join(t.deliveries, d.run_id == r.id)
-        .where(r.series_id == row["id"], ~present, r.withdrawn_at.is_(None), reached())
-        .order_by(r.id.desc(), d.id)
+        sa.select(r.revision, r.attempt, w.place)
+        .join(t.whereabouts, w.run_id == r.id)
+        .where(r.series_id == row["id"], ~present, r.withdrawn_at.is_(None))
+        .order_by(r.id.desc(), w.id)
     )
     found: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for revision, attempt, destination, via in connection.execute(query):
-        found[revision, attempt].append(via or destination)
+    for revision, attempt, place in connection.execute(query):
+        found[revision, attempt].append(place)
     return [
         {"revision": revision, "attempt": attempt, "destinations": names}
         for (revision, attempt), names in found.items()

@@ -39,6 +39,8 @@ class DeliveryJob:
     """Times that proof was looked for."""
     studies: Mapping[str, str] = field(default_factory=dict)
     """Study of each series of the run, where proof is wanted."""
+    withdraws: bool = False
+    """Whether it is the notice that the sCT must not be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from node.archive.schema.database import db_clock, open_engine, reading, sqlite_
 from node.archive.schema.door_tables import offers, refusals
 from node.archive.schema.file_tables import file_checks
 from node.archive.schema.model_tables import figures, model_checks, worker_facts
+from node.archive.schema.whereabouts_tables import tombstones, whereabouts
 
 __all__ = [
     "accounts",
@@ -68,7 +69,9 @@ __all__ = [
     "steps",
     "tickets",
     "tokens",
+    "tombstones",
     "transfers",
+    "whereabouts",
     "worker_facts",
 ]
 

@@ -16,6 +16,7 @@ from node.archive.evidence import ledger
 from node.archive.files import TEMPORARY, Folder, fsync_folder
 from node.archive.rows.removals import listed_file
 from node.archive.rows.series_rows import add_event, lock_series
+from node.archive.rows.tombstones import raise_tombstones
 from node.archive.schema import tables as t
 from node.archive.work.deliveries import is_open
 from node.domain.states import DeliveryState, State
@@ -59,6 +60,7 @@ class Retention:
             )
             if connection.execute(still).first() is None:
                 return 0
+            raise_tombstones(connection, series_id)
             size = self._list_files(connection, row)
             _forget(connection, row)
             change = sa.update(t.series).where(t.series.c.id == series_id)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from node.archive.evidence.corrections import must_be_settled
+from node.archive.rows import whereabouts
 from node.archive.rows.run_rows import latest_run, queue_run, release_run, send_again
 from node.archive.rows.series_rows import add_event, lock_series, move_series, supersede_runs
 from node.archive.rows.sign_offs import must_be_free
@@ -79,6 +80,7 @@ class Actions:
             )
         with self.engine.begin() as connection:
             row = asked_series(connection, series_id, "rejected", (State.REVIEW,))
+            _must_be_here(connection, row)
             sentence = _by("Rejected", who, reason)
             move_series(connection, row, State.REJECTED, sentence)
             add_event(connection, series_id, "reject", sentence, who=who)
@@ -107,6 +109,19 @@ class Actions:
             return sentence
 
 
+def _must_be_here(connection: sa.Connection, row: sa.RowMapping) -> None:
+    """Raise `Rejected` (LEFT) where rejecting would leave an sCT with somebody who has it."""
+    run = latest_run(connection, row)
+    places = whereabouts.places_of(connection, run["id"]) if run is not None else ()
+    if places and run is not None and run["withdrawn_at"] is None:
+        names = ", ".join(place.name for place in places)
+        raise Rejected(
+            f"The sCT of series {row['id']} may have reached {names} already.",
+            code="LEFT",
+            remedy="Withdraw it, so that they are told.",
+        )
+
+
 def _must_be(row: sa.RowMapping, seen: str | None) -> None:
     attempt = f"{row['revision']}.{row['attempt']}"
     if seen is not None and seen != attempt:
@@ -119,9 +134,17 @@ def _must_be(row: sa.RowMapping, seen: str | None) -> None:
 
 
 def asked_series(
-    connection: sa.Connection, series_id: int, words: str, allowed: Iterable[State]
+    connection: sa.Connection,
+    series_id: int,
+    words: str,
+    allowed: Iterable[State],
+    *,
+    removed: bool = False,
 ) -> sa.RowMapping:
-    """The locked series; `Rejected` when its state does not allow what ``words`` says."""
+    """The locked series; `Rejected` when its state does not allow what ``words`` says.
+
+    ``removed``: also one whose files retention has removed.
+    """
     known = connection.execute(sa.select(t.series.c.id).where(t.series.c.id == series_id)).first()
     if known is None:
         raise Rejected(
@@ -135,7 +158,7 @@ def asked_series(
             code="STATE",
             remedy=f"That is possible when it is {', '.join(states)}.",
         )
-    if not row["instances"]:
+    if not row["instances"] and not removed:
         raise Rejected(
             f"The files of series {series_id} were removed after its delivery.",
             code="REMOVED",

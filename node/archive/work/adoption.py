@@ -7,7 +7,7 @@ is done before (`node.flow.corrections`); a kill in between leaves nothing but f
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,10 +25,17 @@ from node.archive.rows.series_rows import (
     move_series,
     supersede_runs,
 )
+from node.archive.rows.whereabouts import may_have_left
 from node.archive.schema import tables as t
 from node.archive.schema.correction_tables import ADOPTED, DISMISSED, WAITING
 from node.archive.schema.records import OutputFile
-from node.archive.work.decisions import Withdrawable, because, outputs_of, withdraw_run
+from node.archive.work.decisions import (
+    Withdrawable,
+    because,
+    to_tell,
+    withdraw_run,
+    withdrawable_run,
+)
 from node.crashpoints import reach
 from node.domain.errors import Rejected
 from node.domain.states import State
@@ -171,10 +178,10 @@ class Adoption:
     ) -> list[str]:
         told: list[str] = []
         for what, notice in zip(prepared.left, notices, strict=True):
-            names = withdraw_run(connection, what, notice)
-            told += names
-            if names:
-                line = f"{sentence} The notice goes to {', '.join(names)}."
+            places = withdraw_run(connection, what, notice)
+            told += [place.name for place in places]
+            if places:
+                line = sentence + to_tell(places)
                 add_event(connection, what.series_id, "withdraw", line, who=by.who)
         return told
 
@@ -248,23 +255,13 @@ def _left(connection: sa.Connection, series_id: int) -> tuple[Withdrawable, ...]
     query = (
         sa.select(r.id, r.attempt)
         .where(r.series_id == series_id, r.withdrawn_at.is_(None))
-        .where(sa.exists().where(d.run_id == r.id))
+        .where(sa.exists().where(d.run_id == r.id) | may_have_left(r.id))
         .order_by(r.id)
     )
-    found = []
-    for row in connection.execute(query).all():
-        files = tuple(outputs_of(connection, row.id))
-        if files:
-            found.append(
-                Withdrawable(
-                    series_id=series_id,
-                    run_id=row.id,
-                    attempt=row.attempt,
-                    files=files,
-                    successor_series_uid=None,
-                )
-            )
-    return tuple(found)
+    runs = connection.execute(query).all()
+    found = (withdrawable_run(connection, series_id, row.id, row.attempt) for row in runs)
+    # What replaces it is not made yet.
+    return tuple(replace(what, successor_series_uid=None) for what in found if what is not None)
 
 
 def _locked(connection: sa.Connection, prepared: Prepared) -> dict[int, sa.RowMapping]:

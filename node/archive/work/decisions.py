@@ -4,13 +4,15 @@ Each decision is one transaction that also appends its line to the audit trail, 
 record stand or fall together. `Rejected` says why a decision is not possible; nothing has changed.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 
 from node.archive.evidence.corrections import must_be_settled
 from node.archive.people.audit import By, append
+from node.archive.rows import whereabouts
 from node.archive.rows.run_rows import (
     latest_run,
     output_value,
@@ -20,14 +22,17 @@ from node.archive.rows.run_rows import (
 )
 from node.archive.rows.series_rows import add_event, insert_missing, move_series
 from node.archive.rows.sign_offs import must_be_free
+from node.archive.rows.tombstones import tombstone_of
+from node.archive.rows.whereabouts import Place
 from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile
 from node.archive.work.actions import asked_series, no_sct
-from node.archive.work.deliveries import WITHDRAWAL, reached
+from node.archive.work.deliveries import WITHDRAWAL
 from node.domain.errors import Rejected
 from node.domain.release import to_read
 from node.domain.states import DeliveryState, State
-from node.domain.wording import counted
+
+_NOTICE_WAITS = "Waiting to send the withdrawal."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,15 +51,17 @@ class Signature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawable:
-    """A delivered sCT that can be withdrawn."""
+    """An sCT that may have left, and can be withdrawn."""
 
     series_id: int
     run_id: int
     attempt: int
     files: tuple[OutputFile, ...]
-    """Everything the run made."""
+    """Everything the run made; without a path what retention has removed."""
     successor_series_uid: str | None
     """Series Instance UID of the sCT that replaces it; None while there is none."""
+    header: Mapping[str, Any] | None = None
+    """Patient and study of what was removed here; None where the files are."""
 
 
 class Decisions:
@@ -108,18 +115,22 @@ class Decisions:
             change = sa.update(t.series).where(t.series.c.id == series_id)
             connection.execute(change.values(held_by=by.who))
             run = latest_run(connection, row)
-            gone = 0
+            places = whereabouts.places_of(connection, run["id"]) if run is not None else ()
             if run is not None and run["released_at"] is not None:
-                gone = stop_deliveries(connection, run["id"], sentence)
+                stop_deliveries(connection, run["id"], sentence)
                 unreleased = sa.update(t.runs).where(t.runs.c.id == run["id"])
                 connection.execute(unreleased.values(released_at=None, released_by=None))
-                if gone:
-                    sentence += f" {counted(gone, 'object')} had been sent already."
+                sentence += whereabouts.already(places)
                 move_series(connection, row, State.REVIEW, sentence)
             add_event(connection, series_id, "hold", sentence, who=by.who)
             append(
                 connection,
-                by.act("hold", f"series {series_id}", reason=reason, sent_already=gone),
+                by.act(
+                    "hold",
+                    f"series {series_id}",
+                    reason=reason,
+                    may_be_at=[place.name for place in places],
+                ),
             )
             return sentence
 
@@ -174,16 +185,16 @@ class Decisions:
     def withdrawable(
         self, series_id: int, attempt: int | None = None, revision: int | None = None
     ) -> Withdrawable:
-        """The newest sCT of a series that reached somebody, or that of attempt and revision.
+        """The newest sCT of a series that may have left, or that of attempt and revision.
 
         Attempts are counted anew in each revision: where one alone is named and fits several, none
         is taken for the one that was meant.
         """
-        r, d = t.runs.c, t.deliveries.c
+        r = t.runs.c
         query = (
             sa.select(r.id, r.attempt, r.revision, r.withdrawn_at)
             .where(r.series_id == series_id)
-            .where(sa.exists().where(d.run_id == r.id, reached()))
+            .where(whereabouts.may_have_left(r.id))
             .order_by(r.id.desc())
         )
         if attempt is not None:
@@ -205,33 +216,40 @@ class Decisions:
                     code="STATE",
                     remedy="An sCT in review is rejected instead.",
                 )
-            files = tuple(outputs_of(connection, run.id))
-            if not files:
+            found = withdrawable_run(connection, series_id, run.id, run.attempt)
+            if found is None:
                 raise Rejected(
                     f"The files of series {series_id} were removed after its delivery.",
                     code="REMOVED",
                     remedy="Tell whoever has the sCT; nothing here names its images any more.",
                 )
-            return Withdrawable(
-                series_id=series_id,
-                run_id=run.id,
-                attempt=run.attempt,
-                files=files,
-                successor_series_uid=_successor(connection, series_id, run.id),
-            )
+            return found
+
+    def may_have_left(self, series_id: int) -> bool:
+        """Whether the present sCT of a series may be anywhere, and nobody has withdrawn it."""
+        r, s = t.runs.c, t.series.c
+        present = (r.revision == s.revision) & (r.attempt == s.attempt)
+        query = (
+            sa.select(r.id)
+            .join(t.series, r.series_id == s.id)
+            .where(s.id == series_id, present, r.withdrawn_at.is_(None))
+            .where(whereabouts.may_have_left(r.id))
+        )
+        with t.reading(self.engine).begin() as connection:
+            return connection.execute(query).first() is not None
 
     def withdraw(
         self, what: Withdrawable, notice: OutputFile, by: By, *, reason: str, concept: str
     ) -> str:
-        """Send ``notice`` wherever something of the sCT arrived; nothing else of it leaves."""
+        """Send ``notice`` to every place of the sCT; nothing else of it leaves."""
         with self.engine.begin() as connection:
-            row = asked_series(connection, what.series_id, "withdrawn", tuple(State))
+            row = asked_series(connection, what.series_id, "withdrawn", tuple(State), removed=True)
             run = sa.select(t.runs).where(t.runs.c.id == what.run_id)
             if connection.execute(run).mappings().one()["withdrawn_at"] is not None:
                 raise Rejected("This sCT is withdrawn already.", code="STATE")
-            names = withdraw_run(connection, what, notice)
+            places = withdraw_run(connection, what, notice)
             sentence = f"Withdrawn by {by.who}{because(reason)}."
-            told = f"{sentence} The notice goes to {', '.join(names)}."
+            told = sentence + to_tell(places)
             if latest_run_id(connection, row) == what.run_id:
                 move_series(connection, row, State.REJECTED, told)
             add_event(connection, what.series_id, "withdraw", told, who=by.who)
@@ -243,7 +261,8 @@ class Decisions:
                     run=what.run_id,
                     sct=sorted({f.series_instance_uid for f in what.files}),
                     successor=what.successor_series_uid,
-                    destinations=names,
+                    destinations=[place.peer for place in places if place.peer],
+                    to_be_told=[place.name for place in places if not place.peer],
                     concept=concept,
                     reason=reason,
                     notice=notice.sop_instance_uid,
@@ -252,12 +271,43 @@ class Decisions:
             return told
 
 
-def withdraw_run(connection: sa.Connection, what: Withdrawable, notice: OutputFile) -> list[str]:
-    """Let nothing of a run leave but the notice, to everybody who got anything; their names."""
+def withdrawable_run(
+    connection: sa.Connection, series_id: int, run_id: int, attempt: int
+) -> Withdrawable | None:
+    """What is to be withdrawn of a run; None where nothing names it any more."""
+    found = Withdrawable(
+        series_id=series_id,
+        run_id=run_id,
+        attempt=attempt,
+        files=tuple(outputs_of(connection, run_id)),
+        successor_series_uid=_successor(connection, series_id, run_id),
+    )
+    if any(file.kind != WITHDRAWAL for file in found.files):
+        return found
+    tombstone = tombstone_of(connection, run_id)
+    if tombstone is None:
+        return None
+    return replace(found, files=tombstone.files, header=tombstone.header)
+
+
+def to_tell(places: Sequence[Place]) -> str:
+    """Who gets the notice, and whom a person has to tell."""
+    peers = ", ".join(place.peer for place in places if place.peer)
+    others = ", ".join(place.name for place in places if not place.peer)
+    told = f" The notice goes to {peers}." if peers else ""
+    return told + (f" Tell {others}: no notice can be sent there." if others else "")
+
+
+def withdraw_run(
+    connection: sa.Connection, what: Withdrawable, notice: OutputFile
+) -> Sequence[Place]:
+    """Let nothing of a run leave but the notice, to every place where it may be; these."""
     _index_notice(connection, what.run_id, notice)
     withdrawn = sa.update(t.runs).where(t.runs.c.id == what.run_id)
     connection.execute(withdrawn.values(withdrawn_at=t.db_clock(), released_at=None))
-    return _renew_deliveries(connection, what.run_id)
+    places = whereabouts.places_of(connection, what.run_id)
+    _renew_deliveries(connection, what.run_id, [place.peer for place in places if place.peer])
+    return places
 
 
 def latest_run_id(connection: sa.Connection, series: sa.RowMapping) -> int | None:
@@ -317,21 +367,24 @@ def _successor(connection: sa.Connection, series_id: int, run_id: int) -> str | 
     return connection.execute(query).scalar_one_or_none()
 
 
-def _renew_deliveries(connection: sa.Connection, run_id: int) -> list[str]:
-    """Have the notice sent to everybody who got anything; stop what nobody got."""
+def _renew_deliveries(connection: sa.Connection, run_id: int, peers: Sequence[str]) -> None:
+    """Have the notice sent to each of ``peers`` by a delivery of its own; stop all else."""
     d = t.deliveries
-    rows = connection.execute(
-        sa.select(d.c.id, d.c.destination, reached().label("reached")).where(d.c.run_id == run_id)
-    ).all()
-    names = []
+    rows = connection.execute(sa.select(d.c.id, d.c.destination).where(d.c.run_id == run_id)).all()
     for row in rows:
-        values = send_again("Waiting to send the withdrawal.")
-        if row.reached:
-            names.append(row.destination)
-        else:
+        values = send_again(_NOTICE_WAITS) | {"via": None}
+        if row.destination not in peers:
             values |= {"state": DeliveryState.FAILED.value, "sentence": "Withdrawn; never sent."}
         connection.execute(sa.update(d).where(d.c.id == row.id).values(**values))
-    return names
+    for name in sorted(set(peers) - {row.destination for row in rows}):
+        values = {
+            "run_id": run_id,
+            "destination": name,
+            "state": DeliveryState.WAITING.value,
+            "sentence": _NOTICE_WAITS,
+            "updated_at": t.db_clock(),
+        }
+        connection.execute(sa.insert(d).values(**values))
 
 
 def _index_notice(connection: sa.Connection, run_id: int, notice: OutputFile) -> None:

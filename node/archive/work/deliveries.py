@@ -5,14 +5,16 @@ repeated or late workflow cannot send a series behind the back of a newer one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from node.archive.rows import transfers
+from node.archive.rows import transfers, whereabouts
 from node.archive.rows.delivery_values import Answer, DeliveryJob, DueDelivery
 from node.archive.rows.run_rows import Superseded, current_run, output_value
 from node.archive.rows.series_rows import add_event, move_series
+from node.archive.rows.whereabouts import How
 from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile, Transfer
 from node.domain.states import DeliveryState, State
@@ -88,7 +90,22 @@ class Deliveries:
             sentence = f"Sending {len(missing)} of {len(outputs)} objects."
             attempts = row["attempts"] + 1
             _change(connection, delivery_id, DeliveryState.WAITING, sentence, attempts=attempts)
-            return _job(dict(row) | {"attempts": attempts}, missing, outputs, {})
+            job = _job(dict(row) | {"attempts": attempts}, missing, outputs, {})
+            return replace(job, withdraws=withdrawn)
+
+    def leaving(self, delivery_id: int, number: int, peer: str, address: str) -> bool:
+        """Write down that the sCT may get to ``peer`` from now on; False when it must not.
+
+        To be asked before the first byte of each association.
+        """
+        with self.engine.begin() as connection:
+            row = _locked(connection, delivery_id)
+            if row["tries"] != number or not _row_is_open(row):
+                return False
+            if not _withdrawn(connection, row["run_id"]):  # else it is the notice that leaves
+                place = whereabouts.of_peer(peer, How.DELIVERY, address)
+                whereabouts.note(connection, [row["run_id"]], place)
+            return True
 
     def record(self, delivery_id: int, number: int, answers: Iterable[Answer]) -> bool:
         """Keep what the destination answered; False when try ``number`` is to send nothing more.
@@ -115,12 +132,7 @@ class Deliveries:
             delivery = _locked(connection, delivery_id)
             connection.execute(sa.delete(i).where(here))
             connection.execute(sa.insert(i).values(rows))
-            if delivery["tries"] == number and _row_is_open(delivery):
-                return True
-            stored = any(row["stored"] for row in rows)
-            if stored and _withdrawn(connection, delivery["run_id"]):
-                _send_notice_too(connection, delivery)
-            return False
+            return bool(delivery["tries"] == number and _row_is_open(delivery))
 
     def transferred(
         self, delivery_id: int, classes: Mapping[str, int], ae_title: str, host: str, *, whole: bool
@@ -247,17 +259,6 @@ def _may_go_on(connection: sa.Connection, row: sa.RowMapping) -> bool:
     return True
 
 
-def _send_notice_too(connection: sa.Connection, row: sa.RowMapping) -> None:
-    """An sCT was withdrawn while it was being sent to who had none of it as far as was known."""
-    if row["state"] != DeliveryState.FAILED.value:
-        return
-    again = {"tries": row["tries"] + 1, "attempts": 0, "next_try_at": None, "enqueued_at": None}
-    sentence = "Waiting to send the withdrawal."
-    _change(connection, row["id"], DeliveryState.WAITING, sentence, **again)
-    told = f"It was being sent to {row['destination']}: the notice goes there, too."
-    _tell_withdrawal(connection, row["run_id"], told)
-
-
 def _withdrawn(connection: sa.Connection, run_id: int) -> bool:
     query = sa.select(t.runs.c.withdrawn_at).where(t.runs.c.id == run_id)
     return connection.execute(query).scalar_one() is not None
@@ -270,13 +271,6 @@ def _tell_withdrawal(connection: sa.Connection, run_id: int, sentence: str) -> N
 def _series_of(connection: sa.Connection, run_id: int) -> int:
     query = sa.select(t.runs.c.series_id).where(t.runs.c.id == run_id)
     return int(connection.execute(query).scalar_one())
-
-
-def reached() -> sa.ColumnElement[bool]:
-    """Whether anything of a delivery was stored at its destination."""
-    d, i = t.deliveries.c, t.delivery_instances.c
-    there = d.state.in_((_SENT, DeliveryState.CONFIRMED.value))
-    return there | sa.exists().where(i.delivery_id == d.id, i.stored.is_(True))
 
 
 def is_open() -> sa.ColumnElement[bool]:

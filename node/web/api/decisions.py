@@ -34,8 +34,8 @@ class Flow(Protocol):
     def sign(self, series_id: int, signature: Signature, by: By) -> str:
         """Release an sCT in review by signature."""
 
-    def reject(self, series_id: int, *, who: str, reason: str) -> str:
-        """Refuse the sCT of a series in review."""
+    def reject(self, series_id: int, by: By, *, reason: str) -> str:
+        """Refuse the sCT of a series in review; one that may have left is withdrawn."""
 
     def hold(self, series_id: int, by: By, *, reason: str = "") -> str:
         """Keep an sCT from leaving."""
@@ -188,12 +188,12 @@ def sign(request: Request, series_id: SeriesId, body: Sign) -> Said:
 @router.post("/reject")
 def reject(request: Request, series_id: SeriesId, body: Reason) -> Said:
     """Refuse the sCT of a series in review: it never leaves."""
-    who = actor(request)["who"]
+    by = By(**actor(request))
     return _done(
         request,
         "reject",
         series_id,
-        lambda: flow(request).reject(series_id, who=who, reason=body.reason),
+        lambda: flow(request).reject(series_id, by, reason=body.reason),
         reason=body.reason,
     )
 

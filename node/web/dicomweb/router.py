@@ -20,6 +20,7 @@ from node.archive.files import Folder
 from node.archive.headers.indexed_attributes import UNIQUE_KEY, Level
 from node.archive.headers.matching import Key
 from node.archive.query.catalogue import Catalogue, FoundInstance, Leaving
+from node.archive.rows.whereabouts import How, Place
 from node.dicom.intact import NotIntact
 from node.domain.door import Ending
 from node.domain.errors import Rejected
@@ -131,7 +132,7 @@ def retrieve(request: Request, study: str, series: str = "", instance: str = "")
     services = _services(request)
     accepted = _accepted(request, _DICOM)
     syntax = accepted.syntax or str(ExplicitVRLittleEndian)
-    leaving = Leaving(services.catalogue, found)
+    leaving = _leaving(request, found)
 
     def part(one: FoundInstance) -> Part:
         leaving.require(one.sop_instance_uid)
@@ -163,6 +164,7 @@ def metadata(request: Request, study: str, series: str = "", instance: str = "")
 def frames(request: Request, study: str, series: str, instance: str, numbers: str) -> Response:
     """Give frames: decompressed, or as they are compressed in the archive."""
     (one,) = _instances(request, _Target(study, series, instance))
+    _leaving(request, [one])
     path = _path(_services(request), one)
     lies_as = wado.FRAME_MEDIA.get(one.transfer_syntax_uid)
     accepted = _accepted(request, _OCTETS, *([lies_as] if lies_as else []))
@@ -179,6 +181,7 @@ def frames(request: Request, study: str, series: str, instance: str, numbers: st
 def bulk_data(request: Request, study: str, series: str, instance: str, tag: str) -> Response:
     """Give the value that metadata named by this URL."""
     (one,) = _instances(request, _Target(study, series, instance))
+    _leaving(request, [one])
     _accepted(request, _OCTETS)
     try:
         int(tag, 16)
@@ -285,6 +288,14 @@ def _instances(request: Request, target: _Target) -> list[FoundInstance]:
     if not found:
         raise HTTPException(404, "There is no such instance.")
     return found
+
+
+def _leaving(request: Request, found: list[FoundInstance]) -> Leaving:
+    """Write down that sCTs go to whoever asks; `Leaving` says whether they still may."""
+    who, address = me(request).name, request.client.host if request.client else ""
+    leaving = Leaving(_services(request).catalogue, found)
+    leaving.begin(Place(name=f"{who} (DICOMweb)", how=How.WEB, address=address))
+    return leaving
 
 
 def _picture(request: Request, target: _Target, number: int, window: str, *, size: int) -> Response:

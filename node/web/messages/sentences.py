@@ -79,6 +79,14 @@ _FORMS: tuple[tuple[str, str], ...] = (
         r"Held by (.+?)\. (\d+) object(?:\(s\)|s)? had been sent already\.",
         r"Retenue par \1. \2 [objet était déjà parti|objets étaient déjà partis].",
     ),
+    (
+        r"Held by (.+?): (.+)\. It may have reached (.+) already\.",
+        r"Retenue par \1 : \2. Elle est peut-être déjà chez \3.",
+    ),
+    (
+        r"Held by (.+?)\. It may have reached (.+) already\.",
+        r"Retenue par \1. Elle est peut-être déjà chez \2.",
+    ),
     (r"Held by (.+?): (.+)\.", r"Retenue par \1 : \2."),
     (r"Held by (.+?)\.", r"Retenue par \1."),
     (r"Resumed by (.+?); (.+) had held it\.", r"Reprise par \1 ; \2 la retenait."),

@@ -232,7 +232,8 @@ FORMS: tuple[tuple[str, str], ...] = (
      r"trouve dans \2."),
     # -- corrections (node.archive.evidence.corrections, node.archive.work.adoption)
     (r"Stopped: images came again from (.+) with another (.+)\. "
-     r"Adopt the correction or dismiss it\.( \d+ object(?:\(s\)|s)? had been sent already\.)?",
+     r"Adopt the correction or dismiss it\."
+     r"( (?:\d+ object(?:\(s\)|s)? had been sent|It may have reached .+) already\.)?",
      r"Arrêtée : images revenues de \1 avec un autre \2. Adoptez la correction ou écartez-la.\3"),
     (r"(\d+) object(?:\(s\)|s)? had been sent already\.",
      r"\1 [objet était déjà parti|objets étaient déjà partis]."),
@@ -242,7 +243,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"Held: its study holds a series of another patient, too\.",
      "Retenue : son examen contient aussi une série d’un autre patient."),
     (r"Stopped: its study also holds series (\d+) of another patient\."
-     r"( \d+ object(?:\(s\)|s)? had been sent already\.)?",
+     r"( (?:\d+ object(?:\(s\)|s)? had been sent|It may have reached .+) already\.)?",
      r"Arrêtée : son examen contient aussi la série \1 d’un autre patient.\2"),
     (r"Corrects series (\d+): nothing is made of it until somebody decides there\.",
      r"Corrige la série \1 : rien n’en est fait tant que personne n’y décide."),
@@ -252,7 +253,12 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"It goes on as series (\d+)\.", r"Elle continue comme série \1."),
     (r"It was series (\d+)\.", r"C’était la série \1."),
     (r"The synthetic CT is made anew\.", "Le scanner synthétique est refait."),
+    (r"The notice goes to (.+)\. Tell (.+): no notice can be sent there\.",
+     r"L’avis part vers \1. Prévenez \2 : aucun avis ne peut y être envoyé."),
+    (r"Tell (.+): no notice can be sent there\.",
+     r"Prévenez \1 : aucun avis ne peut y être envoyé."),
     (r"The notice goes to (.+)\.", r"L’avis part vers \1."),
+    (r"It may have reached (.+) already\.", r"Elle est peut-être déjà chez \1."),
     (r"Only (\S+) of (\S+) images came again corrected: (\S+) still say what they said\.",
      r"Seules \1 images sur \2 sont revenues corrigées : \3 disent encore ce qu’elles disaient."),
     (r"Have the whole series sent again from the PACS, or dismiss the correction\.",

@@ -54,10 +54,8 @@ def approve(
 @router.post("/reject")
 def reject(request: Request, series_id: int, comment: Text = "") -> Response:
     """Refuse the sCT: it never leaves."""
-    who = me(request).name
-    return _noted(
-        request, series_id, "reject", lambda to: to.reject(series_id, who=who, reason=comment)
-    )
+    by = By(**actor(request))
+    return _noted(request, series_id, "reject", lambda to: to.reject(series_id, by, reason=comment))
 
 
 @router.post("/hold")

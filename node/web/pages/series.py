@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from node.domain.access import Role
 from node.domain.sign_off import is_research
-from node.domain.states import DeliveryState, State
+from node.domain.states import State
 from node.web.api.series import found
 from node.web.auth.security import VIEWER, me
 from node.web.layout import layout
@@ -24,7 +24,6 @@ _SENT = (State.DELIVERING, State.DELIVERED, State.FAILED)
 _LEFT = (*_SENT, State.REVIEW)
 _MOVING = (State.QUEUED, State.RUNNING, State.DELIVERING)
 _BEFORE = (State.RECEIVING, State.QUEUED, State.RUNNING)
-_REACHED = (DeliveryState.SENT.value, DeliveryState.CONFIRMED.value)
 _AT_REST = (
     State.KEPT,
     State.REFUSED,
@@ -85,7 +84,7 @@ def _possible(request: Request, item: dict[str, Any], state: State) -> dict[str,
     desk: Desk | None = request.app.state.desk
     sent = [d["destination"] for d in item["deliveries"]]
     peers = [p.name for p in desk.book.current().peers] if desk else []
-    reached = any(d["state"] in _REACHED for d in item["deliveries"])
+    reached = bool(item["places"])
     return {
         "may_decide": me(request).role.covers(Role.PHYSICIST),
         "can_rerun": state in _AT_REST,

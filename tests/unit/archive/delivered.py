@@ -71,6 +71,7 @@ class Archive:
         deliveries = Deliveries(self.engine)
         (due,) = [d for d in deliveries.due() if d.destination == destination]
         assert deliveries.begin(due.delivery_id, due.number) is not None
+        assert deliveries.leaving(due.delivery_id, due.number, due.destination, "127.0.0.1")
         deliveries.sent(due.delivery_id, due.number, "Stored.")
 
     def item(self) -> sa.RowMapping:

@@ -63,6 +63,7 @@ def deliver(bench: Bench) -> None:
     deliveries = Deliveries(bench.runs.engine)
     for due in deliveries.due():
         assert deliveries.begin(due.delivery_id, due.number) is not None
+        assert deliveries.leaving(due.delivery_id, due.number, due.destination, "127.0.0.1")
         deliveries.sent(due.delivery_id, due.number, "Stored.")
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from node.archive.people.audit import By
 from node.archive.query.commitments import Commitments
 from node.archive.rows.delivery_values import Answer
+from node.archive.rows.whereabouts import How, note, of_peer
 from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile
 from node.archive.upkeep.retention import Retention
@@ -21,7 +22,7 @@ from node.domain.names import AETitle
 from node.domain.site import Peer, Site
 from node.domain.wording import Language
 from node.flow.delivery import DeliveryWork, RetryRule
-from node.flow.destinations import Answered
+from node.flow.destinations import Answered, Leaving
 from node.flow.proof import ProofRule, Prover
 from node.scu.store import Outgoing
 from node.web.messages.sentences import spoken
@@ -51,9 +52,16 @@ class Taking:
         self._at, self._what = at, what
 
     def send(
-        self, peer: Peer, files: Sequence[Outgoing], *, calling_ae: str, answered: Answered
+        self,
+        peer: Peer,
+        files: Sequence[Outgoing],
+        *,
+        calling_ae: str,
+        leaving: Leaving,
+        answered: Answered,
     ) -> None:
         """Take ``files`` one after the other."""
+        leaving()
         for file in files:
             self.taken.append(file.sop_instance_uid)
             if len(self.taken) == self._at:
@@ -99,9 +107,16 @@ def withdraw(archive: Archive) -> str:
         run = connection.execute(sa.select(t.runs.c.id)).scalar_one()
         values = {"run_id": run, "destination": "pacs", "state": "sent", "updated_at": 0.0}
         connection.execute(sa.insert(t.deliveries).values(values))
+        note(connection, [run], of_peer("pacs", How.DELIVERY))
+    what = decisions.withdrawable(archive.item()["id"])
+    return decisions.withdraw(what, notice_of(archive), BY, reason="wrong", concept="quality")
+
+
+def notice_of(archive: Archive) -> OutputFile:
+    """Any object, as the notice."""
     data = b"notice"
     archive.folder.write(PurePosixPath("outputs/1.2.3/1.2.3.9.dcm"), data)
-    notice = OutputFile(
+    return OutputFile(
         sop_instance_uid="1.2.3.9",
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.59",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
@@ -113,8 +128,6 @@ def withdraw(archive: Archive) -> str:
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
     )
-    what = decisions.withdrawable(archive.item()["id"])
-    return decisions.withdraw(what, notice, BY, reason="wrong", concept="quality")
 
 
 def test_a_hold_stops_what_is_being_sent(archive: Archive) -> None:
@@ -182,6 +195,7 @@ def test_an_older_sct_is_withdrawn_by_revision_and_attempt(archive: Archive) -> 
         connection.execute(sa.insert(t.runs).values(second))
         values = {"run_id": 2, "destination": "tps", "state": "sent", "updated_at": 0.0}
         connection.execute(sa.insert(t.deliveries).values(values))
+        note(connection, [2], of_peer("tps", How.DELIVERY))
         made = connection.execute(sa.select(t.outputs).limit(1)).mappings().one()
         other = {"run_id": 2, "sop_instance_uid": "1.2.3.4"}
         connection.execute(sa.insert(t.outputs).values(dict(made) | other))
