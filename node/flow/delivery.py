@@ -151,6 +151,7 @@ class DeliveryWork:
             return False
         sentence = f"{error} Sent to {peer.failover} instead, which stands in for it."
         self._deliveries.divert(job.delivery_id, number, peer.failover, sentence)
+        reach("delivery.diverted")
         log.warning("delivery_diverted", delivery=job.delivery_id, to=peer.failover)
         return True
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import CTImageStorage
+from pynetdicom.sop_class import CTImageStorage, KeyObjectSelectionDocumentStorage
 
 from tests.peers.waiting import free_port
 
@@ -41,7 +41,8 @@ class Picky:
     def serving(self) -> Iterator["Picky"]:
         """Listen while the block runs."""
         ae = AE(ae_title=self.ae_title)
-        ae.add_supported_context(CTImageStorage, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+        for sop_class in (CTImageStorage, KeyObjectSelectionDocumentStorage):
+            ae.add_supported_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
         address = ("127.0.0.1", self.port)
         handlers = [(evt.EVT_C_STORE, self.store)]
         server = ae.start_server(address, block=False, evt_handlers=handlers)

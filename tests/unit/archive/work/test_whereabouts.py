@@ -15,7 +15,7 @@ from node.archive.work.decisions import Decisions
 from node.archive.work.deliveries import Deliveries
 from node.domain.errors import Rejected
 from tests.unit.archive.delivered import Archive, make_archive
-from tests.unit.archive.test_stopping import Taking, deliver, hold, notice_of
+from tests.unit.archive.work.test_stopping import Taking, deliver, hold, notice_of
 
 BY = By(who="kemper")
 
