@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 
-from node.archive.evidence import corrections
+from node.archive.evidence import corrections, earlier_patient
 from node.archive.evidence.compare import contradictions, identity_in
 from node.archive.files import CONFLICTS, Folder, fsync_folder, instance_name
 from node.archive.headers.indexed_header import image_header
@@ -34,7 +34,7 @@ ARRIVAL = "arrival"
 CODES = frozenset(
     {
         "INSTANCE_CONFLICT", "INSTANCE_ELSEWHERE", "INSTANCE_UNFILED", "SERIES_CONTRADICTED",
-        "IMAGE_CONTRADICTED", "JOURNAL_DAMAGED",
+        "IMAGE_CONTRADICTED", "JOURNAL_DAMAGED", earlier_patient.CODE,
     }
 )  # fmt: skip
 """Of the findings that are made anew from the rows whenever something changes."""
@@ -177,9 +177,10 @@ def of_series(connection: sa.Connection, series_instance_uid: str) -> list[Aside
 
 
 def findings_of(connection: sa.Connection, row: sa.RowMapping) -> list[Finding]:
-    """Everything that lies aside has to say of a series."""
+    """Everything that lies aside, and what was here before, has to say of a series."""
     told = [a.as_finding() for a in of_series(connection, row["series_instance_uid"])]
-    return [*told, *corrections.findings_of(connection, row["id"])]
+    again = corrections.findings_of(connection, row["id"])
+    return [*told, *again, *earlier_patient.findings_of(connection, row)]
 
 
 def refresh(connection: sa.Connection, series_id: int) -> None:

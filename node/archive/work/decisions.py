@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from node.archive.evidence.conflicts import refresh
 from node.archive.evidence.corrections import must_be_settled
 from node.archive.people.audit import By, append
 from node.archive.rows import whereabouts
@@ -253,6 +254,7 @@ class Decisions:
             if latest_run_id(connection, row) == what.run_id:
                 move_series(connection, row, State.REJECTED, told)
             add_event(connection, what.series_id, "withdraw", told, who=by.who)
+            refresh(connection, what.series_id)  # an earlier sCT may have been spoken against
             append(
                 connection,
                 by.act(

@@ -177,6 +177,24 @@ ARRIVAL = {
         ),
         least="hold",
     ),
+    "EARLIER_OTHER_PATIENT": row(
+        "hold",
+        en=(
+            "An earlier synthetic CT is of another patient",
+            "Attempt {attempt} of revision {revision} was made when this series said {was}; now it "
+            "says {now}. That synthetic CT may be at {places}.",
+            "Compare with the PACS; withdraw the earlier synthetic CT where it is of the wrong "
+            "patient.",
+        ),
+        fr=(
+            "Un scanner synthétique antérieur est d'un autre patient",
+            "La tentative {attempt} de la révision {revision} date de quand cette série indiquait "
+            "{was} ; elle indique maintenant {now}. Ce scanner est peut-être chez {places}.",
+            "Comparez avec le PACS ; retirez le scanner synthétique antérieur s'il est du mauvais "
+            "patient.",
+        ),
+        least="hold",
+    ),
     "INSTANCE_ELSEWHERE": row(
         "hold",
         en=(

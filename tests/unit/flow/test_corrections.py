@@ -29,6 +29,7 @@ from node.flow.corrections import ByPolicy, Corrections
 from node.flow.series import SeriesWork
 from node.flow.step_context import Bench
 from node.flow.steps import STEPS
+from node.flow.withdrawals import withdraw
 from tests.phantoms.mr import mr_series
 from tests.unit.archive.delivered import make_archive
 from tests.unit.flow.corrected import (
@@ -447,6 +448,45 @@ def test_withdrawal_from_review_is_possible(bench: Bench, images: list[Path]) ->
     resend(bench.folder, bench.runs.engine, images, patient)
 
     assert Decisions(bench.runs.engine).withdrawable(1).run_id == 1
+
+
+@pytest.mark.long
+def test_a_correction_after_retention_is_held_until_the_old_sct_is_withdrawn(
+    bench: Bench, images: list[Path]
+) -> None:
+    """Nothing of the wrong patient is here any more, and TPS still has his sCT."""
+    assert line(bench) == "delivering"
+    deliver(bench)
+    assert Retention(bench.runs.engine, bench.folder).remove(1, "Old.")
+    resend(bench.folder, bench.runs.engine, images, patient)
+
+    assert line(bench) == "review"
+    (row,) = all_series(bench)
+    (told,) = [f for f in row["findings"] if f["code"] == "EARLIER_OTHER_PATIENT"]
+    assert told["severity"] == "hold"
+    assert told["values"]["places"] == "tps"
+    assert "RIGHT" in told["values"]["now"]
+    assert "RIGHT" not in told["values"]["was"]
+
+    decisions = Decisions(bench.runs.engine)
+    withdraw(decisions, bench.folder, 1, BY, reason="wrong patient", concept="safety")
+
+    (row,) = all_series(bench)
+    assert row["state"] == "review"
+    assert "EARLIER_OTHER_PATIENT" not in {f["code"] for f in row["findings"]}
+
+
+@pytest.mark.long
+def test_the_same_patient_after_retention_is_no_correction(
+    bench: Bench, images: list[Path]
+) -> None:
+    """Sent again as it was: made anew, and released by the route's policy."""
+    assert line(bench) == "delivering"
+    deliver(bench)
+    assert Retention(bench.runs.engine, bench.folder).remove(1, "Old.")
+    resend(bench.folder, bench.runs.engine, images, lambda _dataset: None)
+
+    assert line(bench) == "delivering"
 
 
 def another_series(dataset: pydicom.Dataset) -> None:
