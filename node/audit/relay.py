@@ -303,8 +303,8 @@ def _transfer(row: sa.RowMapping, ae_title: str) -> AuditEvent:
 
 _QUERIES = frozenset({"search archive", "see queue", "pull series"})
 _LOOKS = _QUERIES | {"see series", "see study"}
-_DEEDS = frozenset({"sign", "release", "reject", "withdraw", "hold", "resume", "retry", "resend",
-                    "send", "removed"})  # fmt: skip
+_DEEDS = frozenset({"sign", "release", "reject", "withdraw", "hold", "resume", "run again",
+                    "send again", "send", "removed", "retry", "resend"})  # fmt: skip
 _ROLES = {True: SOURCE, False: DESTINATION}
 _OF_PATIENTS = frozenset({"transfers"})
 _SOURCES: Mapping[str, sa.Table] = {

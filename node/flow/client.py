@@ -1,4 +1,4 @@
-"""What others may ask of the flow: run again, release, reject, resend, echo.
+"""What others may ask of the flow: a decision about a series, an echo, a pull, a verification.
 
 Requests are rows and enqueued workflows; whoever asks never runs one. A worker that can reach the
 peers does the work.
@@ -16,8 +16,7 @@ from node.archive.files import Folder
 from node.archive.people.audit import By
 from node.archive.site.model_repository import ModelBook
 from node.archive.site.peer_contacts import Echoes
-from node.archive.work.actions import Actions
-from node.archive.work.decisions import Decisions, Signature
+from node.archive.work.decisions import Decisions
 from node.archive.work.deliveries import Deliveries
 from node.archive.work.runs import Runs
 from node.domain.errors import Defect, Retryable
@@ -35,56 +34,17 @@ class FlowClient:
     """One for each process that asks; safe to use from several threads."""
 
     def __init__(self, database: sa.Engine, engine_url: str, folder: Folder | None = None) -> None:
-        self._actions = Actions(database)
-        self._decisions = Decisions(database)
+        self.decisions = Decisions(database, asked=self._ask)
         self._echoes = Echoes(database)
         self._folder = folder
         self._database = database
         self._engine_url = engine_url
 
-    def retry(self, series_id: int, *, who: str, model: str | None = None) -> str:
-        """Run a series again as a new attempt, with another model where one is named."""
-        sentence = self._actions.retry(series_id, who=who, model=model)
-        self._ask()
-        return sentence
-
-    def release(self, series_id: int, *, who: str, reason: str = "") -> str:
-        """Let the sCT of a series in review leave."""
-        sentence = self._actions.release(series_id, who=who, reason=reason)
-        self._ask()
-        return sentence
-
     def reject(self, series_id: int, by: By, *, reason: str) -> str:
         """Refuse the sCT of a series in review; one that may have left is withdrawn."""
-        if reason.strip() and self._decisions.may_have_left(series_id):
+        if reason.strip() and self.decisions.may_have_left(series_id):
             return self.withdraw(series_id, by, reason=reason, concept="quality")
-        return self._actions.reject(series_id, who=by.who, reason=reason)
-
-    def resend(self, series_id: int, *, who: str, destination: str | None = None) -> str:
-        """Send a released sCT again."""
-        sentence = self._actions.resend(series_id, who=who, destination=destination)
-        self._ask()
-        return sentence
-
-    def sign(self, series_id: int, signature: Signature, by: By) -> str:
-        """Release an sCT in review by signature, exactly as it was seen."""
-        sentence = self._decisions.sign(series_id, signature, by)
-        self._ask()
-        return sentence
-
-    def hold(self, series_id: int, by: By, *, reason: str = "") -> str:
-        """Keep an sCT from leaving, or stop one that is on its way."""
-        return self._decisions.hold(series_id, by, reason=reason)
-
-    def resume(self, series_id: int, by: By) -> str:
-        """Take back a hold before there is an sCT to review."""
-        return self._decisions.resume(series_id, by)
-
-    def send_to(self, series_id: int, destination: str, by: By) -> str:
-        """Send a released sCT to a peer its route does not name."""
-        sentence = self._decisions.send_to(series_id, destination, by)
-        self._ask()
-        return sentence
+        return self.decisions.reject(series_id, by, reason=reason)
 
     def withdraw(
         self,
@@ -100,7 +60,7 @@ class FlowClient:
         if self._folder is None:
             raise Defect("This process has no archive folder.")
         sentence = withdraw(
-            self._decisions,
+            self.decisions,
             self._folder,
             series_id,
             by,

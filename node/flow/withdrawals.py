@@ -12,8 +12,9 @@ from pydicom.dataset import Dataset
 from node.archive.files import Folder
 from node.archive.people.audit import By
 from node.archive.schema.records import OutputFile
-from node.archive.work.decisions import Decisions, Withdrawable
+from node.archive.work.decisions import Decisions
 from node.archive.work.deliveries import WITHDRAWAL
+from node.archive.work.withdrawing import Withdrawable
 from node.dicom.withdrawal import withdrawal_notice
 from node.domain.errors import Rejected
 

@@ -4,7 +4,7 @@ import getpass
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from node.archive.work.actions import Actions
+from node.archive.work.decisions import Decisions
 from node.config.settings import Settings
 from node.domain.errors import Rejected
 from node.run.app import database, engine_database, site_book
@@ -21,29 +21,23 @@ def act_on_series(
 
     Only the attempt ``seen``, as ``1.2``, is released; None releases the one there is.
     """
-    from node.archive.people.audit import Audit, By
+    from node.archive.people.audit import By
 
-    engine, who = database(settings), getpass.getuser()
-    actions = Actions(engine)
+    decisions = Decisions(database(settings))
+    by = By(who=f"{getpass.getuser()} (command)")
     if action == "retry":
-        sentence = actions.retry(series_id, who=who)
-    elif action == "release":
-        sentence = actions.release(series_id, who=who, reason=reason, seen=seen)
-    elif action == "reject":
-        sentence = actions.reject(series_id, who=who, reason=reason)
-    else:
-        sentence = actions.resend(series_id, who=who)
-    by = By(who=f"{who} (command)")
-    Audit(engine).add(by.act(action, f"series {series_id}", reason=reason))
-    return sentence
+        return decisions.retry(series_id, by)
+    if action == "release":
+        return decisions.release(series_id, by, reason=reason, seen=seen)
+    if action == "reject":
+        return decisions.reject(series_id, by, reason=reason)
+    return decisions.resend(series_id, by)
 
 
 def sign_series(
     settings: Settings, series_id: int, signature: "Signature", *, name: str, password: str
 ) -> str:
     """Release an sCT in review by the signature of an account, proved by its password."""
-    from node.archive.work.decisions import Decisions
-
     by = _proved(settings, name, password)
     return Decisions(database(settings)).sign(series_id, signature, by)
 

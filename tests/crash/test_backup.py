@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from node.archive.work.actions import Actions
+from node.archive.people.audit import By
+from node.archive.work.decisions import Decisions
 from tests.crash import checks
 from tests.crash.conftest import MakeNode
 from tests.crash.harness import Node
@@ -102,7 +103,7 @@ def test_a_restored_backup_has_the_series_and_the_sct(
 
     shutil.rmtree(tps.folder)
     tps.folder.mkdir()
-    Actions(node.engine()).resend(restored["id"], who="me")
+    Decisions(node.engine()).resend(restored["id"], By(who="me"))
     wait_until(lambda: len(tps.files()) == _SHAPE[0], "the sCT again", timeout_s=_PATIENCE_S)
     node.wait_state("delivered", timeout_s=_PATIENCE_S)
     checks.one_sct_delivered(node, tps, restored["id"])

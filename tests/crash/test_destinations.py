@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from node.archive.people.audit import By
 from node.archive.schema.records import OutputFile
-from node.archive.work.actions import Actions
+from node.archive.work.decisions import Decisions
 from tests.crash import checks
 from tests.crash.conftest import MakeNode
 from tests.crash.harness import Node
@@ -71,7 +72,7 @@ def test_each_destination_fares_for_itself(tmp_path: Path, new_node: MakeNode) -
         _wait(node, {"tps3": "sent"})
         _holds(away, node, outputs)
 
-        Actions(node.engine()).resend(item["id"], who="me", destination="tps4")
+        Decisions(node.engine()).resend(item["id"], By(who="me"), destination="tps4")
         node.wait_state("delivered", timeout_s=180)
         _holds(refuses, node, outputs)
         # Sent again after a break, perhaps; never anything else.

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from node.archive.work.actions import Actions
+from node.archive.people.audit import By
+from node.archive.work.decisions import Decisions
 from tests.crash import checks
 from tests.crash.conftest import MakeNode
 from tests.crash.harness import Node
@@ -194,5 +195,5 @@ def test_a_model_file_that_is_not_what_its_manifest_says_is_not_run(
     assert not tps.files()
 
     model.write_bytes(good)
-    Actions(node.engine()).retry(item["id"], who="me")
+    Decisions(node.engine()).retry(item["id"], By(who="me"))
     _delivered_once(node, tps)

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from node.archive.files import Folder
 from node.archive.people.audit import By
 from node.archive.schema import tables as t
-from node.archive.work.actions import Actions
 from node.archive.work.decisions import Decisions
 from node.flow.withdrawals import withdraw
 from tests.crash.conftest import MakeNode
@@ -28,7 +27,7 @@ POINTS = (
     "delivery.sent",
     "delivery.recorded",
 )
-IN_THE_DEFAULT_RUN = ("delivery.leaving", "delivery.diverted")
+IN_THE_DEFAULT_RUN = ("delivery.diverted",)
 _SPARE = """
 [[peers]]
 name = "spare"
@@ -85,7 +84,9 @@ def test_killed_while_it_leaves_every_place_is_known(
         assert _places(node) == {"tps", "spare"}
 
         (item,) = node.series()
-        Actions(node.engine()).resend(item["id"], who="me")  # forgets the answers, and no place
+        Decisions(node.engine()).resend(
+            item["id"], By(who="me")
+        )  # forgets the answers, and no place
         tps.answer = lambda _number: 0
         told = withdraw(
             Decisions(node.engine()), Folder(node.data), item["id"], By(who="me"),

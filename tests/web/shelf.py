@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 
 from node.archive.headers.indexed_header import part10_values
+from node.archive.people.audit import By
 from node.archive.query.queries import Queries
 from node.archive.rows.index import Index
 from node.archive.rows.run_rows import queue_run
@@ -21,7 +22,7 @@ from node.archive.rows.series_rows import lock_series
 from node.archive.rows.whereabouts import How, note, of_peer
 from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile, ReceivedHeader, StoredInstance
-from node.archive.work.actions import Actions
+from node.archive.work.decisions import Decisions
 from node.archive.work.runs import Runs
 from node.dicom.headers import read_instance
 from node.dicom.pixels import mr_volume
@@ -242,11 +243,22 @@ class Shelf:
                 note(connection, [run_id], of_peer(destination, How.DELIVERY))
 
 
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """A flow of which nothing has left: rejecting is nothing more than that."""
+
+    decisions: Decisions
+
+    def reject(self, series_id: int, by: By, *, reason: str) -> str:
+        """Refuse the sCT."""
+        return self.decisions.reject(series_id, by, reason=reason)
+
+
 def page_of(shelf: Shelf) -> FastAPI:
     """The web application on a shelf; what a person decides is written there and stays there."""
     return create_app(
         queries=shelf.queries,
-        flow=Actions(shelf.engine),
+        flow=Deciding(Decisions(shelf.engine)),
         archive_root=shelf.root,
         ae_title="PCTNODE",
         dicom_port=11112,

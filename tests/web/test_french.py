@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = (
     "node/domain/access.py", "node/domain/names.py", "node/domain/reading.py",
     "node/domain/site.py", "node/domain/sign_off.py", "node/archive/people/accounts.py",
-    "node/archive/work/actions.py", "node/archive/people/credentials.py",
+    "node/archive/work/withdrawing.py", "node/archive/people/credentials.py",
     "node/archive/work/decisions.py",
     "node/archive/work/adoption.py", "node/archive/evidence/corrections.py",
     "node/flow/corrections.py",

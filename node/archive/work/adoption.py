@@ -29,9 +29,9 @@ from node.archive.rows.whereabouts import may_have_left
 from node.archive.schema import tables as t
 from node.archive.schema.correction_tables import ADOPTED, DISMISSED, WAITING
 from node.archive.schema.records import OutputFile
-from node.archive.work.decisions import (
+from node.archive.work.decisions import because
+from node.archive.work.withdrawing import (
     Withdrawable,
-    because,
     to_tell,
     withdraw_run,
     withdrawable_run,

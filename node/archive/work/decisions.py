@@ -1,12 +1,12 @@
-"""What a person decides about an sCT: sign, hold, send elsewhere, withdraw.
+"""What a person decides about a series: run again, sign, reject, hold, send, withdraw.
 
 Each decision is one transaction that also appends its line to the audit trail, so that deed and
 record stand or fall together. `Rejected` says why a decision is not possible; nothing has changed.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -16,24 +16,40 @@ from node.archive.people.audit import By, append
 from node.archive.rows import whereabouts
 from node.archive.rows.run_rows import (
     latest_run,
-    output_value,
+    queue_run,
     release_run,
     send_again,
     stop_deliveries,
 )
-from node.archive.rows.series_rows import add_event, insert_missing, move_series
+from node.archive.rows.series_rows import (
+    add_event,
+    insert_missing,
+    lock_series,
+    move_series,
+    supersede_runs,
+)
 from node.archive.rows.sign_offs import must_be_free
-from node.archive.rows.tombstones import tombstone_of
-from node.archive.rows.whereabouts import Place
 from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile
-from node.archive.work.actions import asked_series, no_sct
-from node.archive.work.deliveries import WITHDRAWAL
+from node.archive.work.withdrawing import (
+    Withdrawable,
+    outputs_of,
+    to_tell,
+    withdraw_run,
+    withdrawable_run,
+)
 from node.domain.errors import Rejected
 from node.domain.release import to_read
 from node.domain.states import DeliveryState, State
 
-_NOTICE_WAITS = "Waiting to send the withdrawal."
+_AT_REST = (
+    State.KEPT,
+    State.REFUSED,
+    State.REVIEW,
+    State.DELIVERED,
+    State.REJECTED,
+    State.FAILED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,30 +66,102 @@ class Signature:
     comment: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawable:
-    """An sCT that may have left, and can be withdrawn."""
-
-    series_id: int
-    run_id: int
-    attempt: int
-    files: tuple[OutputFile, ...]
-    """Everything the run made; without a path what retention has removed."""
-    successor_series_uid: str | None
-    """Series Instance UID of the sCT that replaces it; None while there is none."""
-    header: Mapping[str, Any] | None = None
-    """Patient and study of what was removed here; None where the files are."""
-
-
 class Decisions:
     """The database as a person's decision sees it."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, asked: Callable[[], None] = lambda: None) -> None:
+        """``asked`` is called once there is something for a worker to do."""
         self.engine = engine
+        self._asked = asked
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        """A transaction that gives the workers something to do."""
+        with self.engine.begin() as connection:
+            yield connection
+        self._asked()
+
+    def retry(self, series_id: int, by: By, *, model: str | None = None) -> str:
+        """Begin a new attempt at a series that is at rest; return what happens now.
+
+        ``model`` is used instead of the route's; whether there is such a model is known above.
+        """
+        with self._begin() as connection:
+            row = asked_series(connection, series_id, "run again", _AT_REST)
+            attempt = row["attempt"] + 1
+            supersede_runs(connection, series_id)
+            other = f" with model {model}" if model else ""
+            sentence = f"Attempt {attempt}{other}, asked for by {by.who}."
+            _clear(connection, series_id)
+            # Somebody waits for it, so it comes before what arrived by itself.
+            queue_run(connection, row, attempt=attempt, sentence=sentence, urgent=True, model=model)
+            add_event(connection, series_id, "retry", sentence, who=by.who)
+            append(connection, by.act("run again", f"series {series_id}", model=model))
+            return sentence
+
+    def release(self, series_id: int, by: By, *, reason: str = "", seen: str | None = None) -> str:
+        """Let the sCT of a series in review leave.
+
+        ``seen`` is revision and attempt that were looked at, as ``1.2``; another one is refused.
+        """
+        with self._begin() as connection:
+            row = asked_series(connection, series_id, "released", (State.REVIEW,))
+            _must_be(row, seen)
+            run = latest_run(connection, row)
+            if run is None or run["plan"] is None:
+                raise no_sct(series_id)
+            must_be_free(connection, run["plan"])
+            must_be_settled(connection, series_id)
+            sentence = f"Released by {by.who}{because(reason)}."
+            change = sa.update(t.series).where(t.series.c.id == series_id)
+            connection.execute(change.values(held_by=None))
+            release_run(connection, row, run, run["plan"]["destinations"], sentence, who=by.who)
+            add_event(connection, series_id, "release", sentence, who=by.who)
+            append(connection, by.act("release", f"series {series_id}", reason=reason))
+            return sentence
+
+    def reject(self, series_id: int, by: By, *, reason: str) -> str:
+        """Refuse the sCT of a series in review: it never leaves."""
+        if not reason.strip():
+            raise Rejected(
+                "Rejecting an sCT needs a reason.", code="REASON", remedy="Say why in one sentence."
+            )
+        with self.engine.begin() as connection:
+            row = asked_series(connection, series_id, "rejected", (State.REVIEW,))
+            _must_be_here(connection, row)
+            sentence = f"Rejected by {by.who}{because(reason)}."
+            move_series(connection, row, State.REJECTED, sentence)
+            add_event(connection, series_id, "reject", sentence, who=by.who)
+            append(connection, by.act("reject", f"series {series_id}", reason=reason))
+            return sentence
+
+    def resend(self, series_id: int, by: By, *, destination: str | None = None) -> str:
+        """Send a released sCT again, whole, to one destination or to all of them."""
+        allowed = (State.DELIVERING, State.DELIVERED, State.FAILED)
+        with self._begin() as connection:
+            row = asked_series(connection, series_id, "sent again", allowed)
+            run = latest_run(connection, row)
+            if run is None or run["released_at"] is None:
+                raise no_sct(series_id)
+            must_be_free(connection, run["plan"])
+            must_be_settled(connection, series_id)
+            names = _reset(connection, run["id"], destination)
+            if not names:
+                raise Rejected(
+                    f"Series {series_id} has no delivery to {destination or 'anybody'}.",
+                    code="DESTINATION",
+                    remedy="Name a destination of its route, or run the series again.",
+                )
+            sentence = f"Sent again to {', '.join(names)}, asked for by {by.who}."
+            move_series(connection, row, State.DELIVERING, sentence)
+            add_event(connection, series_id, "resend", sentence, who=by.who)
+            act = by.act("send again", f"series {series_id}", destination=destination)
+            append(connection, act)
+            return sentence
 
     def sign(self, series_id: int, signature: Signature, by: By) -> str:
         """Release an sCT in review, exactly as it was seen; return what happens now."""
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             row = asked_series(connection, series_id, "signed", (State.REVIEW,))
             run = latest_run(connection, row)
             if run is None or run["plan"] is None:
@@ -152,7 +240,7 @@ class Decisions:
     def send_to(self, series_id: int, destination: str, by: By) -> str:
         """Send a released sCT to a peer its route does not name."""
         allowed = (State.DELIVERING, State.DELIVERED, State.FAILED)
-        with self.engine.begin() as connection:
+        with self._begin() as connection:
             row = asked_series(connection, series_id, "sent", allowed)
             run = latest_run(connection, row)
             if run is None or run["released_at"] is None:
@@ -273,43 +361,85 @@ class Decisions:
             return told
 
 
-def withdrawable_run(
-    connection: sa.Connection, series_id: int, run_id: int, attempt: int
-) -> Withdrawable | None:
-    """What is to be withdrawn of a run; None where nothing names it any more."""
-    found = Withdrawable(
-        series_id=series_id,
-        run_id=run_id,
-        attempt=attempt,
-        files=tuple(outputs_of(connection, run_id)),
-        successor_series_uid=_successor(connection, series_id, run_id),
-    )
-    if any(file.kind != WITHDRAWAL for file in found.files):
-        return found
-    tombstone = tombstone_of(connection, run_id)
-    if tombstone is None:
-        return None
-    return replace(found, files=tombstone.files, header=tombstone.header)
+def _must_be_here(connection: sa.Connection, row: sa.RowMapping) -> None:
+    """Raise `Rejected` (LEFT) where rejecting would leave an sCT with somebody who has it."""
+    run = latest_run(connection, row)
+    places = whereabouts.places_of(connection, run["id"]) if run is not None else ()
+    if places and run is not None and run["withdrawn_at"] is None:
+        names = ", ".join(place.name for place in places)
+        raise Rejected(
+            f"The sCT of series {row['id']} may have reached {names} already.",
+            code="LEFT",
+            remedy="Withdraw it, so that they are told.",
+        )
 
 
-def to_tell(places: Sequence[Place]) -> str:
-    """Who gets the notice, and whom a person has to tell."""
-    peers = ", ".join(place.peer for place in places if place.peer)
-    others = ", ".join(place.name for place in places if not place.peer)
-    told = f" The notice goes to {peers}." if peers else ""
-    return told + (f" Tell {others}: no notice can be sent there." if others else "")
+def _must_be(row: sa.RowMapping, seen: str | None) -> None:
+    attempt = f"{row['revision']}.{row['attempt']}"
+    if seen is not None and seen != attempt:
+        raise Rejected(
+            f"The sCT is not the one that was looked at: that was attempt {seen}, and attempt "
+            f"{attempt} is there now.",
+            code="CHANGED",
+            remedy="Look at it again and release what is there now.",
+        )
 
 
-def withdraw_run(
-    connection: sa.Connection, what: Withdrawable, notice: OutputFile
-) -> Sequence[Place]:
-    """Let nothing of a run leave but the notice, to every place where it may be; these."""
-    _index_notice(connection, what.run_id, notice)
-    withdrawn = sa.update(t.runs).where(t.runs.c.id == what.run_id)
-    connection.execute(withdrawn.values(withdrawn_at=t.db_clock(), released_at=None))
-    places = whereabouts.places_of(connection, what.run_id)
-    _renew_deliveries(connection, what.run_id, [place.peer for place in places if place.peer])
-    return places
+def asked_series(
+    connection: sa.Connection,
+    series_id: int,
+    words: str,
+    allowed: Iterable[State],
+    *,
+    removed: bool = False,
+) -> sa.RowMapping:
+    """The locked series; `Rejected` when its state does not allow what ``words`` says.
+
+    ``removed``: also one whose files retention has removed.
+    """
+    known = connection.execute(sa.select(t.series.c.id).where(t.series.c.id == series_id)).first()
+    if known is None:
+        raise Rejected(
+            f"There is no series {series_id}.", code="UNKNOWN", remedy="List the series."
+        )
+    row = lock_series(connection, series_id)
+    states = tuple(allowed)
+    if State(row["state"]) not in states:
+        raise Rejected(
+            f"Series {series_id} is {row['state']} and cannot be {words}.",
+            code="STATE",
+            remedy=f"That is possible when it is {', '.join(states)}.",
+        )
+    if not row["instances"] and not removed:
+        raise Rejected(
+            f"The files of series {series_id} were removed after its delivery.",
+            code="REMOVED",
+            remedy="Send the MR series again from the PACS; it begins a new revision.",
+        )
+    return row
+
+
+def no_sct(series_id: int) -> Rejected:
+    """The error for a series without an sCT."""
+    return Rejected(f"Series {series_id} has no sCT.", code="STATE", remedy="Run the series again.")
+
+
+def _clear(connection: sa.Connection, series_id: int) -> None:
+    change = sa.update(t.series).where(t.series.c.id == series_id)
+    connection.execute(change.values(findings=[], route=None, model=None))
+
+
+def _reset(connection: sa.Connection, run_id: int, destination: str | None) -> list[str]:
+    d, i = t.deliveries, t.delivery_instances
+    query = sa.select(d.c.id, d.c.destination).where(d.c.run_id == run_id)
+    if destination is not None:
+        query = query.where(d.c.destination == destination)
+    rows = connection.execute(query.order_by(d.c.id)).all()
+    for row in rows:
+        connection.execute(sa.delete(i).where(i.c.delivery_id == row.id))
+        again = send_again("Waiting to be sent again.") | {"via": None}
+        connection.execute(sa.update(d).where(d.c.id == row.id).values(**again))
+    return [row.destination for row in rows]
 
 
 def latest_run_id(connection: sa.Connection, series: sa.RowMapping) -> int | None:
@@ -348,60 +478,3 @@ def _changed(what: str) -> Rejected:
 def because(reason: str) -> str:
     """How a reason goes on after what was done."""
     return f": {reason.strip().rstrip('.')}" if reason.strip() else ""
-
-
-def outputs_of(connection: sa.Connection, run_id: int) -> list[OutputFile]:
-    """What a run made."""
-    o = t.outputs.c
-    query = sa.select(t.outputs).where(o.run_id == run_id).order_by(o.stack, o.kind, o.number)
-    return [output_value(row) for row in connection.execute(query).mappings()]
-
-
-def _successor(connection: sa.Connection, series_id: int, run_id: int) -> str | None:
-    o, r = t.outputs.c, t.runs.c
-    query = (
-        sa.select(o.series_instance_uid)
-        .join(t.runs, r.id == o.run_id)
-        .where(r.series_id == series_id, r.id > run_id, o.kind == "ct", r.withdrawn_at.is_(None))
-        .order_by(r.id.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar_one_or_none()
-
-
-def _renew_deliveries(connection: sa.Connection, run_id: int, peers: Sequence[str]) -> None:
-    """Have the notice sent to each of ``peers`` by a delivery of its own; stop all else."""
-    d = t.deliveries
-    rows = connection.execute(sa.select(d.c.id, d.c.destination).where(d.c.run_id == run_id)).all()
-    for row in rows:
-        values = send_again(_NOTICE_WAITS) | {"via": None}
-        if row.destination not in peers:
-            values |= {"state": DeliveryState.FAILED.value, "sentence": "Withdrawn; never sent."}
-        connection.execute(sa.update(d).where(d.c.id == row.id).values(**values))
-    for name in sorted(set(peers) - {row.destination for row in rows}):
-        values = {
-            "run_id": run_id,
-            "destination": name,
-            "state": DeliveryState.WAITING.value,
-            "sentence": _NOTICE_WAITS,
-            "updated_at": t.db_clock(),
-        }
-        connection.execute(sa.insert(d).values(**values))
-
-
-def _index_notice(connection: sa.Connection, run_id: int, notice: OutputFile) -> None:
-    values = {
-        "sop_instance_uid": notice.sop_instance_uid,
-        "run_id": run_id,
-        "kind": WITHDRAWAL,
-        "stack": notice.stack,
-        "series_instance_uid": notice.series_instance_uid,
-        "sop_class_uid": notice.sop_class_uid,
-        "transfer_syntax_uid": notice.transfer_syntax_uid,
-        "number": notice.number,
-        "path": notice.path,
-        "size": notice.size,
-        "sha256": notice.sha256,
-        "header": {},
-    }
-    insert_missing(connection, t.outputs, values)

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from node.archive.people.accounts import TooMany
 from node.archive.people.audit import By
-from node.archive.work.decisions import Signature
+from node.archive.work.decisions import Decisions, Signature
 from node.domain.errors import NodeError, Rejected
 from node.web.auth.proof import prove_again
-from node.web.auth.security import PHYSICIST, actor, note, noted
+from node.web.auth.security import PHYSICIST, actor, noted
 from node.web.views.page_services import desk
 
 router = APIRouter(prefix="/api/series/{series_id}", tags=["decisions"], dependencies=[PHYSICIST])
@@ -28,26 +28,10 @@ _STATUS = {
 class Flow(Protocol):
     """What carries decisions out; `node.flow.client.FlowClient` is one."""
 
-    def retry(self, series_id: int, *, who: str, model: str | None = None) -> str:
-        """Run a series again as a new attempt."""
-
-    def sign(self, series_id: int, signature: Signature, by: By) -> str:
-        """Release an sCT in review by signature."""
+    decisions: Decisions
 
     def reject(self, series_id: int, by: By, *, reason: str) -> str:
         """Refuse the sCT of a series in review; one that may have left is withdrawn."""
-
-    def hold(self, series_id: int, by: By, *, reason: str = "") -> str:
-        """Keep an sCT from leaving."""
-
-    def resume(self, series_id: int, by: By) -> str:
-        """Take back a hold before there is an sCT to review."""
-
-    def resend(self, series_id: int, *, who: str, destination: str | None = None) -> str:
-        """Send a released sCT again."""
-
-    def send_to(self, series_id: int, destination: str, by: By) -> str:
-        """Send a released sCT to a further peer."""
 
     def withdraw(
         self,
@@ -176,48 +160,27 @@ def sign(request: Request, series_id: SeriesId, body: Sign) -> Said:
         instances=body.instances,
         comment=body.comment,
     )
-    try:
-        by = prove_again(request, body.password.get_secret_value())
-        sentence = flow(request).sign(series_id, signature, by)
-    except NodeError as error:
-        raise as_http(error) from None
-    noted(request)
-    return Said(sentence=sentence)
+    decisions = flow(request).decisions
+    return _said(request, lambda: decisions.sign(series_id, signature, _proved(request, body)))
 
 
 @router.post("/reject")
 def reject(request: Request, series_id: SeriesId, body: Reason) -> Said:
-    """Refuse the sCT of a series in review: it never leaves."""
-    by = By(**actor(request))
-    return _done(
-        request,
-        "reject",
-        series_id,
-        lambda: flow(request).reject(series_id, by, reason=body.reason),
-        reason=body.reason,
-    )
+    """Refuse the sCT of a series in review; one that may have left is withdrawn."""
+    return _said(request, lambda: flow(request).reject(series_id, _by(request), reason=body.reason))
 
 
 @router.post("/hold")
 def hold(request: Request, series_id: SeriesId, body: Reason) -> Said:
     """Keep an sCT from leaving by itself, or stop one that is on its way."""
-    try:
-        sentence = flow(request).hold(series_id, By(**actor(request)), reason=body.reason)
-    except NodeError as error:
-        raise as_http(error) from None
-    noted(request)
-    return Said(sentence=sentence)
+    decisions = flow(request).decisions
+    return _said(request, lambda: decisions.hold(series_id, _by(request), reason=body.reason))
 
 
 @router.post("/resume")
 def resume(request: Request, series_id: SeriesId) -> Said:
     """Take back a hold before there is an sCT to review; one in review is signed or rejected."""
-    try:
-        sentence = flow(request).resume(series_id, By(**actor(request)))
-    except NodeError as error:
-        raise as_http(error) from None
-    noted(request)
-    return Said(sentence=sentence)
+    return _said(request, lambda: flow(request).decisions.resume(series_id, _by(request)))
 
 
 @router.post("/retry")
@@ -225,27 +188,15 @@ def retry(request: Request, series_id: SeriesId, body: Again) -> Said:
     """Begin a new attempt; what was made before stays as it is."""
     if body.model is not None and body.model not in {m["name"] for m in desk(request).models()}:
         raise HTTPException(422, f"There is no model {body.model!r}.")
-    who = actor(request)["who"]
-    return _done(
-        request,
-        "run again",
-        series_id,
-        lambda: flow(request).retry(series_id, who=who, model=body.model),
-        model=body.model,
-    )
+    decisions = flow(request).decisions
+    return _said(request, lambda: decisions.retry(series_id, _by(request), model=body.model))
 
 
 @router.post("/resend")
 def resend(request: Request, series_id: SeriesId, body: Resend) -> Said:
     """Send a released sCT again, whole."""
-    who = actor(request)["who"]
-    return _done(
-        request,
-        "send again",
-        series_id,
-        lambda: flow(request).resend(series_id, who=who, destination=body.destination),
-        destination=body.destination,
-    )
+    decisions, to = flow(request).decisions, body.destination
+    return _said(request, lambda: decisions.resend(series_id, _by(request), destination=to))
 
 
 @router.post("/send")
@@ -253,31 +204,24 @@ def send(request: Request, series_id: SeriesId, body: Send) -> Said:
     """Send a released sCT to a peer its route does not name."""
     if desk(request).book.current().peer(body.destination) is None:
         raise HTTPException(422, f"There is no peer {body.destination!r}.")
-    try:
-        sentence = flow(request).send_to(series_id, body.destination, By(**actor(request)))
-    except NodeError as error:
-        raise as_http(error) from None
-    noted(request)
-    return Said(sentence=sentence)
+    decisions = flow(request).decisions
+    return _said(request, lambda: decisions.send_to(series_id, body.destination, _by(request)))
 
 
 @router.post("/withdraw")
 def withdraw(request: Request, series_id: SeriesId, body: Withdraw) -> Said:
-    """Send a Key Object wherever a delivered sCT went: it must not be used any more."""
-    try:
-        by = prove_again(request, body.password.get_secret_value())
-        sentence = flow(request).withdraw(
+    """Send a Key Object wherever an sCT may be: it must not be used any more."""
+    return _said(
+        request,
+        lambda: flow(request).withdraw(
             series_id,
-            by,
+            _proved(request, body),
             reason=body.reason,
             concept=body.concept,
             attempt=body.attempt,
             revision=body.revision,
-        )
-    except NodeError as error:
-        raise as_http(error) from None
-    noted(request)
-    return Said(sentence=sentence)
+        ),
+    )
 
 
 @router.post("/adopt")
@@ -293,19 +237,26 @@ def dismiss(request: Request, series_id: SeriesId, body: Correct) -> Said:
 
 
 def _corrected(request: Request, series_id: int, body: Correct, decide: Callable[..., str]) -> Said:
+    reason, number = body.reason, body.correction
+    return _said(
+        request,
+        lambda: decide(series_id, _proved(request, body), reason=reason, correction=number),
+    )
+
+
+def _by(request: Request) -> By:
+    return By(**actor(request))
+
+
+def _proved(request: Request, body: Sign | Withdraw | Correct) -> By:
+    return prove_again(request, body.password.get_secret_value())
+
+
+def _said(request: Request, decide: Callable[[], str]) -> Said:
+    """Decide; the decision writes its own line of the audit trail."""
     try:
-        by = prove_again(request, body.password.get_secret_value())
-        sentence = decide(series_id, by, reason=body.reason, correction=body.correction)
+        sentence = decide()
     except NodeError as error:
         raise as_http(error) from None
     noted(request)
-    return Said(sentence=sentence)
-
-
-def _done(request: Request, action: str, series_id: int, act: Any, **details: Any) -> Said:
-    try:
-        sentence = act()
-    except NodeError as error:
-        raise as_http(error) from None
-    note(request, action, f"series {series_id}", **details)
     return Said(sentence=sentence)

@@ -15,7 +15,7 @@ from node.domain.errors import NodeError
 from node.web.api.decisions import Flow, flow
 from node.web.api.series import found
 from node.web.auth.proof import prove_again
-from node.web.auth.security import PHYSICIST, actor, me, note, noted
+from node.web.auth.security import PHYSICIST, actor, noted
 from node.web.layout import layout
 from node.web.messages.faults import code_of, known
 
@@ -47,56 +47,47 @@ def approve(
     return _told(
         request,
         series_id,
-        lambda to: to.sign(series_id, signature, prove_again(request, password)),
+        lambda to: to.decisions.sign(series_id, signature, prove_again(request, password)),
     )
 
 
 @router.post("/reject")
 def reject(request: Request, series_id: int, comment: Text = "") -> Response:
-    """Refuse the sCT: it never leaves."""
+    """Refuse the sCT; one that may have left is withdrawn."""
     by = By(**actor(request))
-    return _noted(request, series_id, "reject", lambda to: to.reject(series_id, by, reason=comment))
+    return _told(request, series_id, lambda to: to.reject(series_id, by, reason=comment))
 
 
 @router.post("/hold")
 def hold(request: Request, series_id: int, comment: Text = "") -> Response:
     """Keep an sCT from leaving, or stop one that is on its way."""
     by = By(**actor(request))
-    return _told(request, series_id, lambda to: to.hold(series_id, by, reason=comment))
+    return _told(request, series_id, lambda to: to.decisions.hold(series_id, by, reason=comment))
 
 
 @router.post("/resume")
 def resume(request: Request, series_id: int) -> Response:
     """Take back a hold before there is an sCT to review."""
     by = By(**actor(request))
-    return _told(request, series_id, lambda to: to.resume(series_id, by))
+    return _told(request, series_id, lambda to: to.decisions.resume(series_id, by))
 
 
 @router.post("/rerun")
 def rerun(request: Request, series_id: int, model: Text = "") -> Response:
     """Begin a new attempt, with another model where one is named."""
-    who = me(request).name
-    return _noted(
-        request,
-        series_id,
-        "run again",
-        lambda to: to.retry(series_id, who=who, model=model or None),
-    )
+    by, named = By(**actor(request)), model or None
+    return _told(request, series_id, lambda to: to.decisions.retry(series_id, by, model=named))
 
 
 @router.post("/resend")
 def resend(request: Request, series_id: int, destination: Text = "") -> Response:
     """Send a released sCT again, or to a peer its route does not name."""
-    who, by = me(request).name, By(**actor(request))
-    new = destination.removeprefix("+") if destination.startswith("+") else ""
-    if new:
-        return _told(request, series_id, lambda to: to.send_to(series_id, new, by))
-    return _noted(
-        request,
-        series_id,
-        "send again",
-        lambda to: to.resend(series_id, who=who, destination=destination or None),
-    )
+    by = By(**actor(request))
+    if destination.startswith("+"):
+        new = destination.removeprefix("+")
+        return _told(request, series_id, lambda to: to.decisions.send_to(series_id, new, by))
+    one = destination or None
+    return _told(request, series_id, lambda to: to.decisions.resend(series_id, by, destination=one))
 
 
 @router.post("/withdraw")
@@ -161,23 +152,13 @@ def dismiss(
 
 
 def _told(request: Request, series_id: int, act: Callable[[Flow], str]) -> Response:
-    """Do what writes its own line of the audit trail."""
+    """Decide; the decision writes its own line of the audit trail."""
     item = found(request, series_id)
     try:
         act(flow(request))
     except NodeError as error:
         return _not_done(request, item, error)
     noted(request)
-    return RedirectResponse(f"/series/{series_id}", status_code=303)
-
-
-def _noted(request: Request, series_id: int, action: str, act: Callable[[Flow], str]) -> Response:
-    item = found(request, series_id)
-    try:
-        act(flow(request))
-    except NodeError as error:
-        return _not_done(request, item, error)
-    note(request, action, f"series {series_id}")
     return RedirectResponse(f"/series/{series_id}", status_code=303)
 
 

@@ -20,7 +20,6 @@ from node.archive.query.queries import Queries
 from node.archive.schema import tables as t
 from node.archive.upkeep.retention import Retention
 from node.archive.upkeep.verify import verify_files
-from node.archive.work.actions import Actions
 from node.archive.work.decisions import Decisions
 from node.archive.work.deliveries import Deliveries
 from node.domain.errors import Rejected
@@ -113,7 +112,7 @@ def test_a_correction_before_work_is_held_and_adopted(bench: Bench, images: list
     assert (told["values"]["new"], told["values"]["count"]) == ("RIGHT", "24")
     assert found(bench) == set()
     with pytest.raises(Rejected, match="correction of series 1 waits"):
-        Actions(bench.runs.engine).release(1, who="ada")
+        Decisions(bench.runs.engine).release(1, By(who="ada"))
 
     sentence = corrections(bench).adopt(1, BY, reason="the PACS is right")
 
@@ -224,7 +223,7 @@ def test_dismissed_the_series_goes_on_after_a_new_release(bench: Bench, images: 
     (row,) = all_series(bench)
     assert (row["state"], codes(row)) == ("review", {})
     assert len(rows(bench, t.conflicts)) == 24
-    Actions(bench.runs.engine).release(1, who="ada")
+    Decisions(bench.runs.engine).release(1, By(who="ada"))
     (row,) = all_series(bench)
     assert row["state"] == "delivered"
     assert open_corrections(bench.runs.engine) == []
@@ -548,8 +547,8 @@ def test_who_has_read_of_the_other_patient_may_release(bench: Bench, images: lis
     """A person decides; the other series, run again, does not stop what was released."""
     resend(bench.folder, bench.runs.engine, images, other_patient)
     run_all(bench)
-    Actions(bench.runs.engine).release(1, who="ada")
-    Actions(bench.runs.engine).retry(2, who="ada")
+    Decisions(bench.runs.engine).release(1, By(who="ada"))
+    Decisions(bench.runs.engine).retry(2, By(who="ada"))
 
     run_all(bench)
 

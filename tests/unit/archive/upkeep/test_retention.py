@@ -5,11 +5,12 @@ import pytest
 import sqlalchemy as sa
 
 from node.archive.ingest.receive import Receiver
+from node.archive.people.audit import By
 from node.archive.rows.index import Index
 from node.archive.schema import tables as t
 from node.archive.schema.records import StoredInstance
 from node.archive.upkeep.retention import Retention
-from node.archive.work.actions import Actions
+from node.archive.work.decisions import Decisions
 from node.domain.errors import Rejected
 from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 from tests.unit.archive.delivered import CONTEXT, Archive, make_archive
@@ -57,7 +58,7 @@ def test_a_series_that_was_sent_again_is_not_removable(archive: Archive) -> None
     """A person's resend makes it wait for a confirmation anew."""
     archive.make("tps")
     archive.deliver("tps")
-    Actions(archive.engine).resend(1, who="me")
+    Decisions(archive.engine).resend(1, By(who="me"))
     assert _removable(archive) == []
 
 
@@ -80,7 +81,7 @@ def test_removal_frees_the_disk_and_keeps_the_history(archive: Archive) -> None:
         "Removed for the test.",
     )
     with pytest.raises(Rejected, match="removed"):
-        Actions(archive.engine).resend(1, who="me")
+        Decisions(archive.engine).resend(1, By(who="me"))
     with archive.engine.connect() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(t.runs)).scalar() == 1
 

@@ -14,7 +14,6 @@ from node.archive.rows.whereabouts import How, note, of_peer
 from node.archive.schema import tables as t
 from node.archive.schema.records import OutputFile
 from node.archive.upkeep.retention import Retention
-from node.archive.work.actions import Actions
 from node.archive.work.decisions import Decisions
 from node.archive.work.deliveries import Deliveries
 from node.domain.errors import Rejected
@@ -146,7 +145,7 @@ def test_what_a_person_lets_go_again_is_sent_to_its_end(archive: Archive) -> Non
     tps = Taking(at=10, what=lambda: hold(archive))
     deliver(archive, tps)
 
-    Actions(archive.engine).release(archive.item()["id"], who="kemper")
+    Decisions(archive.engine).release(archive.item()["id"], By(who="kemper"))
 
     assert deliver(archive, tps) == ["sent"]
     assert len(tps.taken) == len(set(tps.taken)) == OBJECTS
@@ -169,7 +168,7 @@ def test_what_is_missing_at_the_peer_is_not_sent_while_somebody_holds_it(archive
     assert deliver(archive, tps, proof="commitment") == ["nothing to do"]
     assert len(tps.taken) == OBJECTS
 
-    Actions(archive.engine).release(archive.item()["id"], who="kemper")
+    Decisions(archive.engine).release(archive.item()["id"], By(who="kemper"))
     assert deliver(archive, tps, proof="commitment") == ["sent"]
     assert tps.taken[OBJECTS:] == lost
 
@@ -273,7 +272,7 @@ def test_what_was_proved_while_it_was_held_is_delivered_once_it_is_let_go(archiv
     Deliveries(archive.engine).confirmed(row["id"], row["tries"], "Committed to.")
     assert archive.item()["state"] == "review"
 
-    Actions(archive.engine).release(archive.item()["id"], who="kemper")
+    Decisions(archive.engine).release(archive.item()["id"], By(who="kemper"))
 
     assert archive.item()["state"] == "delivered"
 

@@ -10,7 +10,6 @@ from node.archive.people.audit import By
 from node.archive.query.catalogue import Catalogue, Leaving
 from node.archive.rows.whereabouts import How, Place, of_peer
 from node.archive.schema import tables as t
-from node.archive.work.actions import Actions
 from node.archive.work.decisions import Decisions
 from node.archive.work.deliveries import Deliveries
 from node.domain.errors import Rejected
@@ -72,7 +71,7 @@ def test_a_place_is_written_before_the_first_byte(archive: Archive) -> None:
 def test_a_destination_that_never_let_us_in_is_no_place(archive: Archive) -> None:
     """Held before anything was sent: nobody has it, and it can be rejected."""
     assert "may have reached" not in hold(archive)
-    Actions(archive.engine).reject(archive.item()["id"], who="kemper", reason="wrong")
+    Decisions(archive.engine).reject(archive.item()["id"], By(who="kemper"), reason="wrong")
 
     assert places(archive) == []
 
@@ -97,7 +96,7 @@ def test_a_failover_leaves_two_places_and_both_are_told(archive: Archive) -> Non
 def test_a_resend_forgets_no_place(archive: Archive) -> None:
     """Sent, and asked to be sent again: the answers are gone, the place is not."""
     assert deliver(archive, Taking()) == ["sent"]
-    Actions(archive.engine).resend(archive.item()["id"], who="kemper")
+    Decisions(archive.engine).resend(archive.item()["id"], By(who="kemper"))
 
     assert "The notice goes to tps." in withdraw(archive)
 
@@ -149,7 +148,7 @@ def test_rejecting_what_may_have_left_is_refused_below_the_flow(archive: Archive
     hold(archive)
 
     with pytest.raises(Rejected, match="may have reached tps") as refused:
-        Actions(archive.engine).reject(archive.item()["id"], who="kemper", reason="wrong")
+        Decisions(archive.engine).reject(archive.item()["id"], By(who="kemper"), reason="wrong")
 
     assert refused.value.code == "LEFT"
 
