@@ -186,6 +186,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path, config: Path) -> No
     assert first == second
 
 
+@pytest.mark.long
 def test_a_series_that_lies_there_corrected_too_is_refused(tmp_path: Path, config: Path) -> None:
     """Which of the two patients is right nobody here can say: no sCT is made of either."""
     source = tmp_path / "mr"

@@ -98,6 +98,7 @@ def test_a_mask_file_decides_what_counts(
     assert "mae_hu           0\n" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_folder_without_a_ct_says_what_it_holds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,6 +105,7 @@ ALL = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", ONE)
 def test_one_image_that_differs_is_found(name: str) -> None:

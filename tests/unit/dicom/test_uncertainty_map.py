@@ -33,6 +33,7 @@ def data(companion: Companion) -> bytes:
     return companion.instance.data
 
 
+@pytest.mark.long
 def test_half_widths_are_read_back_within_half_a_step(made: WrittenSct) -> None:
     """By highdicom's reader, with the real world values the object declares."""
     image = highdicom.imread(io.BytesIO(data(encoded(made))))

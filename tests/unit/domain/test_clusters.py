@@ -59,6 +59,7 @@ def test_two_echoes_always_do(
     assert len({stack.label for stack in stacks}) == 2
 
 
+@pytest.mark.long
 @given(st.lists(st.floats(-1e6, 1e6), max_size=30), st.floats(0.0, 10.0))
 def test_clusters_are_runs_without_a_gap(values: list[float], tolerance: float) -> None:
     """In order of the values, with a gap of more than the tolerance between two."""

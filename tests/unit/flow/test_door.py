@@ -115,6 +115,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
+@pytest.mark.long
 def test_a_series_that_came_whole_leaves(world: World) -> None:
     """All of it on one association that was released: the route's own policy counts."""
     world.bring(world.images).end(Ending.RELEASED, "Released.")
@@ -151,6 +152,7 @@ def test_fewer_than_the_archive_says_are_held(world: World) -> None:
     assert world.line() == ("review", {"SERIES_INCOMPLETE": "hold"})
 
 
+@pytest.mark.long
 def test_refused_images_are_held_for(world: World) -> None:
     """No route can make that milder: what was offered is not here."""
     world.routes = [ROUTES[0]]

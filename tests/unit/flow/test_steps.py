@@ -209,6 +209,7 @@ def test_another_version_of_an_image_is_told_wherever_the_series_stands(
     assert codes.count("INSTANCE_CONFLICT") == 1
 
 
+@pytest.mark.long
 def test_what_comes_aside_while_the_check_writes_is_not_forgotten(bench: Bench) -> None:
     """The check read the table before, and writes its findings after."""
     bench.runs.settle_quiet(-1.0)
@@ -231,6 +232,7 @@ def grow_stricter(bench: Bench) -> None:
     bench.model_named = lambda _name: thinner
 
 
+@pytest.mark.long
 def test_a_thread_that_cannot_be_had_is_waited_for(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +270,7 @@ def test_what_the_plan_is_made_under_decides_about_release(bench: Bench) -> None
     ]
 
 
+@pytest.mark.long
 def test_a_worker_that_comes_late_writes_over_nothing(bench: Bench, tmp_path: Path) -> None:
     """Its work was taken over; on its hardware the same network gave another last bit."""
     bench.runs.settle_quiet(-1.0)

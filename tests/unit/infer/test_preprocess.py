@@ -119,6 +119,7 @@ def test_scanner_scale_does_not_matter() -> None:
     assert np.percentile(once[body], 80) == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.long
 def test_the_contour_runs_at_half_the_signal_beside_it() -> None:
     """Under a coil's shading of one to three the outline is right to a tenth of a millimetre."""
     values, truth = head((90, 90, 90))
@@ -156,6 +157,7 @@ def test_a_stack_as_skewed_as_the_checks_accept_is_placed_right() -> None:
     assert off_mm.max() < 0.1
 
 
+@pytest.mark.long
 def test_a_scalp_that_touches_the_brain_nowhere_is_kept() -> None:
     """In a slab of the vault the skull parts them all the way round; a speck beside it goes."""
     rows, columns = np.ogrid[-90:90, -85:85]

@@ -104,6 +104,7 @@ def test_ms_ssim_equals_the_one_built_on_scipy(shape: tuple[int, int, int]) -> N
     assert ms_ssim(truth, ours, mask, RANGE_2025) == pytest.approx(theirs, abs=1e-9)
 
 
+@pytest.mark.long
 def test_ms_ssim_keeps_the_published_quirk() -> None:
     """The textbook's, with luminance at the coarsest level alone, is another number."""
     truth, ours, mask = case()
@@ -112,6 +113,7 @@ def test_ms_ssim_keeps_the_published_quirk() -> None:
     assert abs(ms_ssim(truth, ours, mask, RANGE_2025) - book) > 1e-5
 
 
+@pytest.mark.long
 def test_a_perfect_answer_has_perfect_figures() -> None:
     """Error 0, similarity 1, PSNR without bound."""
     truth, _, mask = case()

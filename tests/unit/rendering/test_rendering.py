@@ -81,6 +81,7 @@ def test_all_pictures_are_in_one(planes: Planes) -> None:
     assert int(whole.astype(int).sum()) == lit
 
 
+@pytest.mark.long
 def test_a_page_is_of_one_size_whatever_it_says(planes: Planes) -> None:
     """More rows than fit are counted, not drawn over each other; an empty body has pictures too."""
     nobody = replace(planes, body=np.zeros_like(planes.body))
@@ -106,6 +107,7 @@ def pages(pdf: bytes) -> int:
     return pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ")
 
 
+@pytest.mark.long
 def test_a_table_without_passed_rows_says_so() -> None:
     """A reader must not take it for all checks."""
     assert note(report()) == NOTE

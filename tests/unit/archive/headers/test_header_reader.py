@@ -217,6 +217,7 @@ def test_passing_plain_elements_in_one_go_changes_nothing(
     assert 500 < sum(isinstance(one, str) for one in fast) < 4500
 
 
+@pytest.mark.long
 def test_what_was_in_the_header_before_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

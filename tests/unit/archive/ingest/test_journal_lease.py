@@ -133,6 +133,7 @@ def test_a_segment_that_was_taken_is_not_acknowledged(tmp_path: Path) -> None:
     assert place.segment.path.with_suffix(".taken").exists()
 
 
+@pytest.mark.long
 def test_segments_that_were_taken_are_made_anew(store: Store) -> None:
     """The acceptor goes on with a journal of its own once what it held is filed."""
     sent = new_series(FEW)

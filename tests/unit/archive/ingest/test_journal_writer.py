@@ -475,6 +475,7 @@ def test_a_disk_without_place_for_the_journal_keeps_none_of_it(
         store.assert_holds(sent)
 
 
+@pytest.mark.long
 def test_a_series_with_instances_in_the_journal_does_not_settle(store: Store, filer: Filer) -> None:
     """Its row says that it was quiet for long; what was acknowledged since has no row yet."""
     receiver, sent = store.receiver(filer), new_series(FEW)

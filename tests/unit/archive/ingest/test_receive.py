@@ -118,6 +118,7 @@ def test_the_same_instance_again_changes_nothing(store: Store, tmp_path: Path) -
     assert store.rows("select instances, revision from series") == [(1, 1)]
 
 
+@pytest.mark.long
 def test_other_bytes_of_the_same_uid_are_kept_aside(store: Store, tmp_path: Path) -> None:
     """The first object stays as it is; the second lies under conflicts and is indexed there."""
     first = encoded(tmp_path, mr_image(fill=1))

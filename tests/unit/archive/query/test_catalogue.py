@@ -62,6 +62,7 @@ def test_counts_and_modalities_are_those_of_the_whole_study(catalogue: Catalogue
     assert len(study["SOPClassesInStudy"].split("\\")) == 2
 
 
+@pytest.mark.long
 def test_patients_with_what_they_have(catalogue: Catalogue) -> None:
     """A patient is one match, however many studies."""
     (found,) = catalogue.find(Level.PATIENT, [Key("PatientID", "LO", "P1")])

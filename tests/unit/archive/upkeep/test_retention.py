@@ -101,6 +101,7 @@ def test_a_removed_series_that_comes_again_is_a_new_revision(archive: Archive) -
         assert connection.execute(sa.select(sa.func.count()).select_from(t.catalogue)).scalar() == 1
 
 
+@pytest.mark.long
 def test_a_file_received_again_before_the_removal_ends_is_kept(archive: Archive) -> None:
     """The list names a file, not a path: what came after it under that path is acknowledged."""
     archive.make("tps")

@@ -156,6 +156,7 @@ def test_what_a_person_lets_go_again_is_sent_to_its_end(archive: Archive) -> Non
     assert sum(count for row in told for count in row.classes.values()) == OBJECTS
 
 
+@pytest.mark.long
 def test_what_is_missing_at_the_peer_is_not_sent_while_somebody_holds_it(archive: Archive) -> None:
     """Sent, and held before its proof: the peer lacks some, which must not leave now."""
     tps = Taking()
