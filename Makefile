@@ -8,7 +8,7 @@ KILLS ?= 1000
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test unit lint fmt types assets audit crash day fuzz soak interop bench export throughput trust peers scale meaning
+.PHONY: help setup setup-dev demo serve test unit lint fmt types assets audit crash day fuzz soak interop bench export throughput trust peers scale meaning proving
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ fuzz: $(VENV)/.dev peers ## fuzzed series, data sets and PDUs: all of them, not 
 
 meaning: $(VENV)/.dev ## 2,000 live series as the field sends them: what may leave, and what may not (SEED=n)
 	$(BIN)/python -m tests.field.fuzz $(if $(SEED),--seed $(SEED))
+
+proving: $(VENV)/.dev peers ## FAULTS=500 faults of every kind on one host, and a judge (SEED=n)
+	$(BIN)/python -m tests.proving --faults $(or $(FAULTS),500) $(if $(SEED),--seed $(SEED))
 
 soak: $(VENV)/.dev peers ## ten minutes with 50 misbehaving and 4 honest peers
 	$(BIN)/pytest tests/soak --soak
