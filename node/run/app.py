@@ -27,6 +27,7 @@ from node.domain.errors import Misconfigured, Retryable
 from node.domain.site import Site
 from node.log import get_logger
 from node.net.tls import Tls, Validity, validity_of
+from node.run.allocator import keep_freed_memory
 from node.run.generators import GeneratorPool, model_rows, only_model, registry, verified
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ def echo_peer(settings: Settings, name: str) -> str:
 
 def run_scp(settings: Settings, listeners: Sequence[socket.socket], stop: Event, slot: int) -> None:
     """Receive on ``listeners``, as `listen` gives them, until ``stop`` is set."""
+    keep_freed_memory()
     from node.archive.ingest.receive import Receiver
     from node.archive.query.catalogue import Catalogue
     from node.archive.query.commitments import Commitments

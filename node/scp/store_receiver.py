@@ -73,6 +73,8 @@ class ReceiveLoop:
             for context in association.accepted_contexts
             if is_stored(context)
         }
+        # Once: it is looked up among the items of the request each time.
+        self._limit = association.requestor.maximum_length or 0
         self._memory = memoryview(bytearray(MEMORY_BYTES))
         self._command = b""
         self._arriving: _Arriving | None = None
@@ -185,7 +187,7 @@ class ReceiveLoop:
                     arriving.request,
                     answer.status.code,
                     answer.error_comment,
-                    limit=self._association.requestor.maximum_length or 0,
+                    limit=self._limit,
                 )
             )
 
