@@ -311,6 +311,7 @@ def _deliveries(connection: sa.Connection, ids: Sequence[int]) -> dict[int, list
             {
                 "id": row["id"],
                 "destination": row["destination"],
+                "via": row["via"],
                 "state": row["state"],
                 "proof": row["proof"],
                 "attempts": row["attempts"],

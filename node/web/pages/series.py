@@ -68,6 +68,7 @@ def page(request: Request, series_id: int) -> HTMLResponse:
         trouble=series_view.trouble(item, t),
         arrival=arrival(item["door"], t),
         destinations=series_view.destinations(item),
+        elsewhere=series_view.elsewhere(item),
         images=series_view.images(item),
         run=current,
         band_of=(band_for(request, item) or {}).get("series", 0) if has_images else 0,

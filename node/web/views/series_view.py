@@ -19,6 +19,7 @@ _STEP_WORDS = {"collect": 1, "check": 1, "plan": 1, "synthesise": 2, "encode": 3
 # What the checks of every accepted series look for.
 _LOOKED_FOR = (*KIND, *PIXELS, *GEOMETRY, *ACQUISITION)
 # Findings whose worst place the viewer can find itself when the check does not name it.
+_STORED = (DeliveryState.SENT.value, DeliveryState.CONFIRMED.value)
 _SEEN_IN = {"UNCERTAINTY_HIGH": "uncertainty"}
 
 
@@ -137,6 +138,12 @@ def destinations(item: Item) -> list[str]:
     runs = item["runs"]
     plan = runs[-1]["plan"] if runs else None
     return list(plan["destinations"]) if plan else []
+
+
+def elsewhere(item: Item) -> list[str]:
+    """Where the present sCT may be and no delivery says that it is."""
+    stored = {d["via"] or d["destination"] for d in item["deliveries"] if d["state"] in _STORED}
+    return [place["name"] for place in item["places"] if place["name"] not in stored]
 
 
 def images(item: Item) -> int:

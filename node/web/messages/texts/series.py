@@ -40,7 +40,7 @@ SERIES: dict[str, tuple[str, str]] = {
     ),
     "series.timeline": ("Timeline", "Chronologie"),
     "series.deliveries": ("Deliveries", "Envois"),
-    "series.places": ("It may be at {names}.", "Il est peut-être chez {names}."),
+    "series.places": ("It may also be at {names}.", "Il est peut-être aussi chez {names}."),
     "series.deliveries.none": ("Nothing has been sent.", "Rien n’a été envoyé."),
     "series.deliveries.attempts.one": ("{n} attempt", "{n} tentative"),
     "series.deliveries.attempts.many": ("{n} attempts", "{n} tentatives"),
