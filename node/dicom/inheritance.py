@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -151,14 +152,19 @@ class _Read:
 
 def _read(source: Dataset, keyword: str, encodings: Sequence[str]) -> _Read:
     """The valid values of one attribute, or what is wrong with it."""
-    vr = dictionary_VR(keyword)
-    outcome = _OUTCOMES[keyword]
     try:
         stated = _stated(source, keyword)
     except UNREADABLE:
-        return _Read((), (Reading(keyword, f"{vr} ?", outcome),))
-    if not any(stated):
-        return _Read()
+        told = f"{dictionary_VR(keyword)} ?"
+        return _Read((), (Reading(keyword, told, _OUTCOMES[keyword]),))
+    return _judged(keyword, stated, tuple(encodings)) if any(stated) else _Read()
+
+
+@lru_cache(maxsize=512)
+def _judged(keyword: str, stated: tuple[str, ...], encodings: tuple[str, ...]) -> _Read:
+    """The same for every image of a series, mostly: judged once."""
+    vr = dictionary_VR(keyword)
+    outcome = _OUTCOMES[keyword]
     if len(stated) > 1 and keyword not in _SEVERAL_VALUES:
         return _Read((), (Reading(keyword, f"{vr} × {len(stated)}", outcome),))
     wrong = [_fault(keyword, vr, text, encodings) for text in stated]
@@ -192,6 +198,8 @@ def _meant(keyword: str, vr: str, text: str) -> str | None:
 
 def _stated(source: Dataset, keyword: str) -> tuple[str, ...]:
     """The values as they stand, without padding; numbers as they are written."""
+    if keyword not in source:
+        return ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deviations are judged here
         element = source.get(keyword)
