@@ -121,6 +121,12 @@ _WORDS = {
 
 def read_instance(dataset: Dataset) -> Instance:
     """What the header says, as a frozen value (PS3.3 A.4 MR Image, A.36 Enhanced MR Image)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # once for all values: a fifth of the time otherwise
+        return _read_instance(dataset)
+
+
+def _read_instance(dataset: Dataset) -> Instance:
     meta = getattr(dataset, "file_meta", Dataset())
     frames = _frames(dataset)
     inherited = read_inherited(dataset)
@@ -346,11 +352,9 @@ def _pixel_bytes(dataset: Dataset, meta: Dataset) -> int | None:
 def _value(dataset: Dataset, keyword: str | int, convert: Callable[[Any], T]) -> T | None:
     """The attribute through ``convert``; None when absent, empty or unreadable."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = dataset.get(keyword)
-            value = value.value if isinstance(value, DataElement) else value
-            return None if value is None or value == "" else convert(value)
+        value = dataset.get(keyword)
+        value = value.value if isinstance(value, DataElement) else value
+        return None if value is None or value == "" else convert(value)
     except _UNREADABLE:
         return None
 

@@ -14,12 +14,13 @@ from functools import lru_cache
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag
 from pydicom.valuerep import IS, DSdecimal, DSfloat, PersonName
 
-from node.dicom.text import encodings_of, is_written_in, stated_character_sets
+from node.dicom.text import codecs_of, is_written_in, stated_character_sets
 from node.dicom.unreadable import UNREADABLE
 from node.dicom.values import fault, meant
 from node.domain.character_set import character_sets, is_default
@@ -88,14 +89,51 @@ class Inherited:
         return "\\".join(self.values.get(keyword, ()))
 
 
+_ATTRIBUTES = (*INHERITED, *SCANNER)
+_TAGS = tuple(BaseTag(tag_for_keyword(keyword) or 0) for keyword in _ATTRIBUTES)
+_OTHER_IDS = BaseTag(tag_for_keyword("OtherPatientIDsSequence") or 0)
+_REMEMBERED_BYTES = 16 * 1024
+
+
 def read_inherited(source: Dataset) -> Inherited:
-    """Judge every attribute that an sCT takes over from ``source``."""
+    """Judge every attribute that an sCT takes over from ``source``.
+
+    The images of a series mostly say the same in the same bytes, which are judged once.
+    """
     stated = stated_character_sets(source)
+    present: list[Any] = [source.get_item(tag) for tag in (*_TAGS, _OTHER_IDS) if tag in source]
+    elements = [element for element in present if isinstance(element, RawDataElement)]
+    large = sum(len(element.value or b"") for element in elements) > _REMEMBERED_BYTES
+    if large or len(elements) < len(present):
+        return _judge(source, stated)
+    decoded_by = source.original_character_set
+    return _judge_encoded(
+        tuple(element._replace(value_tell=0) for element in elements),
+        stated,
+        decoded_by if isinstance(decoded_by, str) else tuple(decoded_by or ()),
+    )
+
+
+@lru_cache(maxsize=64)
+def _judge_encoded(
+    elements: tuple[RawDataElement, ...],
+    stated: tuple[str, ...],
+    decoded_by: str | tuple[str, ...],
+) -> Inherited:
+    """The same of the elements alone, as they were read and not yet decoded."""
+    source = Dataset({element.tag: element for element in elements})
+    several = decoded_by if isinstance(decoded_by, str) else list(decoded_by)
+    source.set_original_encoding(None, None, several)
+    return _judge(source, stated)
+
+
+def _judge(source: Dataset, stated: tuple[str, ...]) -> Inherited:
+    """Judge the attributes of ``source``, whose SpecificCharacterSet is ``stated``."""
     terms = character_sets(stated)
     readings = list(_of_character_set(stated, terms))
-    encodings = encodings_of(source) if terms is not None else ["ascii"]
+    encodings = codecs_of(terms) if terms is not None else ["ascii"]
     values: dict[str, tuple[str, ...]] = {}
-    for keyword in (*INHERITED, *SCANNER):
+    for keyword in _ATTRIBUTES:
         read = _read(source, keyword, encodings)
         values[keyword] = read.values
         readings += read.readings
@@ -152,19 +190,14 @@ class _Read:
 
 def _read(source: Dataset, keyword: str, encodings: Sequence[str]) -> _Read:
     """The valid values of one attribute, or what is wrong with it."""
+    vr = dictionary_VR(keyword)
+    outcome = _OUTCOMES[keyword]
     try:
         stated = _stated(source, keyword)
     except UNREADABLE:
-        told = f"{dictionary_VR(keyword)} ?"
-        return _Read((), (Reading(keyword, told, _OUTCOMES[keyword]),))
-    return _judged(keyword, stated, tuple(encodings)) if any(stated) else _Read()
-
-
-@lru_cache(maxsize=512)
-def _judged(keyword: str, stated: tuple[str, ...], encodings: tuple[str, ...]) -> _Read:
-    """The same for every image of a series, mostly: judged once."""
-    vr = dictionary_VR(keyword)
-    outcome = _OUTCOMES[keyword]
+        return _Read((), (Reading(keyword, f"{vr} ?", outcome),))
+    if not any(stated):
+        return _Read()
     if len(stated) > 1 and keyword not in _SEVERAL_VALUES:
         return _Read((), (Reading(keyword, f"{vr} × {len(stated)}", outcome),))
     wrong = [_fault(keyword, vr, text, encodings) for text in stated]

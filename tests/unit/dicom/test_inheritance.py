@@ -1,10 +1,15 @@
 """What an sCT takes over from its MR."""
 
+import io
+import warnings
+
 import pytest
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from node.dicom.headers import read_file, read_instance
-from node.dicom.inheritance import inherit
+from node.dicom.inheritance import inherit, read_inherited
 from node.domain.character_set import character_sets
 from node.domain.errors import Rejected
 from node.domain.instance import Outcome
@@ -146,3 +151,52 @@ def test_a_value_of_a_length_its_representation_has_not_is_told() -> None:
     assert damaged != file
     instance = read_instance(read_file(damaged, name="damaged"))
     assert any(reading.attribute == "StudyID" for reading in instance.readings)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"PatientName": "Dupond^Zoé"},
+        {"PatientName": "Dupond^Zoé", "SpecificCharacterSet": "ISO_IR 192"},
+        {"PatientID": "43"},
+        {"PatientAge": "42"},
+        {"PatientSize": "1.80"},
+        {"OtherPatientIDsSequence": [source(TypeOfPatientID="TEXT")]},
+    ],
+)
+def test_images_as_they_are_read_are_judged_by_their_own_bytes(
+    changed: dict[str, object], implicit: bool
+) -> None:
+    """What is remembered of one image never answers for another that says something else."""
+    first = {"PatientName": "Dupond^Zoé", "SpecificCharacterSet": "ISO_IR 100", "PatientID": "42"}
+    made = [source(**first), source(**{**first, **changed}), source(**first)]
+
+    judged = [read_inherited(_as_read(dataset, implicit)) for dataset in made]
+
+    assert judged == [read_inherited(_decoded(dataset, implicit)) for dataset in made]
+    assert (judged[0] == judged[1]) == (changed == {"PatientName": "Dupond^Zoé"})
+
+
+def _as_read(dataset: Dataset, implicit: bool) -> Dataset:
+    """The data set as a file of it is read: no element decoded yet."""
+    written = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dcmwrite(written, dataset, implicit_vr=implicit, little_endian=True)
+    syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    written.seek(0)
+    read = dcmread(written, force=True)
+    assert read.original_encoding == (syntax.is_implicit_VR, True)
+    return read
+
+
+def _decoded(dataset: Dataset, implicit: bool) -> Dataset:
+    """The same with every element decoded, of which nothing is remembered."""
+    read = _as_read(dataset, implicit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for element in read:
+            assert element.VR
+    return read
