@@ -141,11 +141,13 @@ def _bright(root: Floats, spacing_mm: tuple[float, float, float]) -> Mask:
 
 def _ringed(mask: Mask, spacing_mm: tuple[float, float, float]) -> sitk.Image:
     """The largest part, and those that reach round it: a scalp that touches the brain nowhere."""
-    parts = _sizeable(mask, spacing_mm)
+    parts, count = _sizeable(mask, spacing_mm)
+    kept = parts == 1
+    if count < 2:
+        return kept
     shape = sitk.LabelShapeStatisticsImageFilter()
     shape.Execute(parts)
-    kept = parts == 1
-    for label in shape.GetLabels()[1:]:
+    for label in range(2, count + 1):
         both = zip(_ends(shape.GetBoundingBox(label)), _ends(shape.GetBoundingBox(1)), strict=True)
         left, right, front, back = (theirs < ours for theirs, ours in both)
         if left and right and (front or back):
@@ -159,14 +161,15 @@ def _ends(box: tuple[int, ...]) -> tuple[int, int, int, int]:
     return x, -(x + width), y, -(y + height)
 
 
-def _sizeable(mask: Mask, spacing_mm: tuple[float, float, float]) -> sitk.Image:
-    """The parts that are no specks, numbered from 1, the largest first."""
+def _sizeable(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[sitk.Image, int]:
+    """The parts numbered from 1, the largest first, and how many of them are no specks."""
     image = sitk.GetImageFromArray(mask.view(np.uint8))
     image.SetSpacing([float(s) for s in spacing_mm[::-1]])
-    parts = sitk.ConnectedComponent(image)
-    sizes = np.bincount(sitk.GetArrayViewFromImage(parts).ravel())[1:]
-    least = max(1, int(_SPECK_SHARE * sizes.max())) if sizes.size else 1
-    return sitk.RelabelComponent(parts, minimumObjectSize=least, sortByObjectSize=True)
+    by_size = sitk.RelabelComponentImageFilter()
+    by_size.SetSortByObjectSize(True)
+    parts = by_size.Execute(sitk.ConnectedComponent(image))
+    sizes = by_size.GetSizeOfObjectsInPixels()
+    return parts, sum(size >= max(1, int(_SPECK_SHARE * sizes[0])) for size in sizes)
 
 
 def _filled(mask: sitk.Image) -> Mask:
@@ -217,6 +220,7 @@ def tighten(signal: Floats, body: Mask, spacing_mm: tuple[float, float, float]) 
     above = np.zeros_like(body)
     above[box] = inner & (part > _HALF_LEVEL * level(tissue))
     # The skull may keep brain and scalp apart all the way round.
-    parts = _sizeable(above, spacing_mm) > 0
+    labels, count = _sizeable(above, spacing_mm)
+    parts = sitk.BinaryThreshold(labels, 1, max(1, count), 1, 0)
     whole = (sitk.GetArrayFromImage(parts) > 0) | _filled(parts)
     return shapes.fill_slices(whole & body)
