@@ -149,13 +149,15 @@ def say_waiting(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Non
     connection.execute(sa.update(s).where(here).values(sentence=WAITING))
 
 
+_HELD = sa.select(t.series.c.id, t.series.c.findings).where(
+    t.series.c.series_instance_uid == sa.bindparam("uid"),
+    t.series.c.state == State.REVIEW.value,
+)
+
+
 def _make_good(connection: sa.Connection, series_instance_uid: str) -> None:
     """Take up anew what is held only because its sender had not ended, now that it has."""
-    s = t.series.c
-    query = sa.select(s.id, s.findings).where(
-        s.series_instance_uid == series_instance_uid, s.state == State.REVIEW.value
-    )
-    found = connection.execute(query).one_or_none()
+    found = connection.execute(_HELD, {"uid": series_instance_uid}).one_or_none()
     if found is None or not {f["code"] for f in found.findings} & UNENDED:
         return
     row = lock_series(connection, found.id)

@@ -135,10 +135,14 @@ def _offer_values(caller: Caller, tally: Tally, end: End | None) -> dict[str, An
 def put_offer(connection: sa.Connection, caller: Caller, tally: Tally, end: End | None) -> None:
     """Write what is known of one series on one association; twice is the same as once."""
     values = _offer_values(caller, tally, end)
-    insert = _insert(connection.dialect.name).values(**values)
-    fixed = {"series_instance_uid", "origin", "begun_at", "last_at"}
-    changed = {key: insert.excluded[key] for key in values if key not in fixed}
-    connection.execute(_on_conflict(insert, changed))
+    connection.execute(_put(connection.dialect.name, tuple(values)), values)
+
+
+@cache
+def _put(dialect: str, keys: tuple[str, ...]) -> Any:
+    """Write a row; one that is there takes over all but where it begins."""
+    insert, fixed = _insert(dialect), {"series_instance_uid", "origin", "begun_at", "last_at"}
+    return _on_conflict(insert, {key: insert.excluded[key] for key in keys if key not in fixed})
 
 
 @cache
