@@ -161,6 +161,11 @@ def _ends(box: tuple[int, ...]) -> tuple[int, int, int, int]:
     return x, -(x + width), y, -(y + height)
 
 
+def _without_specks(mask: Mask, spacing_mm: tuple[float, float, float]) -> sitk.Image:
+    parts, count = _sizeable(mask, spacing_mm)
+    return sitk.BinaryThreshold(parts, 1, max(1, count), 1, 0)
+
+
 def _sizeable(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[sitk.Image, int]:
     """The parts numbered from 1, the largest first, and how many of them are no specks."""
     image = sitk.GetImageFromArray(mask.view(np.uint8))
@@ -220,7 +225,6 @@ def tighten(signal: Floats, body: Mask, spacing_mm: tuple[float, float, float]) 
     above = np.zeros_like(body)
     above[box] = inner & (part > _HALF_LEVEL * level(tissue))
     # The skull may keep brain and scalp apart all the way round.
-    labels, count = _sizeable(above, spacing_mm)
-    parts = sitk.BinaryThreshold(labels, 1, max(1, count), 1, 0)
+    parts = _without_specks(above, spacing_mm)
     whole = (sitk.GetArrayFromImage(parts) > 0) | _filled(parts)
     return shapes.fill_slices(whole & body)
