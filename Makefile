@@ -73,8 +73,9 @@ fuzz: $(VENV)/.dev peers ## fuzzed series, data sets and PDUs: all of them, not 
 meaning: $(VENV)/.dev ## 2,000 live series as the field sends them: what may leave, and what may not (SEED=n)
 	$(BIN)/python -m tests.field.fuzz $(if $(SEED),--seed $(SEED))
 
-proving: $(VENV)/.dev peers ## FAULTS=500 faults of every kind on one host, and a judge (SEED=n)
-	$(BIN)/python -m tests.proving --faults $(or $(FAULTS),500) $(if $(SEED),--seed $(SEED))
+proving: $(VENV)/.dev peers ## FAULTS=250 faults of every kind on one host, as many on several, and a judge (SEED=n)
+	$(BIN)/python -m tests.proving --faults $(or $(FAULTS),250) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.proving --several --faults $(or $(FAULTS),250) $(if $(SEED),--seed $(SEED))
 
 soak: $(VENV)/.dev peers ## ten minutes with 50 misbehaving and 4 honest peers
 	$(BIN)/pytest tests/soak --soak

@@ -11,6 +11,7 @@ wanted=(
     "chromium /usr/bin/chromium"
     "libatomic1 /usr/lib/*/libatomic.so.1" # the browser driver of the page's tests links it
     "postgresql /usr/lib/postgresql/*/bin/initdb"
+    "iproute2 /usr/sbin/ip" # hosts of their own in the proving ground
 )
 missing=()
 for entry in "${wanted[@]}"; do

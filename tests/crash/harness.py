@@ -65,6 +65,11 @@ class Node(Watched):
         """The file that appears when a crash point has fired."""
         return self.folder / "crashed"
 
+    @property
+    def doors(self) -> list[tuple[str, int]]:
+        """Host and port of its DICOM door."""
+        return [("127.0.0.1", self.dicom_port)]
+
     def start(self, *, crash_at: str = "") -> None:
         """Start the whole tree and wait until the port is open."""
         environment = dict(os.environ) | dict(self.environment)

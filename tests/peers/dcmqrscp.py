@@ -115,6 +115,7 @@ def run_getscu(
     keys: Sequence[str],
     folder: Path,
     *,
+    host: str = "127.0.0.1",
     calling: str = "PACS",
     called: str = "PCTNODE",
     model: str = "-S",
@@ -127,4 +128,4 @@ def run_getscu(
     command = [need_tool("getscu"), "-v", model, "-aet", calling, "-aec", called, "+B"]
     command += ["-od", str(folder), *options]
     command += [word for key in keys for word in ("-k", key)]
-    return run_tool([*command, "127.0.0.1", str(port)], timeout_s, environment)
+    return run_tool([*command, host, str(port)], timeout_s, environment)

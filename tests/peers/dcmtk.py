@@ -62,6 +62,7 @@ def run_storescu(
     port: int,
     files: Sequence[Path],
     *,
+    host: str = "127.0.0.1",
     calling: str = "PACS",
     called: str = "PCTNODE",
     options: Sequence[str] = (),
@@ -72,7 +73,7 @@ def run_storescu(
     program = need_tool("storescu")
     command = [program, "-v", "-aet", calling, "-aec", called, *options]
     # Folders are read recursively; file arguments are not changed by these options.
-    command += ["+sd", "+r", "127.0.0.1", str(port), *map(str, files)]
+    command += ["+sd", "+r", host, str(port), *map(str, files)]
     return run_tool(command, timeout_s, environment)
 
 

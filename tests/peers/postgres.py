@@ -38,7 +38,7 @@ class Postgres:
         command = [need_tool("postgres"), "-D", str(self.folder / "data"), "-p", str(self.port)]
         command += ["-h", "127.0.0.1", "-k", str(self.folder), "-c", "max_connections=200"]
         log = self.folder / "server.log"
-        self.process = start(_as_postgres(command), log)
+        self.process = start(as_postgres(command), log)
         ready = [need_tool("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         wait_until(
             lambda: subprocess.run(ready, check=False).returncode == 0,
@@ -78,13 +78,14 @@ def start_postgres() -> Postgres:
         os.chown(folder, user.pw_uid, user.pw_gid)
     command = [initdb, "-D", str(folder / "data"), "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8"]
     command += ["--locale=C.UTF-8", "--no-sync"]
-    subprocess.run(_as_postgres(command), check=True, capture_output=True)
+    subprocess.run(as_postgres(command), check=True, capture_output=True)
     server = Postgres(folder=folder, port=free_port())
     server.start()
     return server
 
 
-def _as_postgres(command: Sequence[str]) -> list[str]:
+def as_postgres(command: Sequence[str]) -> list[str]:
+    """``command`` as the user postgres where we are root."""
     if os.geteuid() != 0:
         return list(command)
     user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"]

@@ -28,6 +28,8 @@ _PACKAGES = {
     "psql": "postgresql",
     "setpriv": "util-linux",
     "mount": "mount",
+    "ip": "iproute2",
+    "pg_basebackup": "postgresql",
     "umount": "mount",
 }
 

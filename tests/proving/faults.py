@@ -1,20 +1,24 @@
-"""Kinds of faults: each does its harm and undoes what can be undone."""
+"""Kinds of faults on one host: each does its harm and undoes what can be undone."""
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any, Generic, Protocol, TypeVar
+
+import sqlalchemy as sa
 
 from node.archive.ingest.journal import JOURNAL
+from node.archive.query.queries import Queries
 from tests.crash.harness import Node
 from tests.peers.dcmtk import Storescp, start_storescp
 
-# How long a pause, an outage or a failing disk lasts.
-_LASTS_S = (0.5, 5.0)
+_SHORTEST_S = 0.5
+"""A pause, an outage or a failing disk lasts longer."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,26 +37,61 @@ class Place:
         self.scp = start_storescp(old.folder, ae_title=old.ae_title, port=old.port)
 
 
+class Target(Protocol):
+    """A node as it is harmed and looked at: on one host, or on several."""
+
+    def start(self) -> None:
+        """Start what of it does not run."""
+
+    def stop(self) -> object:
+        """End it."""
+
+    def ended(self) -> bool:
+        """Whether something of it does not run."""
+
+    def series(self) -> list[dict[str, Any]]:
+        """The series it knows."""
+
+    def queries(self) -> Queries:
+        """What its database says."""
+
+    def engine(self) -> sa.Engine:
+        """Open its database."""
+
+    @property
+    def data(self) -> Path:
+        """Its data folder."""
+
+    @property
+    def doors(self) -> list[tuple[str, int]]:
+        """Host and port of each place where it can be reached."""
+
+
+T = TypeVar("T", bound=Target)
+
+
 @dataclass(slots=True, kw_only=True)
-class Ground:
+class Ground(Generic[T]):
     """Everything that can be harmed, and what was harmed so that nobody may expect it whole."""
 
-    node: Node
+    node: T
     places: Sequence[Place]
     switch: Path
     """While it lies there the disk fails."""
     dice: Random
     flipped: set[str] = field(default_factory=set)
     """SOP Instance UIDs, and paths, of files of which a bit was turned."""
-    alone: threading.Lock = field(default_factory=threading.Lock)
-    """Held by whoever stops the whole node."""
 
-    def wait(self) -> None:
+    def wait(self, longest_s: float = 5.0) -> None:
         """Let it last."""
-        threading.Event().wait(self.dice.uniform(*_LASTS_S))
+        threading.Event().wait(self.dice.uniform(_SHORTEST_S, longest_s))
 
 
-def kill(ground: Ground) -> str:
+Kinds = Mapping[str, tuple[Callable[[Ground[T]], str], int]]
+"""What is done, and its weight."""
+
+
+def kill(ground: Ground[Node]) -> str:
     """Kill one process."""
     children = ground.node.children()
     victim = ground.dice.choice(sorted(children)) if children else ""
@@ -62,14 +101,14 @@ def kill(ground: Ground) -> str:
     return victim.split("-")[0]
 
 
-def kill_all(ground: Ground) -> str:
+def kill_all(ground: Ground[Node]) -> str:
     """Kill the whole node, as a power cut does, and start it again."""
     ground.node.kill_supervisor()
     ground.node.start()
     return "node"
 
 
-def pause(ground: Ground) -> str:
+def pause(ground: Ground[Node]) -> str:
     """Stop one process for a while: a machine that swaps, a hypervisor that moves it."""
     children = ground.node.children()
     victim = ground.dice.choice(sorted(children)) if children else ""
@@ -83,7 +122,7 @@ def pause(ground: Ground) -> str:
     return victim.split("-")[0]
 
 
-def away(ground: Ground) -> str:
+def away(ground: Ground[T]) -> str:
     """Take a destination off the network for a while."""
     place = ground.dice.choice(list(ground.places))
     place.stop()
@@ -92,7 +131,7 @@ def away(ground: Ground) -> str:
     return place.scp.ae_title
 
 
-def failing(ground: Ground) -> str:
+def failing(ground: Ground[T]) -> str:
     """Let the disk fail for a while."""
     ground.switch.touch()
     ground.wait()
@@ -100,29 +139,34 @@ def failing(ground: Ground) -> str:
     return "EIO"
 
 
-def flip_instance(ground: Ground) -> str:
+def flip_instance(ground: Ground[T]) -> str:
     """Turn a bit of a received file."""
     return _flip(ground, "instances")
 
 
-def flip_output(ground: Ground) -> str:
+def flip_output(ground: Ground[T]) -> str:
     """Turn a bit of a made file."""
     return _flip(ground, "outputs")
 
 
-def flip_journal(ground: Ground) -> str:
+def flip_journal(ground: Ground[Node]) -> str:
     """Turn a bit of what a killed acceptor had not filed."""
     ground.node.kill_supervisor()
-    segments = sorted((ground.node.data / JOURNAL).glob("*.segment"))
-    if segments:
-        path = ground.dice.choice(segments)
-        used = path.read_bytes().rstrip(b"\0")
-        _turn(path, ground.dice.randrange(max(1, len(used))), ground.dice)
+    turn_in_journal(ground, ground.node.data)
     ground.node.start()
     return "segment"
 
 
-def _flip(ground: Ground, where: str) -> str:
+def turn_in_journal(ground: Ground[T], data: Path) -> None:
+    """Turn a bit of a segment that nobody has open."""
+    segments = sorted((data / JOURNAL).glob("*.segment"))
+    if segments:
+        path = ground.dice.choice(segments)
+        used = path.read_bytes().rstrip(b"\0")
+        _turn(path, ground.dice.randrange(max(1, len(used))), ground.dice)
+
+
+def _flip(ground: Ground[T], where: str) -> str:
     files = sorted((ground.node.data / where).rglob("*.dcm"))
     if files:
         path = ground.dice.choice(files)
@@ -140,7 +184,7 @@ def _turn(path: Path, at: int, dice: Random) -> None:
         file.write(bytes([byte[0] ^ (1 << dice.randrange(8))]))
 
 
-KINDS: dict[str, tuple[Callable[[Ground], str], int]] = {
+KINDS: Kinds[Node] = {
     "kill": (kill, 6),
     "kill all": (kill_all, 1),
     "pause": (pause, 3),
@@ -150,4 +194,3 @@ KINDS: dict[str, tuple[Callable[[Ground], str], int]] = {
     "bit of a made file": (flip_output, 1),
     "bit of the journal": (flip_journal, 1),
 }
-"""Each with its weight."""

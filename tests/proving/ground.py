@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pydicom
 
@@ -30,14 +31,16 @@ from node.archive.work.decisions import Decisions
 from node.domain.errors import NodeError
 from node.flow.withdrawals import withdraw
 from tests.crash import checks
-from tests.crash.harness import make_node
+from tests.crash.harness import Node, make_node
 from tests.peers.dcmqrscp import run_getscu
 from tests.peers.dcmtk import run_storescu, start_storescp
 from tests.peers.waiting import wait_until
 from tests.phantoms.mr import mr_series
 from tests.proving.disk import failing_disk
-from tests.proving.faults import KINDS, Ground, Place
+from tests.proving.faults import KINDS, Ground, Kinds, Place
 from tests.proving.judge import AT_REST, History, Made, counted, faults_of
+from tests.proving.site import Site, make_site
+from tests.proving.site_faults import SITE_KINDS
 
 SHAPE, SPACING_MM = (24, 20, 18), (4.0, 4.0, 4.0)
 SENDERS, QUIET_S, RETURN_S = 3, 3.0, 20
@@ -53,7 +56,8 @@ SETTLED_WITHIN_S = 600.0
 class Proof:
     """One node under fire, and its history."""
 
-    ground: Ground
+    ground: Ground[Any]
+    kinds: Kinds[Any]
     folder: Path
     history: History = field(default_factory=History)
     faults: Counter[str] = field(default_factory=Counter)
@@ -82,9 +86,11 @@ class Proof:
         first = next(iter(told.values()))
         series = str(first.SeriesInstanceUID)
         self.history.frames[series] = str(first.FrameOfReferenceUID)
-        for _ in range(_TRIES):
+        doors = self.ground.node.doors
+        for number in range(_TRIES):
+            host, port = doors[(len(self.history.frames) + number) % len(doors)]
             with suppress(subprocess.TimeoutExpired):
-                sent = run_storescu(self.ground.node.dicom_port, files, timeout_s=_SILENT_S)
+                sent = run_storescu(port, files, host=host, timeout_s=_SILENT_S)
                 count = checks.acknowledged(sent.stdout + sent.stderr)
                 for uid, file in list(zip(uids, files, strict=True))[:count]:
                     self.history.acknowledged[uid] = (series, _digest(file))
@@ -94,11 +100,11 @@ class Proof:
 
     def _harm(self, count: int) -> None:
         dice = self.ground.dice
-        kinds, weights = list(KINDS), [weight for _, weight in KINDS.values()]
+        kinds, weights = list(self.kinds), [weight for _, weight in self.kinds.values()]
         for _ in range(count):
             threading.Event().wait(dice.uniform(*_PAUSES_S))
             (kind,) = dice.choices(kinds, weights)
-            on = KINDS[kind][0](self.ground)
+            on = self.kinds[kind][0](self.ground)
             self.faults[f"{kind}: {on}"] += 1
             if self.ground.node.ended():
                 self.ground.node.start()
@@ -134,10 +140,11 @@ class Proof:
     def _look(self, number: int) -> None:
         """Fetch everything, and see what each place has."""
         h, node = self.history, self.ground.node
+        host, port = node.doors[number % len(node.doors)]
         for series in {series for series, _ in h.acknowledged.values()}:
             into = self.folder / f"fetched-{number}"
             keys = ["QueryRetrieveLevel=SERIES", f"SeriesInstanceUID={series}"]
-            run_getscu(node.dicom_port, keys, into, timeout_s=60.0)
+            run_getscu(port, keys, into, host=host, timeout_s=60.0)
             for file in into.iterdir():
                 h.fetched[_uid(file)] = _digest(file)
                 file.unlink()
@@ -195,35 +202,38 @@ def _uid(path: Path) -> str:
                .SOPInstanceUID)  # fmt: skip
 
 
-def begin(folder: Path, seed: int) -> Proof:
-    """Start a node with two acceptors and two destinations, on a disk that can fail."""
+def begin(folder: Path, seed: int, *, several: bool = False) -> Proof:
+    """Start a node on one host, or on several, with two destinations, on a disk that can fail."""
+    intake = f"return_s = {RETURN_S}"
     places = [
         Place(scp=start_storescp(folder / name, ae_title=name.upper()))
         for name in ("tps", "archive")
     ]
-    node = make_node(
-        folder / "node",
-        places[0].scp,
-        more_tps=[place.scp for place in places[1:]],
-        acceptors=2,
-        quiet_s=QUIET_S,
-        intake=f"return_s = {RETURN_S}",
-    )
-    text = node.config.read_text()
-    node.config.write_text(text.replace('may = ["send"]', 'may = ["send", "query"]'))
-    node.data.mkdir(exist_ok=True)
-    environment, switch = failing_disk(folder, node.data)
-    node.environment = environment
+    scps = [place.scp for place in places]
+    node: Node | Site
+    if several:
+        node, switch = make_site(folder / "node", scps, quiet_s=QUIET_S, intake=intake)
+    else:
+        node = make_node(
+            folder / "node", scps[0], more_tps=scps[1:], acceptors=2, quiet_s=QUIET_S, intake=intake
+        )
+        text = node.config.read_text()
+        node.config.write_text(text.replace('may = ["send"]', 'may = ["send", "query"]'))
+        node.data.mkdir(exist_ok=True)
+        node.environment, switch = failing_disk(folder, node.data)
     node.start()
     dice = random.Random(seed)  # noqa: S311 - a seed is wanted here
     ground = Ground(node=node, places=places, switch=switch, dice=dice)
-    return Proof(ground=ground, folder=folder)
+    kinds: Kinds[Any] = SITE_KINDS if several else KINDS
+    return Proof(ground=ground, kinds=kinds, folder=folder)
 
 
-def run(folder: Path, seed: int, *, faults: int, series: int, per_round: int) -> list[str]:
+def run(
+    folder: Path, seed: int, *, faults: int, series: int, per_round: int, several: bool = False
+) -> list[str]:
     """Whole rounds until there were enough faults; what must not be."""
     began_at, number, found = time.monotonic(), 0, list[str]()
-    proof = begin(folder, seed)
+    proof = begin(folder, seed, several=several)
     try:
         while proof.faults.total() < faults and not found:
             number += 1
@@ -244,8 +254,7 @@ def run(folder: Path, seed: int, *, faults: int, series: int, per_round: int) ->
             )
     finally:
         proof.ground.switch.unlink(missing_ok=True)
-        if not proof.ground.node.ended():
-            proof.ground.node.stop()
+        proof.ground.node.stop()
         for place in proof.ground.places:
             place.stop()
     return found
@@ -254,6 +263,7 @@ def run(folder: Path, seed: int, *, faults: int, series: int, per_round: int) ->
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it; exit status 0 when nothing was wrong."""
     parser = argparse.ArgumentParser(prog="proving", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--several", action="store_true", help="hosts, PostgreSQL with a follower")
     parser.add_argument("--faults", type=int, default=500)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--series", type=int, default=6, help="in each round")
@@ -266,7 +276,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = asked.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         found = run(
-            folder, seed, faults=asked.faults, series=asked.series, per_round=asked.per_round
+            folder,
+            seed,
+            faults=asked.faults,
+            series=asked.series,
+            per_round=asked.per_round,
+            several=asked.several,
         )
     for fault in found:
         _say({"wrong": fault})

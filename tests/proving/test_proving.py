@@ -8,6 +8,7 @@ import pytest
 from tests.proving.faults import KINDS
 from tests.proving.ground import run
 from tests.proving.judge import History, Made, counted, faults_of
+from tests.proving.site_faults import SITE_KINDS
 
 pytestmark = [pytest.mark.interop]
 _FRAME = "1.2.9"
@@ -102,3 +103,11 @@ def test_a_sample_of_the_proving_ground(tmp_path: Path) -> None:
     """Some faults of every kind that a seed draws; everything is there, once, or told."""
     assert len(KINDS) == 8
     assert run(tmp_path, 20261201, faults=6, series=2, per_round=6) == []
+
+
+@pytest.mark.crash
+@pytest.mark.postgres
+def test_a_sample_on_several_hosts(tmp_path: Path) -> None:
+    """The database fails over under it, among others that the seed draws."""
+    assert len(SITE_KINDS) == 13
+    assert run(tmp_path, 18, faults=4, series=2, per_round=4, several=True) == []
