@@ -20,6 +20,7 @@ from dbos import (
 )
 from sqlalchemy import event
 
+from node.archive.schema.database import open_server
 from node.flow.portable import forbid_pickle
 
 # Before anything of the engine reads a row, in every process that imports it.
@@ -77,7 +78,7 @@ def engine_url(database_url: str, data_dir: Path) -> str:
 def open_engine_database(url: str) -> sa.Engine:
     """A connection pool for the engine; SQLite in write-ahead mode, every commit synchronised."""
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=8)
+        return open_server(url, pool_size=8)
     engine = sa.create_engine(url)
     event.listen(engine, "connect", _on_connect)
     return engine
