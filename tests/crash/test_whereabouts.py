@@ -101,3 +101,39 @@ def test_killed_while_it_leaves_every_place_is_known(
     made = {str(pydicom.dcmread(p).SOPInstanceUID) for p in node.data.glob("outputs/*/*.dcm")}
     assert {uid for server in servers.values() for uid in server.kept} <= made
     assert node.stop() == 0
+
+
+@pytest.mark.interop
+@pytest.mark.crash
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "point", ["retention.forgetting", "retention.forgotten", "retention.removed"]
+)
+def test_killed_while_its_files_go_it_can_still_be_withdrawn(
+    point: str, tmp_path: Path, new_node: MakeNode
+) -> None:
+    """What it was, and where it went, outlive the files, whenever the node dies."""
+    tps = picky(ae_title="TPS")
+    node = new_node(tps.port, retention="max_gb = 0.00001")
+    with tps.serving():
+        node.start(crash_at=point)
+        files = mr_series(_SHAPE, (4.0, 4.0, 4.0), name=point).write(tmp_path / "mr")
+        assert run_storescu(node.dicom_port, files).returncode == 0
+        wait_until(node.mark.exists, "the crash point", timeout_s=240)
+        node.kill_supervisor()
+        assert _places(node) == {"tps"}
+
+        node.start()
+        wait_until(lambda: not _archived(node), "the files to go", timeout_s=240)
+        (item,) = node.series()
+        told = withdraw(
+            Decisions(node.engine()), Folder(node.data), item["id"], By(who="me"),
+            reason="wrong", concept="safety",
+        )  # fmt: skip
+        assert "The notice goes to tps." in told
+        wait_until(lambda: _is_warned(tps), "the notice", timeout_s=60)
+    assert node.stop() == 0
+
+
+def _archived(node: Node) -> list[Path]:
+    return [path for where in ("instances", "outputs") for path in node.data.glob(f"{where}/*/*")]

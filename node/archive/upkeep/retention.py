@@ -19,6 +19,7 @@ from node.archive.rows.series_rows import add_event, lock_series
 from node.archive.rows.tombstones import raise_tombstones
 from node.archive.schema import tables as t
 from node.archive.work.deliveries import is_open
+from node.crashpoints import reach
 from node.domain.states import DeliveryState, State
 
 _CONFIRMED = (DeliveryState.SENT.value, DeliveryState.CONFIRMED.value)
@@ -66,7 +67,9 @@ class Retention:
             change = sa.update(t.series).where(t.series.c.id == series_id)
             connection.execute(change.values(instances=0, sentence=why))
             add_event(connection, series_id, "removed", why)
-            return size
+            reach("retention.forgetting")
+        reach("retention.forgotten")
+        return size
 
     def remove_files(self, *, limit: int = _FILES_A_LOOK) -> int:
         """Remove files of forgotten series; return how many were on the list."""
@@ -75,6 +78,7 @@ class Retention:
             rows = connection.execute(sa.select(r).order_by(r.c.id).limit(limit)).mappings().all()
         for row in rows:
             self._remove_file(row)
+            reach("retention.removed")
         if rows:
             done = [row["id"] for row in rows]
             with self.engine.begin() as connection:
