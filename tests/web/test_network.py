@@ -128,6 +128,24 @@ def test_both_ways_are_verified_from_the_page(node: Node, browser: Browser) -> N
     assert ("physicist", "echo", "system tps") in acts
 
 
+def test_a_route_is_added_with_several_of_each(node: Node, browser: Browser) -> None:
+    """Commas or spaces between body parts, commas between descriptions, which have spaces."""
+    visit = Visit(browser, node, "admin")
+    page = visit.open("/network")
+    page.get_by_text("Add a route").first.click()
+    form = page.locator("form[action='/network/routes']")
+    form.get_by_label("Name").fill("listed")
+    form.get_by_label("Body parts").fill("HEAD, BRAIN;SKULL NECK,")
+    form.get_by_label("Series descriptions").fill("*T1 MPRAGE*, *BRAVO*")
+    form.get_by_role("button", name="Add a route").click()
+    line = page.locator("#routes li", has_text="listed")
+    line.wait_for()
+
+    assert "HEAD or BRAIN or SKULL or NECK" in line.inner_text()
+    assert "*T1 MPRAGE* or *BRAVO*" in line.inner_text()
+    visit.close()
+
+
 def test_a_route_is_tried_with_files(node: Node, browser: Browser, tmp_path: Path) -> None:
     """An uploaded series is told its route, and a file that is none is said to be so."""
     mr_series((24, 48, 48), (4.0, 4.0, 4.0)).write(tmp_path / "mr")

@@ -1,5 +1,6 @@
 """Network: systems, associations with the reason of each refusal, routes, and a dry run."""
 
+import re
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -24,6 +25,8 @@ Texts = Annotated[list[str] | None, Form()]
 Asked = Annotated[str, Query(max_length=64)]
 Asking = Annotated[str, Form(max_length=64)]
 Uid = Annotated[str, Form(pattern=r"^\s*[0-9.]{1,64}\s*$")]
+# A description has spaces of its own; the defined terms of a body part have none.
+_BETWEEN, _BETWEEN_PARTS = re.compile(r"\s*[,;][\s,;]*"), re.compile(r"[\s,;]+")
 # So long a page waits for its answer; what is pulled later arrives all the same.
 _PULL_S = 120.0
 _EMPTY = {
@@ -130,8 +133,11 @@ def add_route(
     release: Annotated[ReleasePolicy, Form()] = ReleasePolicy.SIGNATURE,
 ) -> Response:
     """Add a route behind those there are."""
-    patterns = {"body_part": body_part.split(), "series_description": series_description.split()}
-    when: dict[str, Any] = {key: value for key, value in patterns.items() if value}
+    patterns = {
+        "body_part": _BETWEEN_PARTS.split(body_part.strip(" ,;")),
+        "series_description": _BETWEEN.split(series_description.strip(" ,;")),
+    }
+    when: dict[str, Any] = {key: value for key, value in patterns.items() if any(value)}
     if senders:
         when["from"] = senders
     values = {

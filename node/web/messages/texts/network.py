@@ -84,10 +84,10 @@ NETWORK: dict[str, tuple[str, str]] = {
     "network.model": ("Model", "Modèle"),
     "network.deliver_to": ("Deliver to", "Livrer à"),
     "network.from": ("From", "Depuis"),
-    "network.body_part": ("Body part, several with spaces", "Région, plusieurs avec espaces"),
+    "network.body_part": ("Body parts, with commas", "Régions, avec virgules"),
     "network.series_description": (
-        "Series description, * for anything",
-        "Description de série, * pour tout",
+        "Series descriptions, with commas, * for anything",
+        "Descriptions de série, avec virgules, * pour tout",
     ),
     "network.release": ("Leaves", "Part"),
     "network.add_route": ("Add a route", "Ajouter une règle"),
