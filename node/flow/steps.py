@@ -92,7 +92,7 @@ def collect_series(bench: Bench, run: Run, _before: WorkFile | None) -> Done:
     """Read every instance and compare it with what was received; keep what is no MR at all."""
     bench.runs.compare_patients(run)
     kinds = {kind_of(s.sop_class_uid) for s in bench.runs.sources(run)}
-    if not kinds & {*WORKED_ON}:
+    if kinds and not kinds & {*WORKED_ON}:
         names = ", ".join(sorted(kind or "other objects" for kind in kinds))
         sentence = f"Kept: no synthetic CT is made of {names}."
         bench.runs.finish(run.id, State.KEPT, sentence)

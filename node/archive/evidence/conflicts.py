@@ -290,7 +290,7 @@ def _tell(connection: sa.Connection, conflict: Conflict, *, contradicts: bool) -
     add_event(connection, number, "conflict", found.sentence)
     if State(row["state"]) is State.RECEIVING:
         return  # the check will find it
-    if aside.standing is not Standing.HERE:
+    if aside.standing is not Standing.HERE and row["instances"]:
         # It belongs to the series as any late instance does: what was made lacks it.
         begin_revision(connection, row)
         change: dict[str, Any] = {"last_received_at": t.db_clock()}

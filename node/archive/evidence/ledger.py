@@ -128,6 +128,8 @@ def _tell(connection: sa.Connection, series_instance_uid: str, sop_instance_uid:
     )
     if State(row["state"]) is State.RECEIVING or connection.execute(here).first() is not None:
         return
+    if not row["instances"]:
+        return  # it only says what it corrects, or its images went after delivery: nothing lacks it
     # As with any late instance: what was made lacks it.
     begin_revision(connection, row)
     change = {"last_received_at": t.db_clock()}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from node.archive.evidence import conflicts
 from node.archive.evidence.holders import Holder, is_alive
 from node.archive.evidence.ledger import WAITING, Ledger, read_evidence
 from node.archive.evidence.offering import Offering, Offerings
@@ -25,6 +26,7 @@ from node.archive.schema.records import ReceivedHeader, StoredInstance
 from node.archive.work.runs import Runs
 from node.domain.door import Ending, Evidence, Patience
 from node.domain.errors import Rejected, Retryable
+from node.domain.states import State
 from tests.peers.waiting import wait_until
 from tests.phantoms.small_mr import data_set_of, mr_image, write_image
 
@@ -215,6 +217,31 @@ def test_an_instance_refused_after_the_series_was_taken_up_begins_a_revision(nod
         revision = connection.execute(sa.select(t.series.c.revision)).scalar_one()
         times = connection.execute(sa.select(t.refusals.c.times)).scalar_one()
     assert (revision, times) == (2, 2)
+
+
+@pytest.mark.parametrize("state", [State.KEPT, State.DELIVERED])
+@pytest.mark.parametrize("how", ["refused", "aside"])
+def test_a_series_without_images_is_not_taken_up(node: Node, state: State, how: str) -> None:
+    """It says what it corrects, or its images went after delivery: its state and sentence stay."""
+    offering = node.offering()
+    node.bring(offering, 1, 2)
+    stored, _ = node.arrived(offering, 3)
+    offering.end(Ending.RELEASED, "Released.")
+    with node.engine.begin() as connection:
+        connection.execute(sa.delete(t.instances))
+        connection.execute(sa.update(t.series).values(state=state.value, instances=0, sentence="S"))
+
+    if how == "refused":
+        late = node.offering()
+        late.refused(f"{SERIES}.3", "DATA_TRUNCATED", "It ends too soon.", SERIES)
+        late.end(Ending.ABORTED, "Aborted.")
+    else:
+        conflicts.record(Index(node.engine), stored, "PACS", path="conflicts/a.dcm", size=1)
+
+    with node.engine.begin() as connection:
+        row = connection.execute(sa.select(t.series)).mappings().one()
+    assert (row["state"], row["sentence"], row["revision"]) == (state.value, "S", 1)
+    assert node.settle(NO_PATIENCE) == 0
 
 
 def test_a_refusal_of_what_is_here_is_no_loss(node: Node) -> None:
