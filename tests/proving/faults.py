@@ -162,8 +162,9 @@ def turn_in_journal(ground: Ground[T], data: Path) -> None:
     segments = sorted((data / JOURNAL).glob("*.segment"))
     if segments:
         path = ground.dice.choice(segments)
-        used = path.read_bytes().rstrip(b"\0")
-        _turn(path, ground.dice.randrange(max(1, len(used))), ground.dice)
+        with suppress(FileNotFoundError):  # a worker has just filed what is in it
+            used = path.read_bytes().rstrip(b"\0")
+            _turn(path, ground.dice.randrange(max(1, len(used))), ground.dice)
 
 
 def _flip(ground: Ground[T], where: str) -> str:
