@@ -304,7 +304,7 @@ def _transfer(row: sa.RowMapping, ae_title: str) -> AuditEvent:
 _QUERIES = frozenset({"search archive", "see queue", "pull series"})
 _LOOKS = _QUERIES | {"see series", "see study"}
 _DEEDS = frozenset({"sign", "release", "reject", "withdraw", "hold", "resume", "run again",
-                    "send again", "send", "removed", "retry", "resend"})  # fmt: skip
+                    "set aside", "send again", "send", "removed", "retry", "resend"})  # fmt: skip
 _ROLES = {True: SOURCE, False: DESTINATION}
 _OF_PATIENTS = frozenset({"transfers"})
 _SOURCES: Mapping[str, sa.Table] = {

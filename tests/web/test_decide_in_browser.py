@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 import pydicom
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, Page
 
+from node.archive.schema import tables as t
 from tests.peers.fixtures import StartStorescp
 from tests.web.browsing import visiting
 from tests.web.guarded import PASSWORD
@@ -63,6 +65,21 @@ def test_a_wrong_password_is_told_in_the_dialog_and_a_right_one_signs(
         confirm(page, "sign")
         seen(page, "Sending")
     assert [r["who"] for r in review.node.audit() if r["action"] == "sign"] == ["physicist"]
+
+
+def test_a_refused_series_is_set_aside_in_its_dialog(browser: Browser, review: Review) -> None:
+    """Without a reason the browser asks for one; then it is no longer refused."""
+    with review.shelf.engine.begin() as connection:
+        connection.execute(sa.update(t.series).values(state="refused", sentence="It is odd."))
+    with at_the_series(browser, review) as page:
+        page.click("[data-dialog=aside]")
+        confirm(page, "aside")
+        assert page.evaluate("document.activeElement.id") == "aside-comment"
+        page.fill("#aside-comment", "localiser")
+        confirm(page, "aside")
+        seen(page, "Rejected")
+        assert page.get_by_text("Set aside by physicist: localiser.").first.is_visible()
+    assert review.item()["state"] == "rejected"
 
 
 def test_signed_held_signed_again_sent_sent_again_and_withdrawn(

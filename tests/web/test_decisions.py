@@ -184,8 +184,51 @@ def test_a_signature_is_for_what_was_seen_by_who_proves_himself(
 
 def test_a_viewer_signs_nothing(review: Review) -> None:
     """The role is asked before the signature is looked at."""
-    for action in ("sign", "reject", "hold", "retry", "resend", "send", "withdraw"):
+    for action in ("sign", "reject", "set-aside", "hold", "retry", "resend", "send", "withdraw"):
         assert review.post("viewer", action).status_code == 403
+
+
+def _stands(review: Review, state: str) -> None:
+    with review.shelf.engine.begin() as connection:
+        connection.execute(sa.update(t.series).values(state=state, sentence="The matrix is odd."))
+
+
+@pytest.mark.parametrize("state", ["refused", "failed"])
+def test_what_was_refused_or_failed_is_set_aside_with_a_reason(review: Review, state: str) -> None:
+    """It needs nobody any more, says who decided that and why, and can be run again."""
+    _stands(review, state)
+    assert review.post("physicist", "set-aside", reason=" ").status_code == 422
+    assert review.item()["state"] == state
+
+    answer = review.post("physicist", "set-aside", reason="localiser")
+    assert answer.status_code == 200, answer.text
+    item = review.item()
+    assert (item["state"], item["sentence"]) == ("rejected", "Set aside by physicist: localiser.")
+    (act,) = [r for r in review.node.audit() if r["action"] == "set aside"]
+    assert (act["who"], act["details"]["reason"]) == ("physicist", "localiser")
+    assert review.post("physicist", "retry").status_code == 200
+
+
+@pytest.mark.parametrize("state", ["review", "delivered", "rejected", "queued"])
+def test_nothing_else_is_set_aside(review: Review, state: str) -> None:
+    """An sCT in review is signed or rejected, one that has left is withdrawn."""
+    _stands(review, state)
+    assert review.post("physicist", "set-aside", reason="r").status_code == 409
+    assert review.item()["state"] == state
+
+
+def test_a_failed_one_that_may_be_somewhere_is_not_set_aside(
+    review: Review, start_storescp: StartStorescp
+) -> None:
+    """It would be forgotten by those who have it: it is withdrawn, or sent again."""
+    tps = start_storescp(ae_title="ECLIPSE_RT")
+    assert review.post("physicist", "sign", **review.signature()).status_code == 200
+    review.deliver((_peer("ECLIPSE_RT", tps.port),))
+    _stands(review, "failed")
+
+    answer = review.post("physicist", "set-aside", reason="r")
+    assert (answer.status_code, "ECLIPSE_RT" in answer.text) == (409, True), answer.text
+    assert review.item()["state"] == "failed"
 
 
 def test_a_signed_sct_leaves_and_the_audit_trail_names_what_was_signed(

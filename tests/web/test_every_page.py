@@ -84,7 +84,7 @@ def test_every_dialog_is_without_fault(
                     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
                     dialog.evaluate("dialog => dialog.close()")
                     seen.add(name)
-    assert seen == {"keys", "sign", "rerun", "resend", "hold", "withdraw"}
+    assert seen == {"keys", "sign", "aside", "rerun", "resend", "hold", "withdraw"}
 
 
 def test_what_is_refused_is_without_fault(browser: Browser, place: Place) -> None:

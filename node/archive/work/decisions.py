@@ -135,6 +135,24 @@ class Decisions:
             append(connection, by.act("reject", f"series {series_id}", reason=reason))
             return sentence
 
+    def set_aside(self, series_id: int, by: By, *, reason: str) -> str:
+        """Take a series that was refused or failed out of what needs somebody; it may run again."""
+        if not reason.strip():
+            raise Rejected(
+                "Setting a series aside needs a reason.",
+                code="REASON",
+                remedy="Say why in one sentence.",
+            )
+        with self.engine.begin() as connection:
+            row = asked_series(connection, series_id, "set aside", (State.REFUSED, State.FAILED))
+            _must_be_here(connection, row)
+            must_be_settled(connection, series_id)
+            sentence = f"Set aside by {by.who}{because(reason)}."
+            move_series(connection, row, State.REJECTED, sentence)
+            add_event(connection, series_id, "aside", sentence, who=by.who)
+            append(connection, by.act("set aside", f"series {series_id}", reason=reason))
+            return sentence
+
     def resend(self, series_id: int, by: By, *, destination: str | None = None) -> str:
         """Send a released sCT again, whole, to one destination or to all of them."""
         allowed = (State.DELIVERING, State.DELIVERED, State.FAILED)

@@ -20,7 +20,7 @@ Words = Annotated[str, Field(max_length=2000)]
 _STATUS = {
     "UNKNOWN": 404, "STATE": 409, "CHANGED": 409, "WARNINGS": 409, "DESTINATION": 409,
     "SIGN_OFF": 409, "SIGNED_OFF": 409, "CORRECTION": 409, "PARTIAL": 409,
-    "CORRECTION_CHANGED": 409,
+    "CORRECTION_CHANGED": 409, "LEFT": 409,
     "PROVE": 403, "LOG_IN": 403,
 }  # fmt: skip
 
@@ -168,6 +168,13 @@ def sign(request: Request, series_id: SeriesId, body: Sign) -> Said:
 def reject(request: Request, series_id: SeriesId, body: Reason) -> Said:
     """Refuse the sCT of a series in review; one that may have left is withdrawn."""
     return _said(request, lambda: flow(request).reject(series_id, _by(request), reason=body.reason))
+
+
+@router.post("/set-aside")
+def set_aside(request: Request, series_id: SeriesId, body: Reason) -> Said:
+    """Take a series that was refused or failed out of what needs somebody."""
+    decisions = flow(request).decisions
+    return _said(request, lambda: decisions.set_aside(series_id, _by(request), reason=body.reason))
 
 
 @router.post("/hold")

@@ -67,6 +67,7 @@ _FORMS: tuple[tuple[str, str], ...] = (
     (r"Released by (.+?): (.+)\.", r"Libérée par \1 : \2."),
     (r"Released by (.+?)\.", r"Libérée par \1."),
     (r"Rejected by (.+?): (.+)\.", r"Rejetée par \1 : \2."),
+    (r"Set aside by (.+?): (.+)\.", r"Classée par \1 : \2."),
     (r"Signed by (.+?): (.+)\. On its way to (.+)\.", r"Signée par \1 : \2. En route vers \3."),
     (r"Signed by (.+?)\. On its way to (.+)\.", r"Signée par \1. En route vers \2."),
     (r"Signed by (.+?): (.+)\.", r"Signée par \1 : \2."),

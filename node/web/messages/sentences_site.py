@@ -264,6 +264,7 @@ FORMS: tuple[tuple[str, str], ...] = (
     (r"Series (\S+) may not leave any more; it was held or withdrawn meanwhile\.",
      r"La série \1 ne peut plus partir ; elle a été retenue ou retirée entre-temps."),
     (r"Ask again once it is released\.", "Redemandez-la une fois libérée."),
+    (r"Setting a series aside needs a reason\.", "Classer une série demande un motif."),
     (r"Rejecting an sCT needs a reason\.", "Rejeter un scanner synthétique demande un motif."),
     (r"Revoking a sign-off needs a reason\.", "Révoquer une validation demande un motif."),
     (r"Say why in one sentence\.", "Dites pourquoi en une phrase."),

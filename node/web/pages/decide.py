@@ -58,6 +58,15 @@ def reject(request: Request, series_id: int, comment: Text = "") -> Response:
     return _told(request, series_id, lambda to: to.reject(series_id, by, reason=comment))
 
 
+@router.post("/set-aside")
+def set_aside(request: Request, series_id: int, comment: Text = "") -> Response:
+    """Take a series that was refused or failed out of what needs somebody."""
+    by = By(**actor(request))
+    return _told(
+        request, series_id, lambda to: to.decisions.set_aside(series_id, by, reason=comment)
+    )
+
+
 @router.post("/hold")
 def hold(request: Request, series_id: int, comment: Text = "") -> Response:
     """Keep an sCT from leaving, or stop one that is on its way."""

@@ -89,6 +89,7 @@ def _possible(request: Request, item: dict[str, Any], state: State) -> dict[str,
     return {
         "may_decide": me(request).role.covers(Role.PHYSICIST),
         "can_rerun": state in _AT_REST,
+        "can_set_aside": state in (State.REFUSED, State.FAILED) and not reached,
         "can_resend": state in _SENT and bool(sent),
         "can_hold": state in _MOVING and item["held_by"] is None,
         "can_resume": state in _BEFORE and item["held_by"] is not None,

@@ -7,6 +7,7 @@ SERIES: dict[str, tuple[str, str]] = {
         "Aucune image de cette série ne peut être affichée.",
     ),
     "series.do.rerun": ("Re-run", "Relancer"),
+    "series.do.aside": ("Set aside", "Classer"),
     "series.do.resend": ("Re-send", "Renvoyer"),
     "series.do.hold": ("Hold", "Retenir"),
     "series.do.resume": ("Resume", "Reprendre"),
@@ -94,6 +95,7 @@ SERIES: dict[str, tuple[str, str]] = {
     "timeline.encode": ("Encode", "Encodage"),
     "timeline.release": ("Release", "Libération"),
     "timeline.retry": ("Re-run", "Relance"),
+    "timeline.aside": ("Set aside", "Classement"),
     "timeline.reject": ("Reject", "Rejet"),
     "timeline.resend": ("Re-send", "Renvoi"),
     "timeline.resume": ("Resume", "Reprise"),
@@ -366,6 +368,14 @@ SERIES: dict[str, tuple[str, str]] = {
     "decide.rerun.route": ("As the route says", "Selon la règle"),
     "decide.resend.others": ("Other systems", "Autres systèmes"),
     "decide.reason": ("Reason", "Motif"),
+    "decide.aside.title": ("Set this series aside", "Classer cette série"),
+    "decide.aside.what": (
+        "Nothing is made of it, and it no longer stands among what needs somebody. It may be run "
+        "again later; new images begin it anew.",
+        "Rien n’en est fait, et elle ne figure plus parmi ce qui attend quelqu’un. Elle peut être "
+        "relancée plus tard ; de nouvelles images la font reprendre.",
+    ),
+    "decide.aside.do": ("Set it aside", "La classer"),
     "decide.hold.title": ("Hold this series", "Retenir cette série"),
     "decide.hold.what": (
         "Nothing more leaves until a person approves it. What has arrived at a destination stays "
