@@ -134,19 +134,24 @@ class Journal:
 
         Where the disk has no place for all of them, an `OSError` is raised and none is left.
         """
+        self._renew_at = _clock() + _RENEW_S
         self._folder.mkdir(exist_ok=True)
+        made = self._make(_SEGMENTS)
+        with self._lock:
+            self._segments = made
+
+    def _make(self, count: int) -> list[Segment]:
         made: list[Segment] = []
         try:
             first = min(_FIRST_BYTES, self._segment_bytes)
-            for _ in range(_SEGMENTS):
+            for _ in range(count):
                 made.append(_create(self._folder, first, shared=self._shared))  # noqa: PERF401
             fsync_folder(self._folder)
             fsync_folder(self._folder.parent)
         except OSError:
             _remove(made)
             raise
-        with self._lock:
-            self._segments = made
+        return made
 
     def extend(self) -> bool:
         """Make one segment longer by a step; False when all have their length.
@@ -222,16 +227,27 @@ class Journal:
             segment.broken = True
 
     def renew(self) -> bool:
-        """Make segments anew when no old one is usable and all of it is filed; whether it did."""
+        """Remove what failed once all in it is filed, and make others for it; whether it did.
+
+        While it lies there its records look as if they waited for their rows. An `OSError` leaves
+        things as they were; the next call tries again.
+        """
         with self._lock:
-            old = self._segments
-            held = any(not s.broken or s.unfiled or s.begun for s in old)
-        if not old or held or _clock() < self._renew_at:
+            for segment in [
+                s for s in self._segments if s.broken and not s.unfiled and not s.begun
+            ]:
+                if segment.is_ours():
+                    segment.path.unlink(missing_ok=True)
+                self._segments.remove(segment)
+                os.close(segment.descriptor)
+            missing = _SEGMENTS - len(self._segments)
+        if not missing or _clock() < self._renew_at:
             return False
         self._renew_at = _clock() + _RENEW_S
-        log.warning("journal_renewed", segments=len(old))
-        self.open()
-        _remove(old)
+        made = self._make(missing)
+        with self._lock:
+            self._segments += made
+        log.warning("journal_renewed", segments=missing)
         return True
 
     def beat(self) -> None:
@@ -242,7 +258,10 @@ class Journal:
                 segment.broken = True
                 continue
             with suppress(OSError), _breaks(segment):
-                _write_at(segment, form.pack_beat(int(began * 1000)), form.BEAT_AT)
+                with self._lock:  # its number may be another file's once it is no longer among them
+                    if segment not in self._segments:
+                        continue
+                    _write_at(segment, form.pack_beat(int(began * 1000)), form.BEAT_AT)
                 os.fdatasync(segment.descriptor)
                 segment.alive_at = began
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,41 @@ def test_a_sync_that_failed_is_not_believed_later(
             log.sync(first)
     with pytest.raises(OSError, match="could not be written"):
         log.sync(second)
+
+
+def test_a_segment_that_failed_goes_once_all_of_it_is_filed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its series would for ever look as if it waited for a row; another takes its place."""
+    log = Journal(tmp_path / "journal", segment_bytes=SEGMENT)
+    log.open()
+    stored, lost = log.write(_record(b"x" * 100)), log.write(_record(b"y" * 100))
+    assert stored is not None
+    assert lost is not None
+    log.sync(stored)
+    with monkeypatch.context() as patch:
+        patch.setattr("node.archive.ingest.journal.os.fdatasync", _fails_to_sync)
+        with pytest.raises(OSError, match="Input/output error"):
+            log.sync(lost)
+    before = _paths(tmp_path)
+    assert not log.renew()
+    assert _paths(tmp_path) == before
+
+    log.drop(lost)
+    log.filed([stored])
+    assert not log.renew()
+    assert [data for path in _paths(tmp_path) for data in _read(path)] == []
+    assert len(_paths(tmp_path)) == 1
+
+    monkeypatch.setattr(
+        "node.archive.ingest.journal._clock", lambda: time.clock_gettime(time.CLOCK_BOOTTIME) + 3600
+    )
+    assert log.renew()
+    assert len(_paths(tmp_path)) == 2
+    for number in range(2):
+        place = log.write(_record(bytes([number]) * 600_000))
+        assert place is not None
+        log.sync(place)
 
 
 def test_a_sync_that_the_filer_makes_may_have_the_senders_error(
